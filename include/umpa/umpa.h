@@ -1,0 +1,10 @@
+/* umpa: a user-mode page allocator. This header includes all the others. */
+#ifndef UMPA_UMPA_H
+#define UMPA_UMPA_H
+
+#include <umpa/options.h>
+#include <umpa/page.h>
+#include <umpa/stats.h>
+#include <umpa/version.h>
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * Movers: the mechanisms that carry frames from one place in the window to another. Nothing of a
+ * mover's mechanics shows here, so that one which writes page-table entries itself fits too.
+ *
+ * Rules for every mover:
+ *  1. Frames move whole: each page of the range either has moved (its content is at dst, src has no
+ *     frame and reads as zero) or is as it was.
+ *  2. The destination has no frames: -EEXIST if one has. The source has frames: -ENOENT at the first
+ *     page (superpage, for a superpage mover) that has none, unless holes are allowed.
+ *  3. A refusal is ordinary: -EBUSY (frame shared or pinned), -EAGAIN (try again later), -ENOMEM (no
+ *     page tables or mappings to be had), -EEXIST, -ENOENT, -EINVAL (the two ends can't exchange
+ *     frames), -ENOSYS (this mover does not move such units). *moved says how many bytes from the
+ *     start of the range did move; those stay moved.
+ *  4. Safe to call from several threads on disjoint ranges while other threads use other memory. No
+ *     lock of umpa is held across a call.
+ *  5. Works in a child after fork() without help; frames still shared with the parent refuse, -EBUSY.
+ */
+#ifndef UMPA_OS_MOVER_H
+#define UMPA_OS_MOVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+enum umpa_mover_kind {
+	UMPA_MOVER_AUTO, /* the best that works: uffd, mremap, plain */
+	UMPA_MOVER_UFFD,
+	UMPA_MOVER_MREMAP,
+	UMPA_MOVER_PLAIN,
+};
+
+#define UMPA_MOVE_HOLES 1u /* pages of the source without frame are left out, no -ENOENT */
+
+struct umpa_mover {
+	const char *name;
+	/*
+	 * Carries the frames behind [src, src + nbytes) to [dst, dst + nbytes); both are opened, in the
+	 * mover's window and don't overlap. Both ends and nbytes multiples of SLOT_NBYTES: superpages
+	 * move whole where they can. Else: single pages, -ENOSYS if the mover can't.
+	 */
+	int (*move)(struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags,
+		size_t *moved);
+	void (*fini)(struct umpa_mover *m); /* gives back what init took; frames stay */
+	void *window;
+	size_t window_nbytes;
+	int fd;          /* uffd: the parked descriptor, -1 while there is none */
+	uint32_t nsplit; /* mremap: mappings it has split off so far */
+	uint32_t lock;   /* uffd: guards reopening */
+};
+
+/*
+ * Each fills *m for the window [window, window + nbytes), which is reserved, or refuses with -errno
+ * (-ENOSYS, -EPERM, ...), *m then being the plain mover. No frame is moved yet.
+ */
+must_check int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes);
+must_check int umpa_mover_mremap_init(struct umpa_mover *m, void *window, size_t nbytes);
+void umpa_mover_plain_init(struct umpa_mover *m, void *window, size_t nbytes);
+
+/* Why a mover was not chosen: filled by umpa_mover_choose(), for the doctor. */
+struct umpa_mover_trial {
+	enum umpa_mover_kind kind;
+	int error;          /* 0: works; else -errno of the step that failed */
+	const char *step;   /* "open", "move superpage", "move page", "content"; NULL if not tried */
+};
+
+/*
+ * Scratch memory for trying movers, all in the window: two superpages, of which src has frames and
+ * dst has none, and two single pages likewise, not part of either (NULL: pages are not tried). The
+ * content of the sources is lost. A page that lies in a huge page would split it: take base pages.
+ */
+struct umpa_mover_scratch {
+	void *dst, *src;
+	void *page_dst, *page_src;
+};
+
+/*
+ * Tries the movers in order of preference (or `want` alone, with plain behind it) by moving a
+ * superpage and, where the mover can, a page, and looking at the bytes; leaves the first that works
+ * in *m. trials has room for 3 (uffd, mremap, plain) and may be NULL. Never fails: plain always
+ * works. Afterwards the superpage's frames are either at dst alone (result 1) or nowhere but at src
+ * (result 0), and of the two pages exactly one still has the frame.
+ */
+int umpa_mover_choose(struct umpa_mover *m, enum umpa_mover_kind want, void *window, size_t nbytes,
+	const struct umpa_mover_scratch *scratch, struct umpa_mover_trial trials[3]);
+
+static inline int umpa_mover_move(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	*moved = 0;
+	return m->move(m, dst, src, nbytes, flags, moved);
+}
+
+#endif

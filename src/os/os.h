@@ -1,0 +1,87 @@
+/*
+ * What umpa asks of the system: the whole contract. One verb is one system call (or one plain loop
+ * of it); every verb returns 0 or -errno and changes nothing when it refuses, unless said otherwise.
+ * No verb allocates, writes errno or takes a lock. All are thread-safe on disjoint ranges. Addresses
+ * and sizes are multiples of PAGE_NBYTES, sizes above 0.
+ *
+ * Two implementations: os_linux.c for the kernel, tests/support/fake_os.c for the unit tests, where
+ * each page has a numbered frame behind it and any call can be made to fail.
+ *
+ * Nothing above this layer may make a VM system call or have an #if on the system.
+ */
+#ifndef UMPA_OS_OS_H
+#define UMPA_OS_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+/* --- address space ------------------------------------------------------------------------ */
+
+/*
+ * Reserves nbytes of address space, aligned to SLOT_NBYTES (nbytes is a multiple of it), at an
+ * unpredictable place: no access, not counted as memory. -ENOMEM: no room, or a limit forbids.
+ */
+must_check int umpa_os_reserve(size_t nbytes, void **addr);
+
+/* Ends a reservation or a part of it; what was behind it is lost. Never fails: where the kernel
+ * refuses to unmap, the frames are given back and the address space stays lost. */
+void umpa_os_release(void *addr, size_t nbytes);
+
+/*
+ * Makes a reserved range readable and writable. Pages never touched read as zero. -ENOMEM: a limit
+ * (RLIMIT_DATA, strict overcommit, the mapping count) forbids it.
+ */
+must_check int umpa_os_open(void *addr, size_t nbytes);
+
+/* Asks for (on) or against huge pages in a reserved range, opened or not. A hint: -EINVAL where the
+ * system has none. */
+must_check int umpa_os_advise_huge(void *addr, size_t nbytes, int on);
+
+/* --- memory outside the window ------------------------------------------------------------ */
+
+/* A fresh mapping of zero pages, readable and writable, aligned to PAGE_NBYTES. */
+must_check int umpa_os_map(size_t nbytes, void **addr);
+
+/* Ends what umpa_os_map() or umpa_os_remap() gave, or whole pages of it. As umpa_os_release(). */
+void umpa_os_unmap(void *addr, size_t nbytes);
+
+/* Changes the size of what umpa_os_map() gave; may_move lets the address change. Added pages are
+ * zero. -ENOMEM: no room. */
+must_check int umpa_os_remap(
+	void *addr, size_t old_nbytes, size_t new_nbytes, int may_move, void **new_addr);
+
+/* --- frames ------------------------------------------------------------------------------- */
+
+/* Puts frames behind every page of an opened range; those that have one keep it. -ENOMEM, -EFAULT:
+ * pages up to some point have frames by then. In steps of at most a superpage, so that threads that
+ * fault meanwhile don't wait for all of it. */
+must_check int umpa_os_back(void *addr, size_t nbytes);
+
+/* Gives the frames of an opened range back to the system; its pages read as zero afterwards, also
+ * where they are locked in memory. -EINVAL: the system refused (nothing or part of it is given). */
+must_check int umpa_os_unback(void *addr, size_t nbytes);
+
+/* vec[i] gets bit 0 set if page i of the range has a frame. A snapshot; a page swapped out may count
+ * as absent, so absence says nothing of the content. npages is the length of vec. */
+must_check int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec);
+
+/* --- the machine -------------------------------------------------------------------------- */
+
+struct umpa_os_machine {
+	size_t page_nbytes;      /* the system's base page */
+	size_t memory_nbytes;    /* physical memory, or 1 GiB if not to be learned */
+	size_t as_limit_nbytes;  /* RLIMIT_AS, SIZE_MAX if none */
+	unsigned ncpus;          /* CPUs this process may run on, at least 1 */
+	int strict_commit;       /* writable memory counts before it is touched: overcommit_memory=2,
+				    or RLIMIT_DATA set */
+};
+
+/* Fills *m. Never fails: what can't be learned has the value that is safe. */
+void umpa_os_machine(struct umpa_os_machine *m);
+
+/* Monotonic milliseconds. */
+uint64_t umpa_os_clock_ms(void);
+
+#endif

@@ -1,0 +1,117 @@
+#include "check.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct umpa_test *tests;
+static jmp_buf leave;
+static const char *skip_reason;
+static uint64_t nplanned, nmade, nfailed_checks;
+static int planned;
+
+void check_register(struct umpa_test *t)
+{
+	struct umpa_test **at = &tests;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = t;
+}
+
+void check_plan(uint64_t nchecks)
+{
+	nplanned = nchecks;
+	planned = 1;
+}
+
+int check_that(int ok, const char *file, int line, const char *text)
+{
+	nmade++;
+	if (!ok) {
+		nfailed_checks++;
+		if (nfailed_checks <= 20)
+			printf("  %s:%d: failed: %s\n", file, line, text);
+	}
+	return ok;
+}
+
+int check_equal(long long got, long long wanted, const char *file, int line, const char *text)
+{
+	int ok = check_that(got == wanted, file, line, text);
+
+	if (!ok && nfailed_checks <= 20)
+		printf("    got %lld, wanted %lld\n", got, wanted);
+	return ok;
+}
+
+int check_string(const char *got, const char *wanted, const char *file, int line, const char *text)
+{
+	int ok = check_that(got && wanted && !strcmp(got, wanted), file, line, text);
+
+	if (!ok && nfailed_checks <= 20)
+		printf("    got \"%s\"\n    wanted \"%s\"\n", got ? got : "(null)",
+			wanted ? wanted : "(null)");
+	return ok;
+}
+
+void check_stop(void)
+{
+	longjmp(leave, 1);
+}
+
+void check_skip(const char *reason)
+{
+	skip_reason = reason;
+	longjmp(leave, 1);
+}
+
+static int run_one(struct umpa_test *t)
+{
+	nplanned = nmade = nfailed_checks = 0;
+	planned = 0;
+	skip_reason = NULL;
+	if (!setjmp(leave))
+		t->run();
+	if (skip_reason && !nfailed_checks) {
+		printf("skip %s: %s\n", t->name, skip_reason);
+		return -1;
+	}
+	if (!planned)
+		printf("  %s: the test states no plan\n", t->name);
+	else if (nplanned != nmade)
+		printf("  %s: %llu checks planned, %llu made\n", t->name,
+			(unsigned long long)nplanned, (unsigned long long)nmade);
+	return planned && nplanned == nmade && !nfailed_checks;
+}
+
+static int wanted(const struct umpa_test *t, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strstr(t->name, argv[i]))
+			return 1;
+	return argc < 2;
+}
+
+int main(int argc, char **argv)
+{
+	int npassed = 0, nfailed = 0, nskipped = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (struct umpa_test *t = tests; t; t = t->next) {
+		int result;
+
+		if (!wanted(t, argc, argv))
+			continue;
+		result = run_one(t);
+		npassed += result > 0;
+		nfailed += !result;
+		nskipped += result < 0;
+		if (result >= 0)
+			printf("%s %s\n", result ? "ok" : "FAILED", t->name);
+	}
+	printf("%d passed, %d failed, %d skipped\n", npassed, nfailed, nskipped);
+	if (nfailed || npassed + nskipped == 0)
+		return 1;
+	return npassed ? 0 : 77;
+}

@@ -1,0 +1,67 @@
+/*
+ * The fake OS: implements os.h over a simulated page table, so that a test can ask which frame is
+ * behind which page, make the n-th call fail, and look at the clock it sets itself.
+ *
+ * Addresses are real memory (reserved from the host once per reset), so the code under test may read
+ * and write blocks as always; the fake adds, per page, whether it is opened and which numbered frame
+ * is behind it. A frame is born when a page is first backed or touched (fake_touch) and dies when it is
+ * given back; its number is never used again. Only the first FAKE_TAG_NBYTES of each page are carried by the
+ * fake mover (and zeroed at birth), which is what tests may rely on; it keeps millions of operations cheap.
+ *
+ * Not thread-safe unless fake_threads(1) was said; then one lock guards the page table.
+ */
+#ifndef UMPA_TESTS_FAKE_OS_H
+#define UMPA_TESTS_FAKE_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/mover.h"
+#include "os/os.h"
+
+#define FAKE_TAG_NBYTES 64
+
+/* Forgets everything: no reservation, no frames, no faults planned, clock 0, machine as below. */
+void fake_reset(void);
+void fake_threads(int on);
+
+/* The machine umpa_os_machine() reports; page 4096, 256 MiB of memory, 2 CPUs, no limits after reset. */
+extern struct umpa_os_machine fake_machine;
+extern uint64_t fake_clock_ms;
+/* Frames there are: backing one more is -ENOMEM (fake_touch then fails the test). SIZE_MAX after reset. */
+extern size_t fake_nframes_max;
+/* Most bytes that may be opened (RLIMIT_DATA). SIZE_MAX after reset. */
+extern size_t fake_open_max;
+
+/* The n-th call from now (1 = the next) of any verb or mover call that can refuse fails with error, once.
+ * 0: none. error is negative. */
+void fake_fail_at(uint64_t n, int error);
+/* From the n-th on, every such call fails. */
+void fake_fail_from(uint64_t n, int error);
+/* Calls of verbs and movers that can refuse, since reset; and what was called, for counting. */
+uint64_t fake_ncalls(void);
+uint64_t fake_ncalls_of(const char *verb);
+
+/* The program touches: every page of the range gets a frame if it has none. In a slot advised huge, with all
+ * 512 pages opened and none backed, the whole slot gets frames, as the kernel would. */
+void fake_touch(void *addr, size_t nbytes);
+/* Frame number behind the page of addr, 0 if none. */
+uint64_t fake_frame(const void *addr);
+size_t fake_nframes(void);         /* frames alive */
+size_t fake_opened_nbytes(void);   /* bytes opened in reservations */
+size_t fake_reserved_nbytes(void); /* bytes reserved, mapped not counted */
+size_t fake_mapped_nbytes(void);   /* bytes from umpa_os_map */
+/* Marks the frames of a range as shared with another process: moving them is -EBUSY until cleared. */
+void fake_share(void *addr, size_t nbytes, int shared);
+
+/* Checks the page table: no frame behind two pages, unopened pages without frames. 0 and a line on
+ * stdout if not. */
+int fake_consistent(void);
+
+/* The fake mover: any mover kind asked of umpa_mover_choose() in a program linked with the fake gets it,
+ * but plain. Superpages and pages. What umpa_mover_move does is per the rules in mover.h. */
+void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes);
+/* The next move stops after nbytes with -EAGAIN, once. */
+void fake_mover_partial(size_t nbytes);
+
+#endif
