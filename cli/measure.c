@@ -1,0 +1,269 @@
+#include "cli/measure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/units.h"
+
+static double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double seconds_of(struct timeval t)
+{
+	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+/* Never onto itself: a descriptor 0 to 2 that was closed may be the very one opened. */
+static void point_at_null(int fd, int flags)
+{
+	int null = open("/dev/null", flags);
+
+	if (null < 0 || null == fd)
+		return;
+	dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+/* The child's half: becomes the program, or sends errno through the pipe, which exec closes. */
+static _Noreturn void become(
+	char *const argv[], char *const envp[], int quiet, int keep_input, int report_fd)
+{
+	int error;
+
+	if (!keep_input)
+		point_at_null(STDIN_FILENO, O_RDONLY);
+	if (quiet) {
+		point_at_null(STDOUT_FILENO, O_WRONLY);
+		point_at_null(STDERR_FILENO, O_WRONLY);
+	}
+	execvpe(argv[0], argv, envp);
+	error = errno;
+	if (write(report_fd, &error, sizeof(error)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static pid_t wait_for(pid_t pid, int *status, struct rusage *ru)
+{
+	pid_t got;
+
+	do {
+		got = wait4(pid, status, 0, ru);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
+/* 0 once the program runs, else the errno it could not be run for. */
+static int read_report(int fd)
+{
+	int error = 0;
+	ssize_t n;
+
+	do {
+		n = read(fd, &error, sizeof(error));
+	} while (n < 0 && errno == EINTR);
+	return n == sizeof(error) ? error : 0;
+}
+
+static void fill_usage(struct umpa_usage *out, double wall_s, int status, const struct rusage *ru)
+{
+	*out = (struct umpa_usage){
+		.wall_s = wall_s,
+		.user_s = seconds_of(ru->ru_utime),
+		.sys_s = seconds_of(ru->ru_stime),
+		.peak_nbytes = (size_t)ru->ru_maxrss * 1024,
+		.minor_faults = ru->ru_minflt,
+		.major_faults = ru->ru_majflt,
+		.status = status,
+	};
+}
+
+/* A pipe above the standard descriptors, so that pointing those elsewhere leaves it whole. */
+static int open_report(int fd[2])
+{
+	int i, raised[2];
+
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return -errno;
+	for (i = 0; i < 2; i++) {
+		raised[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(fd[i]);
+	}
+	fd[0] = raised[0];
+	fd[1] = raised[1];
+	return fd[0] < 0 || fd[1] < 0 ? -EMFILE : 0;
+}
+
+int umpa_measure_run(char *const argv[], char *const envp[], int quiet, struct umpa_usage *out)
+{
+	off_t place = lseek(STDIN_FILENO, 0, SEEK_CUR);
+	int fd[2], error, status;
+	struct rusage ru;
+	double start_s;
+	pid_t pid;
+
+	error = open_report(fd);
+	if (error)
+		return error;
+	start_s = seconds_now();
+	pid = fork();
+	if (pid == 0)
+		become(argv, envp, quiet, place >= 0, fd[1]);
+	error = pid < 0 ? errno : 0;
+	close(fd[1]);
+	if (pid > 0) {
+		error = read_report(fd[0]);
+		if (wait_for(pid, &status, &ru) < 0)
+			error = errno;
+	}
+	if (!error)
+		fill_usage(out, seconds_now() - start_s, status, &ru);
+	close(fd[0]);
+	if (place >= 0)
+		lseek(STDIN_FILENO, place, SEEK_SET);
+	return -error;
+}
+
+/* The number in the file's first line that follows `key` ("" for a file of one number), or
+ * SIZE_MAX. */
+static size_t number_in(const char *path, const char *key)
+{
+	FILE *f = fopen(path, "re");
+	size_t found = SIZE_MAX;
+	char line[256];
+
+	if (!f)
+		return SIZE_MAX;
+	while (fgets(line, sizeof(line), f)) {
+		char *at = line + strlen(key), *end;
+		unsigned long long n;
+
+		if (strncmp(line, key, strlen(key)))
+			continue;
+		n = strtoull(at, &end, 10);
+		if (end != at)
+			found = (size_t)n;
+		break;
+	}
+	fclose(f);
+	return found;
+}
+
+/* What the control group leaves, its own level only: a limit further up is found by being killed.
+ */
+static size_t cgroup_left_nbytes(void)
+{
+	char line[512], path[PATH_MAX];
+	size_t limit, used;
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	int found = 0;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "0::", 3);
+	if (f)
+		fclose(f);
+	if (!found)
+		return SIZE_MAX;
+	line[strcspn(line, "\n")] = 0;
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", line + 3);
+	limit = number_in(path, "");
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", line + 3);
+	used = number_in(path, "");
+	if (limit == SIZE_MAX || used == SIZE_MAX)
+		return SIZE_MAX;
+	return limit > used ? limit - used : 0;
+}
+
+static size_t left_nbytes(void)
+{
+	size_t available_kb = number_in("/proc/meminfo", "MemAvailable:");
+	size_t cgroup = cgroup_left_nbytes();
+	size_t machine;
+
+	if (available_kb == SIZE_MAX)
+		machine = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+	else
+		machine = available_kb * 1024;
+	return machine < cgroup ? machine : cgroup;
+}
+
+/* If memory runs out after all, this process is the one to go. */
+static void be_killed_first(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "1000", 4) < 0) { /* then it is not */
+	}
+	close(fd);
+}
+
+static _Noreturn void touch_and_end(size_t nbytes)
+{
+	volatile char *at;
+	size_t i;
+
+	be_killed_first();
+	at = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+	if (at == MAP_FAILED)
+		_exit(1);
+	madvise((void *)at, nbytes, MADV_HUGEPAGE);
+	for (i = 0; i < nbytes; i += PAGE_NBYTES)
+		at[i] = 1;
+	_exit(0);
+}
+
+size_t umpa_measure_warm_nbytes(size_t peak_nbytes)
+{
+	return peak_nbytes + peak_nbytes / 8 + 16 * SLOT_NBYTES;
+}
+
+void umpa_measure_warm(size_t nbytes)
+{
+	size_t most = left_nbytes() / 8 * 7;
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	if (nbytes > most)
+		nbytes = most;
+	if (!nbytes)
+		return;
+	pid = fork();
+	if (pid == 0)
+		touch_and_end(nbytes);
+	if (pid > 0)
+		(void)!wait_for(pid, &status, &ru);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double umpa_median(double *v, size_t n)
+{
+	qsort(v, n, sizeof(*v), compare_doubles);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
