@@ -58,7 +58,7 @@ void fake_share(void *addr, size_t nbytes, int shared);
  * stdout if not. */
 int fake_consistent(void);
 
-/* The fake mover: any mover kind asked of umpa_mover_choose() in a program linked with the fake gets it,
+/* The fake mover: any mover kind asked of umpa_mover_choose() (src/os/mover.c) in a program linked with the fake gets it,
  * but plain. Superpages and pages. What umpa_mover_move does is per the rules in mover.h. */
 void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes);
 /* The next move stops after nbytes with -EAGAIN, once. */

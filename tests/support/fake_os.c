@@ -1,0 +1,785 @@
+#include "fake_os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/units.h"
+
+/* One page-table entry a page: flags below, the frame's number above. */
+#define GONE        1u /* released or unmapped, while other pages of the area are not */
+#define OPEN        2u
+#define SHARED      4u
+#define FRAME_SHIFT 8
+#define FRAME(e)    ((e) >> FRAME_SHIFT)
+
+struct area {
+	char *base;
+	size_t npages;
+	size_t ngone;
+	size_t top; /* no page from here on was ever opened */
+	int mapped; /* from umpa_os_map(), not a reservation */
+	char *huge; /* a flag a slot */
+	uint64_t *entries;
+};
+
+enum verb {
+	RESERVE,
+	RELEASE,
+	OPEN_,
+	ADVISE_HUGE,
+	MAP,
+	UNMAP,
+	REMAP,
+	BACK,
+	UNBACK,
+	RESIDENT,
+	MOVE
+};
+static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
+	"unmap", "remap", "back", "unback", "resident", "move"};
+
+struct umpa_os_machine fake_machine;
+uint64_t fake_clock_ms;
+size_t fake_nframes_max, fake_open_max;
+
+static struct area **areas; /* sorted by base */
+static size_t nareas, areas_room;
+static uint64_t next_frame, ncalls, fail_first, fail_last;
+static uint64_t ncalls_of[array_len(verb_names)];
+static int fail_error, threads;
+static size_t nframes, nopened, nreserved, nmapped, partial_nbytes;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* --- the ends of a call ------------------------------------------------------------------- */
+
+_Noreturn static void wrong(const char *what, const void *addr)
+{
+	printf("fake_os: %s: %p\n", what, addr);
+	fflush(stdout);
+	abort();
+}
+
+static void lock(void)
+{
+	if (threads)
+		pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void)
+{
+	if (threads)
+		pthread_mutex_unlock(&mutex);
+}
+
+/* Begins a verb that can refuse: the error planned for this call, or 0. */
+static int enter(enum verb v)
+{
+	lock();
+	ncalls_of[v]++;
+	ncalls++;
+	return ncalls >= fail_first && ncalls <= fail_last ? fail_error : 0;
+}
+
+static void enter_sure(enum verb v)
+{
+	lock();
+	ncalls_of[v]++;
+}
+
+static int leave(int result)
+{
+	unlock();
+	return result;
+}
+
+/* --- areas -------------------------------------------------------------------------------- */
+
+/* How many areas begin at or below addr. */
+static size_t areas_below(const char *addr)
+{
+	size_t low = 0, high = nareas;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (areas[mid]->base <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct area *area_of(const char *addr)
+{
+	size_t n = areas_below(addr);
+
+	if (!n || (size_t)(addr - areas[n - 1]->base) >= areas[n - 1]->npages * PAGE_NBYTES)
+		return NULL;
+	return areas[n - 1];
+}
+
+struct range {
+	struct area *area;
+	size_t first, end; /* pages of the area */
+};
+
+/* Every page is there, and opened if it must be: else the code under test is wrong. */
+static void must_be(struct range r, int opened)
+{
+	struct area *a = r.area;
+
+	for (size_t i = r.first; (opened || a->ngone) && i < r.end; i++)
+		if (a->entries[i] & GONE || (opened && ~a->entries[i] & OPEN))
+			wrong(a->entries[i] & GONE ? "page given back" : "page not opened",
+				a->base + i * PAGE_NBYTES);
+}
+
+/* The pages of [addr, addr + nbytes), all of one area. */
+static struct range range_of(const void *addr, size_t nbytes, int opened)
+{
+	struct area *a = area_of(addr);
+	struct range r = {.area = a};
+
+	if (!a)
+		wrong("neither reserved nor mapped", addr);
+	if (!nbytes || ((uintptr_t)addr | nbytes) % PAGE_NBYTES)
+		wrong("not whole pages", addr);
+	r.first = (size_t)((const char *)addr - a->base) / PAGE_NBYTES;
+	r.end = r.first + nbytes / PAGE_NBYTES;
+	if (r.end > a->npages || r.end <= r.first)
+		wrong("range leaves its area", addr);
+	must_be(r, opened);
+	return r;
+}
+
+static void area_insert(struct area *a)
+{
+	size_t at = areas_below(a->base);
+
+	if (nareas == areas_room) {
+		areas_room = areas_room ? 2 * areas_room : 16;
+		areas = realloc(areas, areas_room * sizeof(*areas));
+	}
+	memmove(areas + at + 1, areas + at, (nareas - at) * sizeof(*areas));
+	areas[at] = a;
+	nareas++;
+}
+
+static void area_remove(struct area *a)
+{
+	size_t at = areas_below(a->base) - 1;
+
+	nareas--;
+	memmove(areas + at, areas + at + 1, (nareas - at) * sizeof(*areas));
+	munmap(a->base, a->npages * PAGE_NBYTES);
+	free(a->entries);
+	free(a->huge);
+	free(a);
+}
+
+static char *host_map(size_t nbytes, size_t align, int prot)
+{
+	size_t all = nbytes + align - PAGE_NBYTES;
+	char *got = mmap(NULL, all, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *base;
+
+	if (got == MAP_FAILED)
+		return NULL;
+	base = got + (-(uintptr_t)got & (align - 1));
+	if (base > got)
+		munmap(got, (size_t)(base - got));
+	if (base + nbytes < got + all)
+		munmap(base + nbytes, (size_t)(got + all - (base + nbytes)));
+	return base;
+}
+
+static struct area *area_add(size_t nbytes, int mapped)
+{
+	struct area *a = calloc(1, sizeof(*a));
+
+	a->npages = nbytes / PAGE_NBYTES;
+	a->mapped = mapped;
+	a->base = host_map(nbytes, mapped ? PAGE_NBYTES : SLOT_NBYTES,
+		mapped ? PROT_READ | PROT_WRITE : PROT_NONE);
+	a->entries = calloc(a->npages, sizeof(*a->entries));
+	a->huge = calloc(a->npages / SLOT_NPAGES + 1, 1);
+	if (!a->base || !a->entries || !a->huge)
+		wrong("the host has no memory for the fake", NULL);
+	a->top = mapped ? a->npages : 0;
+	for (size_t i = 0; i < a->top; i++)
+		a->entries[i] = OPEN;
+	*(mapped ? &nmapped : &nreserved) += nbytes;
+	area_insert(a);
+	return a;
+}
+
+/* --- frames ------------------------------------------------------------------------------- */
+
+static int give_one(uint64_t *entry)
+{
+	if (FRAME(*entry))
+		return 0;
+	if (nframes >= fake_nframes_max)
+		return -ENOMEM;
+	nframes++;
+	*entry |= ++next_frame << FRAME_SHIFT;
+	return 0;
+}
+
+/* A fault gives a whole huge page where one is advised, fits and nothing is there yet. */
+static int takes_huge(struct area *a, size_t slot_first)
+{
+	if (slot_first + SLOT_NPAGES > a->npages || fake_nframes_max - nframes < SLOT_NPAGES)
+		return 0;
+	for (size_t i = slot_first; i < slot_first + SLOT_NPAGES; i++)
+		if (FRAME(a->entries[i]) || ~a->entries[i] & OPEN)
+			return 0;
+	return 1;
+}
+
+static int give_range(struct range r)
+{
+	uint64_t *entries = r.area->entries;
+
+	for (size_t i = r.first; i < r.end; i++) {
+		size_t slot_first = i - i % SLOT_NPAGES;
+		int error;
+
+		if (FRAME(entries[i]))
+			continue;
+		if (r.area->huge[i / SLOT_NPAGES] && takes_huge(r.area, slot_first))
+			for (size_t k = slot_first; k < slot_first + SLOT_NPAGES; k++)
+				give_one(&entries[k]);
+		error = give_one(&entries[i]);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static void take_frame(uint64_t *entry)
+{
+	if (FRAME(*entry))
+		nframes--;
+	*entry &= ((uint64_t)1 << FRAME_SHIFT) - 1 - SHARED;
+}
+
+static int is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE_NBYTES - 1);
+}
+
+/* Frames away, content zero. Metadata is written without fake_touch(), so pages without a frame
+ * are looked at too. */
+static void take_range(struct range r)
+{
+	for (size_t i = r.first; i < r.end; i++) {
+		char *page = r.area->base + i * PAGE_NBYTES;
+
+		if (FRAME(r.area->entries[i]) || !is_zero(page))
+			memset(page, 0, PAGE_NBYTES);
+		take_frame(&r.area->entries[i]);
+	}
+}
+
+/* The range is no longer reserved or mapped; its addresses come back with the area's last page. */
+static void end_range(struct range r)
+{
+	struct area *a = r.area;
+	size_t nbytes = (r.end - r.first) * PAGE_NBYTES;
+
+	*(a->mapped ? &nmapped : &nreserved) -= nbytes;
+	for (size_t i = r.first; i < r.end && i < a->top; i++) {
+		if (!a->mapped && a->entries[i] & OPEN)
+			nopened -= PAGE_NBYTES;
+		take_frame(&a->entries[i]);
+	}
+	a->ngone += r.end - r.first;
+	for (size_t i = r.first; a->ngone < a->npages && i < r.end; i++)
+		a->entries[i] = GONE;
+	if (a->ngone == a->npages)
+		area_remove(a);
+	else if (mmap(a->base + r.first * PAGE_NBYTES, nbytes, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			 0) == MAP_FAILED)
+		wrong("the host can't unmap", a->base);
+}
+
+/* --- the verbs ---------------------------------------------------------------------------- */
+
+int umpa_os_reserve(size_t nbytes, void **addr)
+{
+	int error = enter(RESERVE);
+
+	if (!nbytes || nbytes % SLOT_NBYTES)
+		wrong("reserve: not whole slots", (void *)nbytes);
+	if (!error && nbytes > fake_machine.as_limit_nbytes)
+		error = -ENOMEM;
+	if (!error)
+		*addr = area_add(nbytes, 0)->base;
+	return leave(error);
+}
+
+void umpa_os_release(void *addr, size_t nbytes)
+{
+	struct range r;
+
+	enter_sure(RELEASE);
+	r = range_of(addr, nbytes, 0);
+	if (r.area->mapped)
+		wrong("release of a mapping", addr);
+	end_range(r);
+	unlock();
+}
+
+static int open_range(struct range r)
+{
+	struct area *a = r.area;
+	size_t nbytes = 0;
+
+	for (size_t i = r.first; i < r.end; i++)
+		nbytes += a->entries[i] & OPEN ? 0 : PAGE_NBYTES;
+	if (nbytes > fake_open_max || nopened > fake_open_max - nbytes)
+		return -ENOMEM;
+	if (mprotect(a->base + r.first * PAGE_NBYTES, (r.end - r.first) * PAGE_NBYTES,
+		    PROT_READ | PROT_WRITE))
+		wrong("the host can't open", a->base);
+	for (size_t i = r.first; i < r.end; i++)
+		a->entries[i] |= OPEN;
+	a->top = r.end > a->top ? r.end : a->top;
+	nopened += nbytes;
+	return 0;
+}
+
+int umpa_os_open(void *addr, size_t nbytes)
+{
+	int error = enter(OPEN_);
+	struct range r = range_of(addr, nbytes, 0);
+
+	if (r.area->mapped)
+		wrong("open of a mapping", addr);
+	return leave(error ? error : open_range(r));
+}
+
+/* A slot is huge if all of it was so advised. */
+static void advise_range(struct range r, int on)
+{
+	size_t first = on ? (r.first + SLOT_NPAGES - 1) / SLOT_NPAGES : r.first / SLOT_NPAGES;
+	size_t end = on ? r.end / SLOT_NPAGES : (r.end + SLOT_NPAGES - 1) / SLOT_NPAGES;
+
+	for (size_t slot = first; slot < end; slot++)
+		r.area->huge[slot] = on != 0;
+}
+
+int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
+{
+	int error = enter(ADVISE_HUGE);
+	struct range r = range_of(addr, nbytes, 0);
+
+	if (r.area->mapped)
+		wrong("advice for a mapping", addr);
+	if (!error)
+		advise_range(r, on);
+	return leave(error);
+}
+
+int umpa_os_map(size_t nbytes, void **addr)
+{
+	int error = enter(MAP);
+
+	if (!nbytes || nbytes % PAGE_NBYTES)
+		wrong("map: not whole pages", (void *)nbytes);
+	if (!error && nbytes > fake_machine.as_limit_nbytes)
+		error = -ENOMEM;
+	if (!error)
+		*addr = area_add(nbytes, 1)->base;
+	return leave(error);
+}
+
+void umpa_os_unmap(void *addr, size_t nbytes)
+{
+	struct range r;
+
+	enter_sure(UNMAP);
+	r = range_of(addr, nbytes, 0);
+	if (!r.area->mapped)
+		wrong("unmap of a reservation", addr);
+	end_range(r);
+	unlock();
+}
+
+/* The pages behind the range in its own area are free to grow into if they were given up before. */
+static int grow_in_place(struct range r, size_t npages)
+{
+	struct area *a = r.area;
+
+	if (r.first + npages > a->npages)
+		return 0;
+	for (size_t i = r.end; i < r.first + npages; i++)
+		if (~a->entries[i] & GONE)
+			return 0;
+	if (mprotect(a->base + r.end * PAGE_NBYTES, (r.first + npages - r.end) * PAGE_NBYTES,
+		    PROT_READ | PROT_WRITE))
+		wrong("the host can't grow", a->base);
+	for (size_t i = r.end; i < r.first + npages; i++)
+		a->entries[i] = OPEN;
+	a->ngone -= r.first + npages - r.end;
+	nmapped += (r.first + npages - r.end) * PAGE_NBYTES;
+	return 1;
+}
+
+static void *grow_elsewhere(struct range r, size_t nbytes)
+{
+	struct area *to = area_add(nbytes, 1);
+
+	memcpy(to->base, r.area->base + r.first * PAGE_NBYTES, (r.end - r.first) * PAGE_NBYTES);
+	for (size_t i = r.first; i < r.end; i++) {
+		to->entries[i - r.first] = r.area->entries[i];
+		r.area->entries[i] = OPEN;
+	}
+	end_range(r);
+	return to->base;
+}
+
+int umpa_os_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int may_move, void **new_addr)
+{
+	int error = enter(REMAP);
+	struct range r = range_of(addr, old_nbytes, 0);
+
+	if (!r.area->mapped || !new_nbytes || new_nbytes % PAGE_NBYTES)
+		wrong("remap of what was not mapped, or not to whole pages", addr);
+	if (error)
+		return leave(error);
+	*new_addr = addr;
+	if (new_nbytes < old_nbytes)
+		end_range((struct range){r.area, r.first + new_nbytes / PAGE_NBYTES, r.end});
+	else if (new_nbytes > old_nbytes && !grow_in_place(r, new_nbytes / PAGE_NBYTES)) {
+		if (!may_move || new_nbytes > fake_machine.as_limit_nbytes)
+			return leave(-ENOMEM);
+		*new_addr = grow_elsewhere(r, new_nbytes);
+	}
+	return leave(0);
+}
+
+int umpa_os_back(void *addr, size_t nbytes)
+{
+	int error = enter(BACK);
+	struct range r = range_of(addr, nbytes, 1);
+
+	return leave(error ? error : give_range(r));
+}
+
+int umpa_os_unback(void *addr, size_t nbytes)
+{
+	int error = enter(UNBACK);
+	struct range r = range_of(addr, nbytes, 1);
+
+	if (!error)
+		take_range(r);
+	return leave(error);
+}
+
+int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
+{
+	int error = enter(RESIDENT);
+	struct range r = range_of(addr, npages * PAGE_NBYTES, 0);
+
+	for (size_t i = 0; !error && i < npages; i++)
+		vec[i] = FRAME(r.area->entries[r.first + i]) != 0;
+	return leave(error);
+}
+
+void umpa_os_machine(struct umpa_os_machine *m)
+{
+	*m = fake_machine;
+}
+
+uint64_t umpa_os_clock_ms(void)
+{
+	return fake_clock_ms;
+}
+
+/* --- the mover ---------------------------------------------------------------------------- */
+
+/* One page, by the rules of mover.h: 0, or why the range ends before it. */
+static int move_page(char *dst, uint64_t *to, char *src, uint64_t *from, unsigned flags)
+{
+	if (FRAME(*to))
+		return -EEXIST;
+	if (!FRAME(*from))
+		return flags & UMPA_MOVE_HOLES ? 0 : -ENOENT;
+	if (*from & SHARED)
+		return -EBUSY;
+	*to |= FRAME(*from) << FRAME_SHIFT;
+	*from &= ((uint64_t)1 << FRAME_SHIFT) - 1;
+	memcpy(dst, src, FAKE_TAG_NBYTES);
+	memset(src, 0, FAKE_TAG_NBYTES);
+	return 0;
+}
+
+static int move_range(
+	struct umpa_mover *m, char *dst, char *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	struct range to = range_of(dst, nbytes, 1);
+	struct range from = range_of(src, nbytes, 1);
+	size_t stop = partial_nbytes;
+
+	if ((size_t)(dst - (char *)m->window) > m->window_nbytes - nbytes ||
+		(size_t)(src - (char *)m->window) > m->window_nbytes - nbytes)
+		wrong("move outside the window", dst);
+	if ((size_t)(dst - src) < nbytes || (size_t)(src - dst) < nbytes)
+		wrong("move onto itself", dst);
+	partial_nbytes = SIZE_MAX;
+	for (*moved = 0; *moved < nbytes; *moved += PAGE_NBYTES) {
+		size_t i = *moved / PAGE_NBYTES;
+		int error = *moved >= stop ? -EAGAIN : 0;
+
+		if (!error)
+			error = move_page(dst + *moved, &to.area->entries[to.first + i],
+				src + *moved, &from.area->entries[from.first + i], flags);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int fake_move(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	int error = enter(MOVE);
+
+	*moved = 0;
+	return leave(error ? error : move_range(m, dst, src, nbytes, flags, moved));
+}
+
+static int plain_move(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	(void)m, (void)dst, (void)src, (void)nbytes, (void)flags;
+	*moved = 0;
+	return -ENOSYS;
+}
+
+static void no_fini(struct umpa_mover *m)
+{
+	(void)m;
+}
+
+void umpa_mover_plain_init(struct umpa_mover *m, void *window, size_t nbytes)
+{
+	*m = (struct umpa_mover){.name = "plain",
+		.move = plain_move,
+		.fini = no_fini,
+		.window = window,
+		.window_nbytes = nbytes,
+		.fd = -1};
+}
+
+void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes)
+{
+	umpa_mover_plain_init(m, window, nbytes);
+	m->name = "fake";
+	m->move = fake_move;
+}
+
+int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes)
+{
+	fake_mover_init(m, window, nbytes);
+	m->name = "uffd";
+	return 0;
+}
+
+int umpa_mover_mremap_init(struct umpa_mover *m, void *window, size_t nbytes)
+{
+	fake_mover_init(m, window, nbytes);
+	m->name = "mremap";
+	return 0;
+}
+
+void fake_mover_partial(size_t nbytes)
+{
+	lock();
+	partial_nbytes = nbytes;
+	unlock();
+}
+
+/* --- for the test ------------------------------------------------------------------------- */
+
+void fake_reset(void)
+{
+	lock();
+	while (nareas)
+		area_remove(areas[nareas - 1]);
+	nframes = nopened = nreserved = nmapped = 0;
+	next_frame = ncalls = 0;
+	memset(ncalls_of, 0, sizeof(ncalls_of));
+	fail_first = UINT64_MAX;
+	fail_last = 0;
+	fake_clock_ms = 0;
+	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
+	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,
+		.memory_nbytes = (size_t)256 << 20,
+		.as_limit_nbytes = SIZE_MAX,
+		.ncpus = 2};
+	unlock();
+}
+
+void fake_threads(int on)
+{
+	threads = on;
+}
+
+static void fail_between(uint64_t n, uint64_t last, int error)
+{
+	lock();
+	fail_first = n ? ncalls + n : UINT64_MAX;
+	fail_last = n ? last : 0;
+	fail_error = error;
+	unlock();
+}
+
+void fake_fail_at(uint64_t n, int error)
+{
+	fail_between(n, ncalls + n, error);
+}
+
+void fake_fail_from(uint64_t n, int error)
+{
+	fail_between(n, UINT64_MAX, error);
+}
+
+uint64_t fake_ncalls(void)
+{
+	return ncalls;
+}
+
+uint64_t fake_ncalls_of(const char *verb)
+{
+	for (size_t v = 0; v < array_len(verb_names); v++)
+		if (!strcmp(verb, verb_names[v]))
+			return ncalls_of[v];
+	wrong("no such verb", verb);
+}
+
+/* [addr, addr + nbytes) widened to whole pages. */
+static struct range pages_touched(void *addr, size_t nbytes)
+{
+	size_t offset = (uintptr_t)addr % PAGE_NBYTES;
+
+	return range_of((char *)addr - offset, pages_of(offset + nbytes) * PAGE_NBYTES, 1);
+}
+
+void fake_touch(void *addr, size_t nbytes)
+{
+	lock();
+	if (give_range(pages_touched(addr, nbytes)))
+		wrong("touched, and there is no frame left", addr);
+	unlock();
+}
+
+uint64_t fake_frame(const void *addr)
+{
+	struct area *a;
+	uint64_t frame;
+
+	lock();
+	a = area_of(addr);
+	frame = a ? FRAME(a->entries[(size_t)((const char *)addr - a->base) / PAGE_NBYTES]) : 0;
+	unlock();
+	return frame;
+}
+
+size_t fake_nframes(void)
+{
+	return nframes;
+}
+
+size_t fake_opened_nbytes(void)
+{
+	return nopened;
+}
+
+size_t fake_reserved_nbytes(void)
+{
+	return nreserved;
+}
+
+size_t fake_mapped_nbytes(void)
+{
+	return nmapped;
+}
+
+void fake_share(void *addr, size_t nbytes, int shared)
+{
+	struct range r;
+
+	lock();
+	r = pages_touched(addr, nbytes);
+	for (size_t i = r.first; i < r.end; i++)
+		if (shared && FRAME(r.area->entries[i]))
+			r.area->entries[i] |= SHARED;
+		else
+			r.area->entries[i] &= ~(uint64_t)SHARED;
+	unlock();
+}
+
+/* Adds to a set of frame numbers; 0 if it is there already. */
+static int add_frame(uint64_t *set, size_t room, uint64_t frame)
+{
+	size_t at = frame * 0x9e3779b97f4a7c15u % room;
+
+	while (set[at] && set[at] != frame)
+		at = (at + 1) % room;
+	if (set[at])
+		return 0;
+	set[at] = frame;
+	return 1;
+}
+
+static int area_consistent(const struct area *a, uint64_t *set, size_t room, size_t *nseen)
+{
+	for (size_t i = 0; i < a->top; i++) {
+		uint64_t e = a->entries[i];
+		const char *what = NULL;
+
+		if (!FRAME(e))
+			continue;
+		if ((e & (GONE | OPEN)) != OPEN)
+			what = "a frame behind an unopened page";
+		else if (++*nseen > nframes)
+			what = "more frames than are counted";
+		else if (!add_frame(set, room, FRAME(e)))
+			what = "a frame behind two pages";
+		if (what) {
+			printf("fake_os: %s: page %p, frame %llu\n", what,
+				(void *)(a->base + i * PAGE_NBYTES), (unsigned long long)FRAME(e));
+			return 0;
+		}
+	}
+	return 1;
+}
+
+int fake_consistent(void)
+{
+	size_t room, nseen = 0;
+	uint64_t *set;
+	int ok = 1;
+
+	lock();
+	room = 2 * nframes + 1;
+	set = calloc(room, sizeof(*set));
+	for (size_t i = 0; ok && i < nareas; i++)
+		ok = area_consistent(areas[i], set, room, &nseen);
+	if (ok && nseen != nframes) {
+		printf("fake_os: %zu frames seen, %zu counted\n", nseen, nframes);
+		ok = 0;
+	}
+	free(set);
+	unlock();
+	return ok;
+}
