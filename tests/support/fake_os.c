@@ -374,6 +374,9 @@ static void advise_range(struct range r, int on)
 
 	for (size_t slot = first; slot < end; slot++)
 		r.area->huge[slot] = on != 0;
+	/* Only saves the host's faults: what it does is not looked at. */
+	madvise(r.area->base + r.first * PAGE_NBYTES, (r.end - r.first) * PAGE_NBYTES,
+		on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
