@@ -1,0 +1,160 @@
+/* Where a request goes when it is not plainly small: the slow halves of the malloc family. */
+#include "heap/heap.h"
+
+#include <stdint.h>
+
+#include "core/options.h"
+
+#define ALIGN_LOG2_MAX 40
+
+size_t umpa_heap_min;
+
+enum route {
+	TO_UMPA,
+	TO_ENGINE,
+	TO_BOOT, /* there is no engine yet, and this very call may be part of finding it */
+};
+
+/* The threshold once umpa may act; 0 while it is too early to say. */
+static size_t decide_min(void)
+{
+	switch (umpa_host_consent()) {
+	case UMPA_CONSENT_GIVEN:
+		return umpa_option(OPTION_malloc_min);
+	case UMPA_CONSENT_NEVER:
+		return SIZE_MAX;
+	default:
+		return 0;
+	}
+}
+
+void umpa_heap_start(void)
+{
+	if (umpa_engine_start() && !__atomic_load_n(&umpa_heap_min, __ATOMIC_RELAXED))
+		/* Pairs with umpa_heap_is_small(): the engine is set before it. */
+		__atomic_store_n(&umpa_heap_min, decide_min(), __ATOMIC_RELEASE);
+}
+
+static enum route route_of(size_t nbytes)
+{
+	size_t min = __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE);
+
+	if (unlikely(!min)) {
+		umpa_heap_start();
+		if (!umpa_engine_known())
+			return TO_BOOT;
+		min = __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE);
+	}
+	return min && nbytes >= min && nbytes <= PTRDIFF_MAX ? TO_UMPA : TO_ENGINE;
+}
+
+void *umpa_heap_malloc_slow(size_t nbytes)
+{
+	enum route route = route_of(nbytes);
+	void *p;
+
+	if (route == TO_BOOT)
+		return umpa_boot_alloc(1, nbytes);
+	if (route == TO_UMPA) {
+		p = umpa_alloc(nbytes, 0);
+		if (likely(p))
+			return p;
+	}
+	return umpa_engine.malloc(nbytes);
+}
+
+void *umpa_heap_calloc_slow(size_t nbytes)
+{
+	enum route route = route_of(nbytes);
+	void *p;
+
+	if (route == TO_BOOT)
+		return umpa_boot_alloc(1, nbytes);
+	if (route == TO_UMPA) {
+		p = umpa_alloc(nbytes, UMPA_ZERO);
+		if (likely(p))
+			return p;
+	}
+	return umpa_engine.calloc(1, nbytes);
+}
+
+void umpa_heap_free_slow(void *p)
+{
+	if (umpa_owns(p))
+		umpa_free(p);
+	else if (p && !umpa_boot_owns(p) && umpa_engine_start())
+		umpa_engine.free(p);
+}
+
+size_t umpa_heap_usable_size(const void *p)
+{
+	if (!p)
+		return 0;
+	if (umpa_owns(p))
+		return umpa_usable_size(p);
+	if (umpa_boot_owns(p))
+		return umpa_boot_usable_size(p);
+	if (!umpa_engine_start() || !umpa_engine.usable_size)
+		return 0;
+	return umpa_engine.usable_size((void *)p);
+}
+
+/* --- aligned -------------------------------------------------------------------------------- */
+
+static int is_power_of_two(size_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/* A block of umpa if it can have this alignment; NULL: ask the engine, also about what is wrong. */
+static void *alloc_aligned(size_t align, size_t nbytes)
+{
+	unsigned log2;
+
+	if (!is_power_of_two(align))
+		return NULL;
+	log2 = (unsigned)__builtin_ctzl(align);
+	return log2 > ALIGN_LOG2_MAX ? NULL : umpa_alloc(nbytes, UMPA_ALIGN(log2));
+}
+
+int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
+{
+	enum route route = route_of(nbytes);
+	int saved = errno, error = 0;
+	void *p = NULL;
+
+	if (align % sizeof(void *) || !is_power_of_two(align))
+		return EINVAL;
+	if (route == TO_BOOT)
+		p = umpa_boot_alloc(align, nbytes);
+	else if (route == TO_UMPA)
+		p = alloc_aligned(align, nbytes);
+	if (!p)
+		error = route == TO_BOOT ? ENOMEM : umpa_engine.posix_memalign(&p, align, nbytes);
+	if (!error)
+		*out = p;
+	errno = saved;
+	return error;
+}
+
+void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes)
+{
+	enum route route = route_of(nbytes);
+	void *p;
+
+	if (route == TO_BOOT)
+		return umpa_boot_alloc(align, nbytes);
+	p = route == TO_UMPA ? alloc_aligned(align, nbytes) : NULL;
+	return p ? p : umpa_engine.aligned_alloc(align, nbytes);
+}
+
+void *umpa_heap_memalign_slow(size_t align, size_t nbytes)
+{
+	enum route route = route_of(nbytes);
+	void *p;
+
+	if (route == TO_BOOT)
+		return umpa_boot_alloc(align, nbytes);
+	p = route == TO_UMPA ? alloc_aligned(align, nbytes) : NULL;
+	return p ? p : umpa_engine.memalign(align, nbytes);
+}

@@ -1,0 +1,136 @@
+/*
+ * The malloc family: nbytes of `malloc_min` and more are blocks of umpa's core, the rest is the
+ * engine's.
+ *
+ * The functions here are what the shim's libc names consist of. Their first lines are inline: for
+ * small memory a compare and an indirect tail call, nothing else. All follow glibc 2.36 in results
+ * and errno; what glibc and the engine disagree on (an odd alignment, realloc to 0) is decided by
+ * the engine, as it was before umpa came.
+ *
+ * Whose memory a pointer is: the window's and umpa's outside blocks (umpa_owns), the bootstrap
+ * arena's (umpa_boot_owns), else the engine's. The three never overlap and a pointer never changes
+ * its owner.
+ *
+ * Invariants
+ *  1. umpa_heap_min is 0 until the engine is known and umpa may act; then it is the threshold for
+ * good: SIZE_MAX where umpa may not act at all.
+ *  2. Where umpa refuses, the engine is asked before the caller is refused.
+ */
+#ifndef UMPA_HEAP_HEAP_H
+#define UMPA_HEAP_HEAP_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <umpa/page.h>
+
+#include "base/units.h"
+#include "heap/boot.h"
+#include "heap/engine.h"
+
+extern within_library size_t umpa_heap_min;
+
+/* Does all that can be done now so that umpa serves. Called by the first allocation by itself. */
+void umpa_heap_start(void);
+
+void *umpa_heap_malloc_slow(size_t nbytes);
+void *umpa_heap_calloc_slow(size_t nbytes);
+void *umpa_heap_realloc_slow(void *p, size_t nbytes);
+void umpa_heap_free_slow(void *p);
+int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes);
+void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes);
+void *umpa_heap_memalign_slow(size_t align, size_t nbytes);
+size_t umpa_heap_usable_size(const void *p);
+
+/* Small, and the engine is known. Acquire pairs with the release in heap.c: who sees the threshold
+ * sees the engine. */
+static inline int umpa_heap_is_small(size_t nbytes)
+{
+	return likely(nbytes < __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE));
+}
+
+static inline void *umpa_heap_refuse(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static inline void *umpa_heap_malloc(size_t nbytes)
+{
+	if (umpa_heap_is_small(nbytes))
+		return umpa_engine.malloc(nbytes);
+	return umpa_heap_malloc_slow(nbytes);
+}
+
+static inline void *umpa_heap_calloc(size_t n, size_t each)
+{
+	size_t nbytes;
+
+	if (unlikely(__builtin_mul_overflow(n, each, &nbytes)))
+		return umpa_heap_refuse();
+	if (umpa_heap_is_small(nbytes))
+		return umpa_engine.calloc(n, each);
+	return umpa_heap_calloc_slow(nbytes);
+}
+
+static inline void *umpa_heap_realloc(void *p, size_t nbytes)
+{
+	if (umpa_heap_is_small(nbytes) && likely(!umpa_owns(p) && !umpa_boot_owns(p)))
+		return umpa_engine.realloc(p, nbytes);
+	return umpa_heap_realloc_slow(p, nbytes);
+}
+
+static inline void *umpa_heap_reallocarray(void *p, size_t n, size_t each)
+{
+	size_t nbytes;
+
+	if (unlikely(__builtin_mul_overflow(n, each, &nbytes)))
+		return umpa_heap_refuse();
+	return umpa_heap_realloc(p, nbytes);
+}
+
+static inline void umpa_heap_free(void *p)
+{
+	void (*engine_free)(void *) = __atomic_load_n(&umpa_engine.free, __ATOMIC_RELAXED);
+
+	if (likely(engine_free && !umpa_owns(p) && !umpa_boot_owns(p)))
+		engine_free(p);
+	else
+		umpa_heap_free_slow(p);
+}
+
+static inline int umpa_heap_posix_memalign(void **out, size_t align, size_t nbytes)
+{
+	if (umpa_heap_is_small(nbytes))
+		return umpa_engine.posix_memalign(out, align, nbytes);
+	return umpa_heap_posix_memalign_slow(out, align, nbytes);
+}
+
+static inline void *umpa_heap_aligned_alloc(size_t align, size_t nbytes)
+{
+	if (umpa_heap_is_small(nbytes))
+		return umpa_engine.aligned_alloc(align, nbytes);
+	return umpa_heap_aligned_alloc_slow(align, nbytes);
+}
+
+static inline void *umpa_heap_memalign(size_t align, size_t nbytes)
+{
+	if (umpa_heap_is_small(nbytes))
+		return umpa_engine.memalign(align, nbytes);
+	return umpa_heap_memalign_slow(align, nbytes);
+}
+
+static inline void *umpa_heap_valloc(size_t nbytes)
+{
+	return umpa_heap_memalign(PAGE_NBYTES, nbytes);
+}
+
+static inline void *umpa_heap_pvalloc(size_t nbytes)
+{
+	size_t rounded;
+
+	if (unlikely(__builtin_add_overflow(nbytes, PAGE_NBYTES - 1, &rounded)))
+		return umpa_heap_refuse();
+	return umpa_heap_memalign(PAGE_NBYTES, rounded & ~(PAGE_NBYTES - 1));
+}
+
+#endif
