@@ -10,6 +10,16 @@
 #define cold_path    __attribute__((cold, noinline))
 #define format_like(f, a) __attribute__((format(printf, f, a)))
 
+/* In a loop that waits for another thread. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 #define array_len(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

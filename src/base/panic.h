@@ -1,6 +1,6 @@
 /*
  * The end of the program, in one line. Allocates nothing, takes no lock, writes with write(2) to
- * standard error and aborts. Formats understand %s %d %u %zu %p %x and nothing more.
+ * standard error and aborts. Formats: those of base/format.h.
  */
 #ifndef UMPA_BASE_PANIC_H
 #define UMPA_BASE_PANIC_H

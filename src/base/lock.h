@@ -1,0 +1,69 @@
+/*
+ * Locks with ranks. A thread takes locks in rising rank only; debug builds check it. No lock of umpa is
+ * held across a call of the mover or a system call but those docs/design/locking.md lists.
+ *
+ * The lock is libc's mutex, which neither allocates nor needs to be destroyed: sanitizers and debuggers know
+ * it, and it sleeps in the kernel when it has to wait long.
+ */
+#ifndef UMPA_BASE_LOCK_H
+#define UMPA_BASE_LOCK_H
+
+#include <pthread.h>
+
+#include "base/panic.h"
+
+enum umpa_lock_rank {
+	LOCK_INIT,    /* start-up, and choosing the mover */
+	LOCK_SHELF,   /* runs of one shard */
+	LOCK_SPACE,   /* the window's slots: extents, frontier, pool */
+	LOCK_OUTSIDE, /* blocks the kernel serves outside the window */
+	LOCK_NRANKS
+};
+
+struct umpa_lock {
+	pthread_mutex_t mutex;
+	enum umpa_lock_rank rank;
+};
+
+#define UMPA_LOCK_INITIALIZER(r) {PTHREAD_MUTEX_INITIALIZER, (r)}
+
+#ifdef UMPA_DEBUG
+extern __thread unsigned char umpa_locks_held[LOCK_NRANKS];
+
+static inline void lock_check_take(const struct umpa_lock *l)
+{
+	/* Equal ranks are allowed: fork takes every shelf, in order of address. */
+	for (int r = (int)l->rank + 1; r < LOCK_NRANKS; r++)
+		INVARIANT(!umpa_locks_held[r]);
+	umpa_locks_held[l->rank]++;
+}
+
+static inline void lock_check_give(const struct umpa_lock *l)
+{
+	INVARIANT(umpa_locks_held[l->rank] > 0);
+	umpa_locks_held[l->rank]--;
+}
+#else
+#define lock_check_take(l) ((void)0)
+#define lock_check_give(l) ((void)0)
+#endif
+
+static inline void umpa_lock_init(struct umpa_lock *l, enum umpa_lock_rank rank)
+{
+	pthread_mutex_init(&l->mutex, NULL);
+	l->rank = rank;
+}
+
+static inline void umpa_lock_take(struct umpa_lock *l)
+{
+	lock_check_take(l);
+	pthread_mutex_lock(&l->mutex);
+}
+
+static inline void umpa_lock_give(struct umpa_lock *l)
+{
+	pthread_mutex_unlock(&l->mutex);
+	lock_check_give(l);
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* Making pages zero in user space. */
+#ifndef UMPA_CORE_CLEAR_H
+#define UMPA_CORE_CLEAR_H
+
+#include <stddef.h>
+
+#include "base/bitmap.h"
+
+/* Writes zeros over npages pages at addr. */
+void umpa_clear(void *addr, size_t npages);
+
+/*
+ * Makes npages pages at addr zero, without giving frames to pages that have none: where all have one they are
+ * cleared, else the kernel takes back what is there, so that sparsely used memory stays sparse.
+ */
+void umpa_clear_frames(void *addr, size_t npages);
+
+/* The same for those of the pages [from, from + n) of the slot at base whose bit is set. */
+void umpa_clear_dirty(void *base, unsigned from, unsigned n, const struct bitmap *dirty);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * The core's state, shared by its parts: one per process.
+ *
+ * A slot is in one of these states, and each state has one owner:
+ *	behind the frontier   the window
+ *	free                  the space (space.h): its extents, void or resident
+ *	on a shelf            the shard whose shelf it is (runs.h)
+ *	in a span             the span's block (span.h), recorded at the span's first slot
+ *	in transit            the call that took it from the space, until it gives it back
+ * The record of a slot says which of the used states it is in; free slots, slots in transit and the inner
+ * slots of a span say SLOT_INNER.
+ *
+ * Locks, in order: init < shelf (of a shard) < space < outside (base/lock.h). Each part's header
+ * says what its lock guards. A block's own record (npages, nslots, ntail) is guarded by its owner: two
+ * threads must not free or resize one block at once.
+ */
+#ifndef UMPA_CORE_CORE_H
+#define UMPA_CORE_CORE_H
+
+#include <umpa/page.h>
+#include <umpa/stats.h>
+
+#include "base/lock.h"
+#include "core/options.h"
+#include "frame/shelf.h"
+#include "os/mover.h"
+#include "os/os.h"
+#include "va/extents.h"
+#include "va/window.h"
+
+enum slot_use {
+	SLOT_INNER,
+	SLOT_SHELF, /* holds runs, and the tail of a span perhaps */
+	SLOT_SPAN,  /* a span begins here */
+};
+
+struct slot_record {
+	uint32_t use;    /* atomic: misuse is told from it without a lock */
+	uint32_t shard;  /* SLOT_SHELF: whose shelf */
+	uint32_t nslots; /* SLOT_SPAN: whole slots held, room for growth included */
+	uint32_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
+	uint64_t npages; /* SLOT_SPAN: pages of the block */
+};
+
+struct umpa_shard {
+	struct umpa_lock lock; /* guards all below, and the run maps of the shelf's slots */
+	struct umpa_shelf shelf;
+	uint64_t nallocs, nfrees, block_npages;
+} __attribute__((aligned(64)));
+
+struct umpa_space {
+	struct umpa_lock lock; /* guards all below but the mover, and the window's frontier */
+	struct umpa_extents extents;
+	uint32_t nnursery;      /* slots at the window's front that are for runs only */
+	uint32_t nnursery_used; /* of those, handed out so far; they never come back */
+	uint32_t ntransit;      /* calls that hold slots in transit */
+	int locked;             /* opened memory gets frames at once (mlockall): open no more than needed */
+	uint64_t nallocs, nfrees, span_npages;
+	uint64_t nslots_in_place;
+};
+
+enum mover_state { MOVER_UNDECIDED, MOVER_CHOSEN };
+
+/* Counters of events off the locked paths; atomic, relaxed. */
+struct umpa_events {
+	uint64_t nreallocs_in_place, nreallocs_moved;
+	uint64_t nslots_moved, nmove_calls, nmoves_refused, nslots_copied, nslots_from_kernel;
+	uint64_t cleared_nbytes, trimmed_nbytes;
+};
+
+struct umpa_core {
+	struct umpa_window window;
+	struct umpa_os_machine machine;
+	struct slot_record *record; /* per slot */
+	struct umpa_run_map *map;   /* per slot */
+	struct umpa_space space;
+	struct umpa_mover mover;
+	int mover_state; /* atomic, enum mover_state; mover is constant once it is MOVER_CHOSEN */
+	struct umpa_events events;
+	struct umpa_shard *shard;
+	unsigned nshards;
+	int huge; /* huge pages may be behind slots */
+};
+
+extern struct umpa_core umpa_core;
+
+/* Makes umpa ready if it is not. After it, umpa_core.window may be empty (nbytes 0), if none can be had:
+ * then the kernel serves every block. */
+void umpa_core_start(void);
+extern int umpa_core_started; /* atomic */
+
+static inline void umpa_core_need(void)
+{
+	/* Pairs with the release store at the end of umpa_core_start(). */
+	if (unlikely(!__atomic_load_n(&umpa_core_started, __ATOMIC_ACQUIRE)))
+		umpa_core_start();
+}
+
+/* Forgets everything and gives all memory back; no block may be in use. For tests. */
+void umpa_core_stop(void);
+
+static inline void event_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline void *slot_address(struct slot s)
+{
+	return umpa_window_at(&umpa_core.window, s, 0);
+}
+
+static inline void *page_address(struct slot s, size_t npages)
+{
+	return umpa_window_at(&umpa_core.window, s, npages);
+}
+
+static inline enum slot_use slot_use(struct slot s)
+{
+	return __atomic_load_n(&umpa_core.record[s.i].use, __ATOMIC_RELAXED);
+}
+
+static inline void slot_set_use(struct slot s, enum slot_use use)
+{
+	__atomic_store_n(&umpa_core.record[s.i].use, use, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * fork(): the parent takes every lock of umpa in order of rank, waits until no slot is in transit, forks, and gives
+ * the locks back on both sides, so that the child has a whole allocator that it can use at once. Frames still shared
+ * with the other process refuse to move; that is the mover's business and ordinary.
+ */
+#ifndef UMPA_CORE_FORK_H
+#define UMPA_CORE_FORK_H
+
+/* The three phases, as pthread_atfork() calls them; registered when the library is loaded. */
+void umpa_fork_prepare(void);
+void umpa_fork_parent(void);
+void umpa_fork_child(void);
+
+/* init.c: the start-up's lock. */
+void umpa_core_fork_start_take(void);
+void umpa_core_fork_start_give(void);
+
+#endif

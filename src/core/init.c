@@ -1,0 +1,150 @@
+#include <string.h>
+
+#include "core/core.h"
+#include "core/fork.h"
+#include "core/outside.h"
+#include "core/space.h"
+
+struct umpa_core umpa_core;
+int umpa_core_started;
+
+static struct umpa_lock start_lock = UMPA_LOCK_INITIALIZER(LOCK_INIT);
+
+/* The window is this many times physical memory, so that addresses never have to be fought for. */
+enum { WINDOW_PER_MEMORY = 16 };
+
+#define WINDOW_NBYTES_MIN ((size_t)64 << 20)
+#define WINDOW_NBYTES_MAX ((size_t)8 << 40)
+
+enum { NSHARDS_MAX = 64 };
+
+static size_t power_of_two_above(size_t n)
+{
+	size_t p = WINDOW_NBYTES_MIN;
+
+	while (p < n && p < WINDOW_NBYTES_MAX)
+		p *= 2;
+	return p;
+}
+
+static size_t window_size(const struct umpa_os_machine *m)
+{
+	size_t wanted = umpa_option(OPTION_window);
+	size_t limit = m->as_limit_nbytes / 4;
+
+	if (wanted != OPTION_AUTO)
+		return wanted < WINDOW_NBYTES_MAX ? wanted : WINDOW_NBYTES_MAX;
+	wanted = m->memory_nbytes > WINDOW_NBYTES_MAX / WINDOW_PER_MEMORY
+		? WINDOW_NBYTES_MAX
+		: power_of_two_above(m->memory_nbytes * WINDOW_PER_MEMORY);
+	/* Under a limit of address space the program must keep most of it. */
+	while (wanted > limit && wanted > SLOT_NBYTES)
+		wanted /= 2;
+	return wanted;
+}
+
+static unsigned shard_count(const struct umpa_os_machine *m)
+{
+	size_t n = umpa_option(OPTION_shards);
+
+	if (n == OPTION_AUTO || !n)
+		n = m->ncpus;
+	return n < NSHARDS_MAX ? (unsigned)n : NSHARDS_MAX;
+}
+
+static int init_shards(struct umpa_core *c)
+{
+	size_t nbytes;
+	void *memory;
+
+	c->nshards = shard_count(&c->machine);
+	nbytes = pages_of(c->nshards * sizeof(struct umpa_shard)) << PAGE_SHIFT;
+	if (umpa_os_map(nbytes, &memory))
+		return -1;
+	c->shard = memory;
+	for (unsigned i = 0; i < c->nshards; i++) {
+		umpa_lock_init(&c->shard[i].lock, LOCK_SHELF);
+		umpa_shelf_init(&c->shard[i].shelf, c->map);
+	}
+	return 0;
+}
+
+/* The window's front stays in base pages, so that a process with few small blocks does not pay for a superpage. */
+static void init_nursery(struct umpa_core *c)
+{
+	size_t nslots = umpa_option(OPTION_nursery) >> SLOT_SHIFT;
+	void *front = (void *)c->window.base;
+
+	if (nslots > c->window.nslots / 4)
+		nslots = 0;
+	if (nslots && !umpa_window_open(&c->window, (uint32_t)nslots)) {
+		c->space.nnursery = (uint32_t)nslots;
+		umpa_extents_skip(&c->space.extents, (uint32_t)nslots);
+	}
+	c->huge = umpa_option(OPTION_huge) != 0 &&
+		!umpa_os_advise_huge(slot_address((struct slot){c->space.nnursery}),
+			c->window.nbytes - ((size_t)c->space.nnursery << SLOT_SHIFT), 1);
+	if (!c->huge)
+		(void)!umpa_os_advise_huge(front, c->window.nbytes, 0);
+	else if (c->space.nnursery)
+		(void)!umpa_os_advise_huge(front, (size_t)c->space.nnursery << SLOT_SHIFT, 0);
+}
+
+/* Without a window every block comes from the kernel. */
+static void set_up(struct umpa_core *c)
+{
+	static const size_t records[] = {
+		sizeof(struct umpa_extent), sizeof(struct slot_record), sizeof(struct umpa_run_map)};
+
+	umpa_os_machine(&c->machine);
+	if (c->machine.page_nbytes != PAGE_NBYTES)
+		return;
+	if (umpa_window_init(&c->window, window_size(&c->machine), SLOT_NBYTES, records,
+		    array_len(records)))
+		return;
+	c->record = (void *)c->window.table[1].base;
+	c->map = (void *)c->window.table[2].base;
+	umpa_space_init(&c->space, (void *)c->window.table[0].base);
+	umpa_mover_plain_init(&c->mover, (void *)c->window.base, c->window.nbytes);
+	if (init_shards(c)) {
+		umpa_window_fini(&c->window);
+		return;
+	}
+	init_nursery(c);
+}
+
+void umpa_core_start(void)
+{
+	umpa_lock_take(&start_lock);
+	if (!umpa_core_started) {
+		set_up(&umpa_core);
+		__atomic_store_n(&umpa_core_started, 1, __ATOMIC_RELEASE);
+	}
+	umpa_lock_give(&start_lock);
+}
+
+void umpa_core_stop(void)
+{
+	struct umpa_core *c = &umpa_core;
+
+	if (c->window.nbytes) {
+		if (c->mover.fini)
+			c->mover.fini(&c->mover);
+		umpa_os_unmap(c->shard,
+			pages_of(c->nshards * sizeof(struct umpa_shard)) << PAGE_SHIFT);
+		umpa_window_fini(&c->window);
+	}
+	umpa_outside_stop();
+	memset(c, 0, sizeof(*c));
+	umpa_core_started = 0;
+}
+
+void umpa_core_fork_start_take(void)
+{
+	umpa_lock_take(&start_lock);
+}
+
+void umpa_core_fork_start_give(void)
+{
+	umpa_lock_give(&start_lock);
+}

@@ -1,0 +1,229 @@
+#include "core/outside.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/lock.h"
+#include "base/units.h"
+#include "os/os.h"
+
+struct entry {
+	uintptr_t addr;
+	size_t npages;
+};
+
+static struct {
+	struct umpa_lock lock;
+	struct entry *entry;
+	size_t nentries; /* atomic: read without the lock to see that there are none */
+	size_t table_nbytes;
+	size_t npages, nallocs;
+} table = {.lock = UMPA_LOCK_INITIALIZER(LOCK_OUTSIDE)};
+
+/* The first entry whose address is above addr. */
+static size_t above(uintptr_t addr)
+{
+	size_t lo = 0, hi = table.nentries;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (table.entry[mid].addr <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct entry *find_locked(const void *ptr)
+{
+	size_t i = above((uintptr_t)ptr);
+
+	return i && table.entry[i - 1].addr == (uintptr_t)ptr ? &table.entry[i - 1] : NULL;
+}
+
+static int any(void)
+{
+	/* Relaxed: who holds a block got it after it was entered. */
+	return __atomic_load_n(&table.nentries, __ATOMIC_RELAXED) != 0;
+}
+
+static int make_room(void)
+{
+	size_t nbytes = table.table_nbytes ? 2 * table.table_nbytes : 16 * PAGE_NBYTES;
+	void *memory;
+
+	if ((table.nentries + 1) * sizeof(struct entry) <= table.table_nbytes)
+		return 1;
+	if (umpa_os_map(nbytes, &memory))
+		return 0;
+	if (table.table_nbytes) {
+		memcpy(memory, table.entry, table.nentries * sizeof(struct entry));
+		umpa_os_unmap(table.entry, table.table_nbytes);
+	}
+	table.entry = memory;
+	table.table_nbytes = nbytes;
+	return 1;
+}
+
+static void insert_locked(uintptr_t addr, size_t npages)
+{
+	size_t i = above(addr);
+
+	memmove(&table.entry[i + 1], &table.entry[i], (table.nentries - i) * sizeof(struct entry));
+	table.entry[i] = (struct entry){addr, npages};
+	__atomic_store_n(&table.nentries, table.nentries + 1, __ATOMIC_RELAXED);
+	table.npages += npages;
+}
+
+static void remove_locked(struct entry *e)
+{
+	size_t i = (size_t)(e - table.entry);
+
+	table.npages -= e->npages;
+	memmove(e, e + 1, (table.nentries - i - 1) * sizeof(struct entry));
+	__atomic_store_n(&table.nentries, table.nentries - 1, __ATOMIC_RELAXED);
+}
+
+static int enter(void *addr, size_t npages)
+{
+	int ok;
+
+	umpa_lock_take(&table.lock);
+	ok = make_room();
+	if (ok) {
+		insert_locked((uintptr_t)addr, npages);
+		table.nallocs++;
+	}
+	umpa_lock_give(&table.lock);
+	return ok;
+}
+
+/* A mapping of nbytes at a multiple of align: one that is larger, its ends given back. */
+static void *map_aligned(size_t nbytes, size_t align)
+{
+	size_t extra = align - PAGE_NBYTES, before;
+	size_t whole;
+	void *addr;
+	char *at;
+
+	if (__builtin_add_overflow(nbytes, extra, &whole) || umpa_os_map(whole, &addr))
+		return NULL;
+	before = -(uintptr_t)addr & (align - 1);
+	at = (char *)addr + before;
+	if (before)
+		umpa_os_unmap(addr, before);
+	if (extra > before)
+		umpa_os_unmap(at + nbytes, extra - before);
+	return at;
+}
+
+void *umpa_outside_alloc(size_t npages, size_t align)
+{
+	void *addr = map_aligned(npages << PAGE_SHIFT, align < PAGE_NBYTES ? PAGE_NBYTES : align);
+
+	if (addr && !enter(addr, npages)) {
+		umpa_os_unmap(addr, npages << PAGE_SHIFT);
+		return NULL;
+	}
+	return addr;
+}
+
+size_t umpa_outside_npages(const void *ptr)
+{
+	const struct entry *e;
+	size_t npages;
+
+	if (likely(!any()))
+		return 0;
+	umpa_lock_take(&table.lock);
+	e = find_locked(ptr);
+	npages = e ? e->npages : 0;
+	umpa_lock_give(&table.lock);
+	return npages;
+}
+
+size_t umpa_outside_find(const void *ptr, void **block)
+{
+	size_t i, npages = 0;
+
+	if (likely(!any()))
+		return 0;
+	umpa_lock_take(&table.lock);
+	i = above((uintptr_t)ptr);
+	if (i && (uintptr_t)ptr - table.entry[i - 1].addr < table.entry[i - 1].npages << PAGE_SHIFT) {
+		npages = table.entry[i - 1].npages;
+		*block = (void *)table.entry[i - 1].addr;
+	}
+	umpa_lock_give(&table.lock);
+	return npages;
+}
+
+int umpa_outside_free(void *ptr)
+{
+	struct entry *e;
+	size_t npages = 0;
+
+	if (likely(!any()))
+		return 0;
+	umpa_lock_take(&table.lock);
+	e = find_locked(ptr);
+	if (e) {
+		npages = e->npages;
+		remove_locked(e);
+	}
+	umpa_lock_give(&table.lock);
+	if (npages)
+		umpa_os_unmap(ptr, npages << PAGE_SHIFT);
+	return npages != 0;
+}
+
+void *umpa_outside_resize(void *ptr, size_t npages, int may_move)
+{
+	size_t old = umpa_outside_npages(ptr);
+	void *addr;
+
+	/* The entry leaves before the address does: another thread may be given the same one at once. */
+	if (umpa_os_remap(ptr, old << PAGE_SHIFT, npages << PAGE_SHIFT, 0, &addr) == 0) {
+		umpa_lock_take(&table.lock);
+		find_locked(ptr)->npages = npages;
+		table.npages += npages - old;
+		umpa_lock_give(&table.lock);
+		return ptr;
+	}
+	if (!may_move)
+		return NULL;
+	addr = umpa_outside_alloc(npages, PAGE_NBYTES);
+	if (!addr)
+		return NULL;
+	memcpy(addr, ptr, (old < npages ? old : npages) << PAGE_SHIFT);
+	umpa_outside_free(ptr);
+	return addr;
+}
+
+void umpa_outside_stats(struct umpa_outside_stats *s)
+{
+	umpa_lock_take(&table.lock);
+	*s = (struct umpa_outside_stats){table.nentries, table.npages, table.nallocs};
+	umpa_lock_give(&table.lock);
+}
+
+void umpa_outside_fork_take(void)
+{
+	umpa_lock_take(&table.lock);
+}
+
+void umpa_outside_fork_give(void)
+{
+	umpa_lock_give(&table.lock);
+}
+
+void umpa_outside_stop(void)
+{
+	INVARIANT(!table.nentries);
+	if (table.table_nbytes)
+		umpa_os_unmap(table.entry, table.table_nbytes);
+	table.entry = NULL;
+	table.table_nbytes = table.nallocs = 0;
+}

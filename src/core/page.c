@@ -1,0 +1,442 @@
+/* The page API: what kind of block a request becomes, and what kind a pointer is. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "core/outside.h"
+#include "core/runs.h"
+#include "core/space.h"
+#include "core/span.h"
+
+#define FLAGS_PLAIN (UMPA_ZERO | UMPA_NOMOVE | UMPA_BACKED | UMPA_NOBACK)
+#define FLAGS_ALL   (FLAGS_PLAIN | UMPA_ALIGN(0x3f) | UMPA_RESERVE(0xff))
+
+enum { ALIGN_LOG2_MAX = 40 };
+
+/* A moved block that grows gets address space for this many times its size, as it will likely grow again. */
+enum { GROWTH_ROOM = 4 };
+
+/* Blocks below this are kept dense even if they grow. */
+enum { GROWTH_NPAGES_MIN = 2 * SLOT_NPAGES };
+
+/* Pool slots given back at once where the pool may not grow (option keep). */
+enum { KEEP_STEP_NSLOTS = 64 };
+
+struct request {
+	size_t npages, npages_room;
+	unsigned align_log2; /* PAGE_SHIFT or more */
+	unsigned flags;
+};
+
+static int refuse(int error)
+{
+	errno = error;
+	return 0;
+}
+
+static int parse(size_t nbytes, unsigned flags, struct request *r)
+{
+	unsigned align = flags >> 8 & 0x3f, times = flags >> 16 & 0xff;
+
+	if (flags & ~FLAGS_ALL || align > ALIGN_LOG2_MAX ||
+		(flags & (UMPA_BACKED | UMPA_NOBACK)) == (UMPA_BACKED | UMPA_NOBACK))
+		return refuse(EINVAL);
+	if (nbytes > PTRDIFF_MAX)
+		return refuse(ENOMEM);
+	r->npages = nbytes ? pages_of(nbytes) : 1;
+	if (__builtin_mul_overflow(r->npages, times ? times : 1, &r->npages_room))
+		return refuse(ENOMEM);
+	r->align_log2 = align < PAGE_SHIFT ? PAGE_SHIFT : align;
+	r->flags = flags;
+	return 1;
+}
+
+/* --- what a pointer is -------------------------------------------------------------------- */
+
+enum block_kind { BLOCK_NONE, BLOCK_RUN, BLOCK_SPAN, BLOCK_OUTSIDE };
+
+struct block {
+	enum block_kind kind;
+	size_t npages;
+	struct slot slot;
+	unsigned page;
+};
+
+/* The block that begins at ptr. */
+static struct block find(const void *ptr)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	struct block b = {BLOCK_NONE, 0, NO_SLOT, umpa_window_page_in_slot(ptr)};
+
+	if (!umpa_window_has(w, ptr)) {
+		b.npages = umpa_outside_npages(ptr);
+		b.kind = b.npages ? BLOCK_OUTSIDE : BLOCK_NONE;
+		return b;
+	}
+	b.slot = umpa_window_slot(w, ptr);
+	if ((uintptr_t)ptr % PAGE_NBYTES || b.slot.i >= w->nslots_open)
+		return b;
+	if (slot_use(b.slot) == SLOT_SPAN && !b.page) {
+		b.kind = BLOCK_SPAN;
+		b.npages = umpa_core.record[b.slot.i].npages;
+	} else if (slot_use(b.slot) == SLOT_SHELF) {
+		b.npages = umpa_run_find(b.slot, b.page).npages;
+		b.kind = b.npages ? BLOCK_RUN : BLOCK_NONE;
+	}
+	return b;
+}
+
+_Noreturn static void misuse(const char *call, const void *ptr)
+{
+	if (!umpa_window_has(&umpa_core.window, ptr))
+		umpa_misuse(call, ptr, "not a pointer umpa handed out");
+	if ((uintptr_t)ptr % PAGE_NBYTES)
+		umpa_misuse(call, ptr, "inside a page, so not the beginning of a block");
+	umpa_misuse(call, ptr, "no live block begins here; freed twice, or inside a block");
+}
+
+static struct block find_or_die(const char *call, const void *ptr)
+{
+	struct block b;
+
+	umpa_core_need();
+	b = find(ptr);
+	if (unlikely(b.kind == BLOCK_NONE))
+		misuse(call, ptr);
+	return b;
+}
+
+/* The span that slot lies in, perhaps far from its first slot; npages 0 if none. */
+static struct block find_span_around(struct slot slot)
+{
+	struct slot first = slot;
+	struct block b = {BLOCK_NONE, 0, slot, 0};
+	const struct slot_record *r;
+
+	while (first.i && slot_use(first) == SLOT_INNER)
+		first.i--;
+	r = &umpa_core.record[first.i];
+	if (slot_use(first) != SLOT_SPAN || slot.i - first.i >= r->nslots + (r->ntail != 0))
+		return b;
+	return (struct block){BLOCK_SPAN, r->npages, first, 0};
+}
+
+/* Page numbers of the window: [*from, *from + *npages) is the range's block. 0 if it lies in none. */
+static int find_around(const void *addr, struct block *b, char **begin)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	unsigned page = umpa_window_page_in_slot(addr);
+	void *outside;
+
+	if (!umpa_window_has(w, addr)) {
+		b->npages = umpa_outside_find(addr, &outside);
+		b->kind = b->npages ? BLOCK_OUTSIDE : BLOCK_NONE;
+		*begin = b->npages ? outside : NULL;
+		return b->npages != 0;
+	}
+	b->slot = umpa_window_slot(w, addr);
+	if (b->slot.i >= w->nslots_open)
+		return 0;
+	if (slot_use(b->slot) == SLOT_SHELF) {
+		const struct umpa_run_map *m = &umpa_core.map[b->slot.i];
+
+		/* A tail's pages belong to the span before; a run's head is at or before the page. */
+		if (page < m->ntail) {
+			*b = find_span_around((struct slot){b->slot.i - 1});
+		} else {
+			while (page > 0 && !bitmap_get(&m->head, page))
+				page--;
+			b->page = page;
+			b->npages = umpa_run_find(b->slot, page).npages;
+			b->kind = BLOCK_RUN;
+		}
+	} else {
+		*b = find_span_around(b->slot);
+	}
+	*begin = b->npages ? page_address(b->slot, b->page) : NULL;
+	return b->npages != 0;
+}
+
+/* --- alloc and free ----------------------------------------------------------------------- */
+
+static void *alloc_in_window(const struct request *r)
+{
+	uint32_t align_slots =
+		r->align_log2 <= SLOT_SHIFT ? 1 : (uint32_t)1 << (r->align_log2 - SLOT_SHIFT);
+
+	if (r->npages_room >= SLOT_NPAGES || align_slots > 1) {
+		if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
+			return NULL;
+		return umpa_span_alloc(r->npages, r->npages_room, align_slots, r->flags);
+	}
+	return umpa_run_alloc(
+		(unsigned)r->npages_room, 1u << (r->align_log2 - PAGE_SHIFT), r->flags);
+}
+
+static void *alloc_block(const struct request *r)
+{
+	void *block = NULL;
+
+	if (likely(umpa_core.window.nbytes))
+		block = alloc_in_window(r);
+	if (unlikely(!block))
+		block = umpa_outside_alloc(r->npages, (size_t)1 << r->align_log2);
+	return block;
+}
+
+public_api void *umpa_alloc(size_t nbytes, unsigned flags)
+{
+	struct request r;
+	void *block;
+
+	umpa_core_need();
+	if (!parse(nbytes, flags, &r))
+		return NULL;
+	block = alloc_block(&r);
+	if (unlikely(!block)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (flags & UMPA_BACKED && umpa_os_back(block, r.npages << PAGE_SHIFT)) {
+		umpa_free(block);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return block;
+}
+
+static void keep_limit(void)
+{
+	size_t keep = umpa_option(OPTION_keep);
+
+	if (unlikely(keep != OPTION_AUTO))
+		umpa_space_trim((uint32_t)(keep >> SLOT_SHIFT), KEEP_STEP_NSLOTS);
+}
+
+static void free_block(const char *call, void *block)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	struct slot slot = umpa_window_slot(w, block);
+	unsigned page = umpa_window_page_in_slot(block);
+
+	if (!umpa_window_has(w, block)) {
+		if (!umpa_outside_free(block))
+			misuse(call, block);
+	} else if ((uintptr_t)block % PAGE_NBYTES || slot.i >= w->nslots_open) {
+		misuse(call, block);
+	} else if (slot_use(slot) == SLOT_SHELF) {
+		if (umpa_run_free(slot, page))
+			misuse(call, block);
+	} else if (slot_use(slot) == SLOT_SPAN && !page) {
+		umpa_span_free(slot);
+		keep_limit();
+	} else {
+		misuse(call, block);
+	}
+}
+
+public_api void umpa_free(void *block)
+{
+	int saved = errno;
+
+	if (!block)
+		return;
+	umpa_core_need();
+	free_block("umpa_free", block);
+	errno = saved;
+}
+
+/* --- realloc ------------------------------------------------------------------------------ */
+
+static int resize_in_place(const struct block *b, void *block, const struct request *r)
+{
+	switch (b->kind) {
+	case BLOCK_RUN: {
+		struct umpa_run run = {b->slot, (uint16_t)b->page, (uint16_t)b->npages};
+
+		return r->npages < SLOT_NPAGES && umpa_run_resize(run, (unsigned)r->npages, r->flags);
+	}
+	case BLOCK_SPAN:
+		return umpa_span_resize(b->slot, r->npages, r->flags);
+	default:
+		return umpa_outside_resize(block, r->npages, 0) != NULL;
+	}
+}
+
+/* Gives a request that moves a block the room to grow without moving again. */
+static void make_roomy(struct request *r)
+{
+	size_t room;
+
+	if (r->npages < GROWTH_NPAGES_MIN || umpa_core.machine.strict_commit ||
+		umpa_core.space.locked)
+		return;
+	if (!__builtin_mul_overflow(r->npages, (size_t)GROWTH_ROOM, &room) &&
+		room / SLOT_NPAGES < umpa_core.window.nslots / 8 && room > r->npages_room)
+		r->npages_room = room;
+}
+
+static void *move_span(const struct block *b, const struct request *r)
+{
+	uint32_t align =
+		r->align_log2 <= SLOT_SHIFT ? 1 : (uint32_t)1 << (r->align_log2 - SLOT_SHIFT);
+
+	if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
+		return NULL;
+	return umpa_span_move(b->slot, r->npages, r->npages_room, align, r->flags);
+}
+
+static void *copy_to_new(const struct block *b, void *block, const struct request *r)
+{
+	void *to = alloc_block(r);
+	size_t npages = b->npages < r->npages ? b->npages : r->npages;
+
+	if (!to)
+		return NULL;
+	memcpy(to, block, npages << PAGE_SHIFT);
+	umpa_free(block);
+	return to;
+}
+
+static void *move_block(const struct block *b, void *block, struct request r)
+{
+	void *to = NULL;
+
+	make_roomy(&r);
+	if (b->kind == BLOCK_SPAN)
+		to = move_span(b, &r);
+	return to ? to : copy_to_new(b, block, &r);
+}
+
+public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
+{
+	struct request r;
+	struct block b;
+	void *to;
+
+	if (!block)
+		return umpa_alloc(nbytes, flags);
+	b = find_or_die("umpa_realloc", block);
+	if (!parse(nbytes, flags, &r))
+		return NULL;
+	if (resize_in_place(&b, block, &r)) {
+		to = block;
+		event_add(&umpa_core.events.nreallocs_in_place, 1);
+	} else {
+		to = flags & UMPA_NOMOVE ? NULL : move_block(&b, block, r);
+		if (!to) {
+			errno = ENOMEM;
+			return NULL;
+		}
+		event_add(&umpa_core.events.nreallocs_moved, 1);
+	}
+	if (flags & UMPA_BACKED)
+		(void)!umpa_os_back(to, r.npages << PAGE_SHIFT);
+	return to;
+}
+
+/* --- the rest ----------------------------------------------------------------------------- */
+
+public_api size_t umpa_usable_size(const void *block)
+{
+	return block ? find_or_die("umpa_usable_size", block).npages << PAGE_SHIFT : 0;
+}
+
+public_api int umpa_owns(const void *ptr)
+{
+	void *block;
+
+	umpa_core_need();
+	return umpa_window_has(&umpa_core.window, ptr) || umpa_outside_find(ptr, &block);
+}
+
+/* The whole range must lie in one block. */
+static int find_range(const void *addr, size_t nbytes, struct block *b)
+{
+	char *begin, *at = (char *)(uintptr_t)addr;
+
+	umpa_core_need();
+	if (!addr || !find_around(addr, b, &begin))
+		return refuse(EINVAL);
+	if (nbytes > (b->npages << PAGE_SHIFT) - (size_t)(at - begin))
+		return refuse(EINVAL);
+	return 1;
+}
+
+/* The whole slots of [from, to) that a span holds alone: [*first, *first + result). */
+static uint32_t whole_slots(const struct block *b, uintptr_t from, uintptr_t to, struct slot *first)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	uintptr_t begin = (from + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t end = to & ~(SLOT_NBYTES - 1);
+
+	if (b->kind != BLOCK_SPAN || begin >= end)
+		return 0;
+	*first = umpa_window_slot(w, (void *)begin);
+	return (uint32_t)((end - begin) >> SLOT_SHIFT);
+}
+
+public_api int umpa_back(void *addr, size_t nbytes)
+{
+	uintptr_t from = (uintptr_t)addr & ~(PAGE_NBYTES - 1);
+	struct block b;
+
+	if (!find_range(addr, nbytes, &b))
+		return -1;
+	if (!nbytes)
+		return 0;
+	nbytes = pages_of((uintptr_t)addr + nbytes - from) << PAGE_SHIFT;
+	if (umpa_os_back((void *)from, nbytes)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+public_api int umpa_unback(void *addr, size_t nbytes)
+{
+	uintptr_t from = ((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
+	uintptr_t to = ((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1);
+	struct slot first;
+	struct block b;
+	uint32_t n;
+	int err = 0;
+
+	if (!find_range(addr, nbytes, &b))
+		return -1;
+	if (from >= to)
+		return 0;
+	n = whole_slots(&b, from, to, &first);
+	if (n) {
+		uintptr_t begin = (uintptr_t)slot_address(first);
+
+		err = umpa_space_take_frames(first, n);
+		if (!err && begin > from)
+			err = umpa_os_unback((void *)from, begin - from);
+		from = begin + ((uintptr_t)n << SLOT_SHIFT);
+	}
+	if (!err && to > from)
+		err = umpa_os_unback((void *)from, to - from);
+	return err ? refuse(EINVAL) - 1 : 0;
+}
+
+public_api size_t umpa_trim(size_t keep_nbytes)
+{
+	size_t keep_nslots = keep_nbytes >> SLOT_SHIFT;
+	size_t ntrimmed = 0;
+	uint32_t n;
+	int saved = errno;
+
+	umpa_core_need();
+	if (umpa_core.window.nbytes) {
+		umpa_run_release_free();
+		do {
+			n = umpa_space_trim(keep_nslots < UINT32_MAX ? (uint32_t)keep_nslots
+								     : UINT32_MAX,
+				UINT32_MAX);
+			ntrimmed += n;
+		} while (n);
+	}
+	errno = saved;
+	return ntrimmed << SLOT_SHIFT;
+}

@@ -1,0 +1,349 @@
+#include "core/space.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/clear.h"
+#include "core/trial.h"
+
+/* Chunks of pool slots taken under one hold of the lock. */
+enum { NCHUNKS = 32 };
+
+/* The frontier grows by an eighth of what is open, within these bounds. */
+enum { GROW_NSLOTS_MIN = 8, GROW_NSLOTS_MAX = 512 };
+
+struct chunk {
+	struct slot slot;
+	uint32_t nslots;
+};
+
+void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags)
+{
+	memset(s, 0, sizeof(*s));
+	umpa_lock_init(&s->lock, LOCK_SPACE);
+	umpa_extents_init(&s->extents, tags);
+}
+
+/* --- the frontier ------------------------------------------------------------------------- */
+
+/* Memory that mlockall() holds is populated when it is opened. */
+static int populated(struct slot slot)
+{
+	unsigned char here = 0;
+
+	return !umpa_os_resident(slot_address(slot), 1, &here) && (here & 1);
+}
+
+static uint32_t growth(const struct umpa_space *s, uint32_t need)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	uint32_t n = w->nslots_open / 8;
+
+	if (umpa_core.machine.strict_commit || s->locked)
+		return need;
+	n = n < GROW_NSLOTS_MIN ? GROW_NSLOTS_MIN : n > GROW_NSLOTS_MAX ? GROW_NSLOTS_MAX : n;
+	n = n < need ? need : n;
+	return n < w->nslots - w->nslots_open ? n : w->nslots - w->nslots_open;
+}
+
+/* Opens at least `need` slots more, as free void slots at the end. */
+static int grow(struct umpa_space *s, uint32_t need)
+{
+	struct slot first = {umpa_core.window.nslots_open};
+	uint32_t n = growth(s, need);
+	int err;
+
+	if (need > umpa_core.window.nslots - first.i)
+		return -ENOMEM;
+	err = umpa_window_open(&umpa_core.window, n);
+	if (err && n > need) {
+		n = need;
+		err = umpa_window_open(&umpa_core.window, n);
+	}
+	if (err)
+		return err;
+	s->locked = populated(first);
+	umpa_extents_grow(&s->extents, n, s->locked ? EXTENT_RESIDENT : EXTENT_VOID);
+	return 0;
+}
+
+static int grow_for(struct umpa_space *s, uint32_t nslots, uint32_t align)
+{
+	uint64_t need = (uint64_t)nslots + align - 1;
+	uint32_t have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
+
+	if (need > umpa_core.window.nslots)
+		return -ENOMEM;
+	/* What was looked for and not found is longer than what is free at the end, but for alignment. */
+	return grow(s, need > have ? (uint32_t)need - have : 1);
+}
+
+/* --- taking and giving slots -------------------------------------------------------------- */
+
+static int grant_whole(struct space_grant *g, struct slot slot, uint32_t nslots,
+	enum umpa_extent_kind kind)
+{
+	if (slot_is(slot, NO_SLOT))
+		return 0;
+	g->slot = slot;
+	g->nslots = nslots;
+	g->npieces = 1;
+	g->piece[0] = (struct umpa_extent_piece){slot, nslots, kind};
+	return 1;
+}
+
+static int grant_at(struct umpa_space *s, struct space_grant *g, struct slot slot, uint32_t nslots)
+{
+	if (slot_is(slot, NO_SLOT))
+		return 0;
+	g->slot = slot;
+	g->nslots = nslots;
+	g->npieces =
+		umpa_extents_take_at(&s->extents, slot, nslots, g->piece, GRANT_NPIECES_MAX);
+	return g->npieces > 0;
+}
+
+static int take_kind(struct umpa_space *s, struct space_grant *g, uint32_t nslots, uint32_t align,
+	enum umpa_extent_kind kind)
+{
+	return grant_whole(g, umpa_extents_take(&s->extents, kind, nslots, align), nslots, kind);
+}
+
+static int take_locked(struct umpa_space *s, struct space_grant *g, uint32_t nslots, uint32_t align,
+	enum space_prefer prefer)
+{
+	if (prefer == PREFER_RESIDENT) {
+		if (take_kind(s, g, nslots, align, EXTENT_RESIDENT))
+			return 0;
+		if (align == 1 &&
+			grant_at(s, g, umpa_extents_find_mixed(&s->extents, nslots), nslots))
+			return 0;
+	}
+	if (take_kind(s, g, nslots, align, EXTENT_VOID))
+		return 0;
+	if (!grow_for(s, nslots, align) && (take_kind(s, g, nslots, align, EXTENT_VOID) ||
+						   take_kind(s, g, nslots, align, EXTENT_RESIDENT)))
+		return 0;
+	/* The window has no more: whatever is left will do. */
+	if (prefer == PREFER_VOID && take_kind(s, g, nslots, align, EXTENT_RESIDENT))
+		return 0;
+	return align == 1 && grant_at(s, g, umpa_extents_find_mixed(&s->extents, nslots), nslots)
+		? 0
+		: -ENOMEM;
+}
+
+int umpa_space_take(
+	uint32_t nslots, uint32_t align, enum space_prefer prefer, struct space_grant *grant)
+{
+	struct umpa_space *s = &umpa_core.space;
+	int err;
+
+	umpa_lock_take(&s->lock);
+	err = take_locked(s, grant, nslots, align, prefer);
+	umpa_lock_give(&s->lock);
+	return err;
+}
+
+int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant)
+{
+	struct umpa_space *s = &umpa_core.space;
+	uint32_t have;
+	int err = 0;
+
+	umpa_lock_take(&s->lock);
+	have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
+	if (slot.i + nslots > s->extents.nslots && slot.i >= s->extents.nslots - have)
+		err = grow(s, slot.i + nslots - s->extents.nslots);
+	if (!err && !grant_at(s, grant, slot, nslots))
+		err = -ENOMEM;
+	umpa_lock_give(&s->lock);
+	return err;
+}
+
+int umpa_space_take_for_shelf(
+	struct slot *slot, enum umpa_extent_kind *kind, unsigned *nreserved_pages)
+{
+	struct umpa_space *s = &umpa_core.space;
+	struct space_grant g;
+	int err = 0;
+
+	*nreserved_pages = 0;
+	umpa_lock_take(&s->lock);
+	if (s->nnursery_used < s->nnursery) {
+		*slot = (struct slot){s->nnursery_used++};
+		*kind = s->locked ? EXTENT_RESIDENT : EXTENT_VOID;
+		*nreserved_pages = slot->i ? 0 : TRIAL_NPAGES;
+	} else {
+		err = take_locked(s, &g, 1, 1, PREFER_RESIDENT);
+		if (!err) {
+			*slot = g.slot;
+			*kind = g.piece[0].kind;
+		}
+	}
+	umpa_lock_give(&s->lock);
+	return err;
+}
+
+void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
+{
+	struct umpa_space *s = &umpa_core.space;
+
+	umpa_lock_take(&s->lock);
+	umpa_extents_give(&s->extents, slot, nslots, kind);
+	umpa_lock_give(&s->lock);
+}
+
+uint32_t umpa_space_pool_nslots(void)
+{
+	struct umpa_space *s = &umpa_core.space;
+	uint32_t n;
+
+	umpa_lock_take(&s->lock);
+	n = umpa_extents_count(&s->extents, EXTENT_RESIDENT);
+	umpa_lock_give(&s->lock);
+	return n;
+}
+
+/* --- slots in transit --------------------------------------------------------------------- */
+
+typedef struct slot take_some_fn(
+	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t max, uint32_t *nslots);
+
+/* Takes up to nslots slots of a kind into transit. Result: how many chunks they are in. */
+static unsigned depart(
+	struct chunk *chunk, uint32_t nslots, enum umpa_extent_kind kind, take_some_fn *take_some)
+{
+	struct umpa_space *s = &umpa_core.space;
+	unsigned n = 0;
+
+	umpa_lock_take(&s->lock);
+	for (; n < NCHUNKS && nslots; n++) {
+		chunk[n].slot = take_some(&s->extents, kind, nslots, &chunk[n].nslots);
+		if (!chunk[n].nslots)
+			break;
+		nslots -= chunk[n].nslots;
+	}
+	s->ntransit += n > 0;
+	umpa_lock_give(&s->lock);
+	return n;
+}
+
+/* Ends the transit: each chunk is given as the kind that its place in kind[] says. */
+static void arrive(const struct chunk *chunk, const enum umpa_extent_kind *kind, unsigned n)
+{
+	struct umpa_space *s = &umpa_core.space;
+
+	umpa_lock_take(&s->lock);
+	for (unsigned i = 0; i < n; i++)
+		umpa_extents_give(&s->extents, chunk[i].slot, chunk[i].nslots, kind[i]);
+	s->ntransit--;
+	umpa_lock_give(&s->lock);
+}
+
+size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots)
+{
+	struct umpa_mover *m = umpa_trial_mover();
+	size_t nbytes = (size_t)nslots << SLOT_SHIFT, moved;
+	int err = umpa_mover_move(
+		m, slot_address(dst), slot_address(src), nbytes, UMPA_MOVE_HOLES, &moved);
+
+	event_add(&umpa_core.events.nmove_calls, 1);
+	event_add(&umpa_core.events.nslots_moved, moved >> SLOT_SHIFT);
+	if (err && !moved)
+		event_add(&umpa_core.events.nmoves_refused, 1);
+	INVARIANT(moved <= nbytes);
+	return moved;
+}
+
+/* Takes away the frames of slots from byte `from` on. Result: what the slots are now. */
+static enum umpa_extent_kind unback_rest(const struct chunk *c, size_t from)
+{
+	size_t nbytes = ((size_t)c->nslots << SLOT_SHIFT) - from;
+
+	if (nbytes && umpa_os_unback((char *)slot_address(c->slot) + from, nbytes))
+		return EXTENT_RESIDENT;
+	return EXTENT_VOID;
+}
+
+uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
+{
+	struct chunk chunk[NCHUNKS];
+	enum umpa_extent_kind kind[NCHUNKS];
+	unsigned n = 1;
+
+	if (umpa_space_pool_nslots())
+		umpa_trial_mover(); /* while the pool has a slot to try it with */
+	while (nslots && n) {
+		n = depart(chunk, nslots, EXTENT_RESIDENT, umpa_extents_take_some);
+		for (unsigned i = 0; i < n; i++) {
+			size_t moved = umpa_space_move(slot, chunk[i].slot, chunk[i].nslots);
+
+			if (zero)
+				umpa_clear_frames(slot_address(slot), moved >> PAGE_SHIFT);
+			kind[i] = unback_rest(&chunk[i], moved);
+			slot = slot_after(slot, chunk[i].nslots);
+			nslots -= chunk[i].nslots;
+		}
+		if (n)
+			arrive(chunk, kind, n);
+	}
+	event_add(&umpa_core.events.nslots_from_kernel, nslots);
+	return nslots;
+}
+
+int umpa_space_take_frames(struct slot slot, uint32_t nslots)
+{
+	struct chunk chunk[NCHUNKS];
+	enum umpa_extent_kind kind[NCHUNKS];
+	unsigned n = 1;
+	int err = 0;
+
+	while (nslots && n) {
+		n = depart(chunk, nslots, EXTENT_VOID, umpa_extents_take_some);
+		for (unsigned i = 0; i < n; i++) {
+			struct chunk source = {slot, chunk[i].nslots};
+			size_t moved = umpa_space_move(chunk[i].slot, slot, chunk[i].nslots);
+
+			kind[i] = moved ? EXTENT_RESIDENT : EXTENT_VOID;
+			if (unback_rest(&source, moved) != EXTENT_VOID)
+				err = -EINVAL;
+			slot = slot_after(slot, chunk[i].nslots);
+			nslots -= chunk[i].nslots;
+		}
+		if (n)
+			arrive(chunk, kind, n);
+	}
+	if (nslots)
+		return umpa_os_unback(slot_address(slot), (size_t)nslots << SLOT_SHIFT);
+	return err;
+}
+
+/* --- giving back to the kernel ------------------------------------------------------------ */
+
+static uint32_t surplus(uint32_t keep_nslots, uint32_t max_nslots)
+{
+	uint32_t have = umpa_space_pool_nslots();
+
+	if (have <= keep_nslots)
+		return 0;
+	return have - keep_nslots < max_nslots ? have - keep_nslots : max_nslots;
+}
+
+uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots)
+{
+	struct chunk chunk[NCHUNKS];
+	enum umpa_extent_kind kind[NCHUNKS];
+	uint32_t ntrimmed = 0;
+	unsigned n = depart(chunk, surplus(keep_nslots, max_nslots), EXTENT_RESIDENT,
+		umpa_extents_take_last);
+
+	for (unsigned i = 0; i < n; i++) {
+		kind[i] = unback_rest(&chunk[i], 0);
+		if (kind[i] == EXTENT_VOID)
+			ntrimmed += chunk[i].nslots;
+	}
+	if (n)
+		arrive(chunk, kind, n);
+	event_add(&umpa_core.events.trimmed_nbytes, (uint64_t)ntrimmed << SLOT_SHIFT);
+	return ntrimmed;
+}

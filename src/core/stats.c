@@ -1,0 +1,120 @@
+#include "core/stats.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/format.h"
+#include "core/core.h"
+#include "core/outside.h"
+
+static void gather_shards(struct umpa_stats *st)
+{
+	for (unsigned i = 0; i < umpa_core.nshards; i++) {
+		struct umpa_shard *s = &umpa_core.shard[i];
+
+		umpa_lock_take(&s->lock);
+		st->nallocs += s->nallocs;
+		st->nfrees += s->nfrees;
+		st->block_nbytes += s->block_npages << PAGE_SHIFT;
+		st->run_free_nbytes += (uint64_t)s->shelf.nfree_pages << PAGE_SHIFT;
+		umpa_lock_give(&s->lock);
+	}
+}
+
+static void gather_space(struct umpa_stats *st)
+{
+	struct umpa_space *s = &umpa_core.space;
+
+	umpa_lock_take(&s->lock);
+	st->window_nbytes = umpa_core.window.nbytes;
+	st->open_nbytes = (uint64_t)umpa_core.window.nslots_open << SLOT_SHIFT;
+	st->pool_nbytes = (uint64_t)umpa_extents_count(&s->extents, EXTENT_RESIDENT) << SLOT_SHIFT;
+	st->nallocs += s->nallocs;
+	st->nfrees += s->nfrees;
+	st->block_nbytes += s->span_npages << PAGE_SHIFT;
+	st->nslots_in_place = s->nslots_in_place;
+	umpa_lock_give(&s->lock);
+}
+
+static void gather_outside(struct umpa_stats *st)
+{
+	struct umpa_outside_stats o;
+
+	umpa_outside_stats(&o);
+	st->outside_nbytes = (uint64_t)o.npages << PAGE_SHIFT;
+	st->block_nbytes += st->outside_nbytes;
+	st->nallocs += o.nallocs;
+	st->nfrees += o.nallocs - o.nblocks;
+}
+
+static void gather_events(struct umpa_stats *st)
+{
+	const struct umpa_events *e = &umpa_core.events;
+
+#define EVENT(name) st->name = __atomic_load_n(&e->name, __ATOMIC_RELAXED)
+	EVENT(nreallocs_in_place);
+	EVENT(nreallocs_moved);
+	EVENT(nslots_moved);
+	EVENT(nmove_calls);
+	EVENT(nmoves_refused);
+	EVENT(nslots_copied);
+	EVENT(nslots_from_kernel);
+	EVENT(cleared_nbytes);
+	EVENT(trimmed_nbytes);
+#undef EVENT
+}
+
+static void gather(struct umpa_stats *st)
+{
+	memset(st, 0, sizeof(*st));
+	umpa_core_need();
+	if (umpa_core.window.nbytes) {
+		gather_shards(st);
+		gather_space(st);
+	}
+	gather_outside(st);
+	gather_events(st);
+	st->nblocks = st->nallocs - st->nfrees;
+}
+
+public_api int umpa_get_stats(struct umpa_stats *out, size_t nbytes)
+{
+	struct umpa_stats st;
+
+	if (!out || !nbytes || nbytes % sizeof(uint64_t)) {
+		errno = EINVAL;
+		return -1;
+	}
+	gather(&st);
+	memset(out, 0, nbytes);
+	memcpy(out, &st, nbytes < sizeof(st) ? nbytes : sizeof(st));
+	return 0;
+}
+
+public_api const char *umpa_mover_in_use(void)
+{
+	umpa_core_need();
+	return __atomic_load_n(&umpa_core.mover_state, __ATOMIC_ACQUIRE) == MOVER_CHOSEN
+		? umpa_core.mover.name
+		: "undecided";
+}
+
+void umpa_stats_print(int fd)
+{
+	struct umpa_stats st;
+	char line[128];
+	size_t n;
+
+	gather(&st);
+	n = umpa_format(line, sizeof(line), "umpa: mover %s\n", umpa_mover_in_use());
+	if (write(fd, line, n) < 0)
+		return;
+#define UMPA_STAT(name, help)                                                                      \
+	n = umpa_format(                                                                           \
+		line, sizeof(line), "umpa: " #name " %llu\n", (unsigned long long)st.name);        \
+	if (write(fd, line, n) < 0)                                                                \
+		return;
+#include <umpa/stats.def>
+#undef UMPA_STAT
+}

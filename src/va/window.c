@@ -1,0 +1,114 @@
+#include "va/window.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "os/os.h"
+
+static size_t whole_slots(size_t nbytes)
+{
+	return (nbytes + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+}
+
+static size_t whole_pages(size_t nbytes)
+{
+	return (nbytes + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
+}
+
+static size_t table_size(const struct umpa_window *w, const size_t *record_nbytes, uint32_t nslots)
+{
+	size_t nbytes = 0;
+
+	for (unsigned i = 0; i < w->ntables; i++)
+		nbytes += whole_pages(record_nbytes[i] * nslots);
+	return whole_slots(nbytes);
+}
+
+static void place_tables(struct umpa_window *w, const size_t *record_nbytes)
+{
+	char *at = w->table_memory;
+
+	for (unsigned i = 0; i < w->ntables; i++) {
+		w->table[i] = (struct umpa_window_table){at, record_nbytes[i], 0};
+		at += whole_pages(record_nbytes[i] * w->nslots);
+	}
+}
+
+static int reserve_both(struct umpa_window *w, size_t nbytes, const size_t *record_nbytes)
+{
+	size_t table_nbytes = table_size(w, record_nbytes, (uint32_t)(nbytes >> SLOT_SHIFT));
+	void *base, *table;
+	int err = umpa_os_reserve(table_nbytes, &table);
+
+	if (err)
+		return err;
+	err = umpa_os_reserve(nbytes, &base);
+	if (err) {
+		umpa_os_release(table, table_nbytes);
+		return err;
+	}
+	w->base = (uintptr_t)base;
+	w->nbytes = nbytes;
+	w->nslots = (uint32_t)(nbytes >> SLOT_SHIFT);
+	w->table_memory = table;
+	w->table_nbytes = table_nbytes;
+	return 0;
+}
+
+int umpa_window_init(struct umpa_window *w, size_t nbytes, size_t min_nbytes,
+	const size_t *record_nbytes, unsigned ntables)
+{
+	memset(w, 0, sizeof(*w));
+	w->ntables = ntables;
+	for (nbytes = whole_slots(nbytes); nbytes >= whole_slots(min_nbytes);
+		nbytes = whole_slots(nbytes / 2)) {
+		if (!reserve_both(w, nbytes, record_nbytes)) {
+			place_tables(w, record_nbytes);
+			return 0;
+		}
+		if (nbytes == SLOT_NBYTES)
+			break;
+	}
+	return -ENOMEM;
+}
+
+void umpa_window_fini(struct umpa_window *w)
+{
+	if (!w->nbytes)
+		return;
+	umpa_os_release((void *)w->base, w->nbytes);
+	umpa_os_release(w->table_memory, w->table_nbytes);
+	memset(w, 0, sizeof(*w));
+}
+
+static int open_table(struct umpa_window_table *t, uint32_t nslots)
+{
+	size_t nbytes = whole_pages(t->record_nbytes * nslots);
+	int err;
+
+	if (nbytes <= t->open_nbytes)
+		return 0;
+	err = umpa_os_open(t->base + t->open_nbytes, nbytes - t->open_nbytes);
+	if (!err)
+		t->open_nbytes = nbytes;
+	return err;
+}
+
+int umpa_window_open(struct umpa_window *w, uint32_t nslots)
+{
+	int err;
+
+	if (nslots > w->nslots - w->nslots_open)
+		return -ENOMEM;
+	/* Records opened ahead of a refusal stay open: they are small and will be needed. */
+	for (unsigned i = 0; i < w->ntables; i++) {
+		err = open_table(&w->table[i], w->nslots_open + nslots);
+		if (err)
+			return err;
+	}
+	err = umpa_os_open(umpa_window_at(w, (struct slot){w->nslots_open}, 0),
+		(size_t)nslots << SLOT_SHIFT);
+	if (!err)
+		w->nslots_open += nslots;
+	return err;
+}
