@@ -1,0 +1,36 @@
+# make install: libraries, headers, program, man pages, pkg-config and CMake package. Both package
+# files find the rest from their own place, so an installed tree can be moved.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/umpa)
+
+install(TARGETS umpa umpa_static EXPORT umpaTargets
+	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+foreach(target umpa-preload umpa-program)
+	if(TARGET ${target})
+		install(TARGETS ${target}
+			LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+			RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+	endif()
+endforeach()
+install(DIRECTORY include/umpa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+	FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
+foreach(section 1 3 5 7)
+	file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
+	if(pages)
+		install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+	endif()
+endforeach()
+
+file(RELATIVE_PATH pcfiledir_to_prefix
+	${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(umpa.pc.in umpa.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/umpa.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(EXPORT umpaTargets NAMESPACE umpa:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/umpaConfig.cmake.in umpaConfig.cmake
+	INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(umpaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/umpaConfig.cmake ${CMAKE_BINARY_DIR}/umpaConfigVersion.cmake
+	DESTINATION ${package_dir})

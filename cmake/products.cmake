@@ -1,0 +1,55 @@
+# The four products. Every object is position-independent and hidden by default, compiled once and
+# shared by the three libraries.
+
+# initial-exec: thread-local storage that never needs an allocation to be reached.
+set(library_options -fvisibility=hidden -ftls-model=initial-exec)
+set(library_link_options -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+
+function(umpa_objects name)
+	add_library(${name} OBJECT ${ARGN})
+	set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+	target_compile_options(${name} PRIVATE ${library_options})
+endfunction()
+
+function(umpa_version_script target map)
+	target_link_options(${target} PRIVATE -Wl,--version-script=${map})
+	set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${map})
+endfunction()
+
+umpa_objects(umpa_core ${core_sources})
+
+add_library(umpa SHARED $<TARGET_OBJECTS:umpa_core>)
+set_target_properties(umpa PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 LINKER_LANGUAGE C)
+target_link_options(umpa PRIVATE ${library_link_options})
+umpa_version_script(umpa ${CMAKE_SOURCE_DIR}/cmake/libumpa.map)
+
+add_library(umpa_static STATIC $<TARGET_OBJECTS:umpa_core>)
+set_target_properties(umpa_static PROPERTIES OUTPUT_NAME umpa LINKER_LANGUAGE C)
+
+foreach(library umpa umpa_static)
+	target_include_directories(${library} INTERFACE
+		$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+		$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endforeach()
+
+if(heap_sources AND shim_sources)
+	umpa_objects(umpa_heap ${heap_sources})
+	umpa_objects(umpa_shim ${shim_sources})
+	add_library(umpa-preload SHARED $<TARGET_OBJECTS:umpa_core> $<TARGET_OBJECTS:umpa_heap>
+		$<TARGET_OBJECTS:umpa_shim>)
+	set_target_properties(umpa-preload PROPERTIES LINKER_LANGUAGE C)
+	target_link_options(umpa-preload PRIVATE ${library_link_options})
+	if(EXISTS ${CMAKE_SOURCE_DIR}/src/shim/exports.map)
+		umpa_version_script(umpa-preload ${CMAKE_SOURCE_DIR}/src/shim/exports.map)
+	endif()
+endif()
+
+glob_sources(program_sources cli bench)
+if(program_sources)
+	add_executable(umpa-program ${program_sources})
+	set_target_properties(umpa-program PROPERTIES OUTPUT_NAME umpa)
+	target_include_directories(umpa-program PRIVATE ${CMAKE_SOURCE_DIR})
+	target_link_libraries(umpa-program PRIVATE umpa_static m)
+	target_compile_definitions(umpa-program PRIVATE
+		UMPA_LIBDIR="${CMAKE_INSTALL_FULL_LIBDIR}")
+endif()

@@ -1,0 +1,34 @@
+# Which sources make what. Only folders are named here, and the files with a special part.
+
+# glob_sources(OUT folder...): the C files of the folders.
+function(glob_sources out)
+	set(found)
+	foreach(folder ${ARGN})
+		file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+		list(APPEND found ${files})
+	endforeach()
+	set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+glob_sources(core_sources src/base src/os src/va src/frame src/core
+	src/rewire src/mm src/diag src/policy)
+glob_sources(heap_sources src/heap)
+glob_sources(shim_sources src/shim)
+
+# What the fake OS in tests/support takes the place of.
+set(real_os_sources ${core_sources})
+list(FILTER real_os_sources INCLUDE REGEX "/src/os/(os_linux|os_proc|mover_)[^/]*\\.c$")
+set(portable_sources ${core_sources} ${heap_sources})
+list(REMOVE_ITEM portable_sources ${real_os_sources})
+
+# Files that define the malloc family or stand right below it: the compiler must not turn malloc and
+# memset into calloc there, nor think it knows what free does.
+set(no_builtin)
+foreach(name malloc calloc realloc reallocarray free posix_memalign aligned_alloc memalign valloc
+		pvalloc strdup)
+	list(APPEND no_builtin -fno-builtin-${name})
+endforeach()
+if(heap_sources OR shim_sources)
+	set_property(SOURCE ${heap_sources} ${shim_sources}
+		APPEND PROPERTY COMPILE_OPTIONS ${no_builtin})
+endif()

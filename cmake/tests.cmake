@@ -1,0 +1,146 @@
+# The tests, as ctest runs them. A kind of test is a folder of tests/ and a label; programs are built
+# to tests/KIND/NAME in the build folder. Exit status 77 is a skip.
+
+set(test_environment UMPA_BUILD=${CMAKE_BINARY_DIR} UMPA_SOURCE=${CMAKE_SOURCE_DIR})
+set(run_test)
+
+# umpa_test(LABEL NAME command...)
+function(umpa_test label name)
+	add_test(NAME ${label}/${name} COMMAND ${run_test} ${ARGN})
+	set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 300
+		SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
+endfunction()
+
+# umpa_program(KIND SOURCE library...): sets ${name} and ${program} for the caller.
+function(umpa_program kind source)
+	get_filename_component(name ${source} NAME_WE)
+	set(program ${kind}-${name})
+	add_executable(${program} ${source})
+	set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}
+		RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${kind})
+	target_include_directories(${program} PRIVATE
+		${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/support)
+	target_link_libraries(${program} PRIVATE ${ARGN})
+	set(name ${name} PARENT_SCOPE)
+	set(program ${program} PARENT_SCOPE)
+endfunction()
+
+glob_sources(support_sources tests/support)
+file(GLOB fake_support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/support/fake_*.c)
+set(real_support ${support_sources})
+list(REMOVE_ITEM real_support ${fake_support})
+
+# --- on the fake OS, everything but the kernel's verbs and movers, with debug checks -----------
+
+# umpa_fake(NAME option...): what programs on the fake OS link with.
+function(umpa_fake name)
+	add_library(${name} STATIC ${portable_sources} ${support_sources})
+	set_target_properties(${name} PROPERTIES
+		ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+	target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+	target_compile_definitions(${name} PUBLIC UMPA_DEBUG=1)
+	target_compile_options(${name} PUBLIC ${ARGN})
+	target_link_options(${name} PUBLIC ${ARGN})
+endfunction()
+
+if(UMPA_SANITIZE)
+	set(sanitize -fsanitize=${UMPA_SANITIZE} -fno-sanitize-recover=all
+		-fno-omit-frame-pointer)
+endif()
+if(UMPA_SANITIZE STREQUAL "thread")
+	# The thread sanitizer stops where the kernel spreads addresses wider than it expects.
+	find_program(SETARCH setarch)
+	if(SETARCH)
+		execute_process(COMMAND ${SETARCH} -R true RESULT_VARIABLE refused ERROR_QUIET)
+		if(NOT refused)
+			set(run_test ${SETARCH} -R)
+		endif()
+	endif()
+endif()
+
+umpa_fake(umpa_fake ${sanitize})
+file(GLOB unit_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/test_*.c)
+foreach(source ${unit_tests})
+	umpa_program(unit ${source} umpa_fake)
+	umpa_test(unit ${name} $<TARGET_FILE:${program}>)
+endforeach()
+
+if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
+	file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+	if(fuzzers)
+		umpa_fake(umpa_fuzz ${sanitize} -fsanitize=fuzzer-no-link)
+	endif()
+	foreach(source ${fuzzers})
+		umpa_program(fuzz ${source} umpa_fuzz)
+		target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+		# New inputs go to the build folder; those of the source tree are read only.
+		set(found ${CMAKE_BINARY_DIR}/tests/fuzz/found/${name})
+		file(MAKE_DIRECTORY ${found})
+		set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+		if(NOT IS_DIRECTORY ${corpus})
+			set(corpus)
+		endif()
+		umpa_test(fuzz ${name} $<TARGET_FILE:${program}> -runs=20000 -seed=1 -print_final_stats=1
+			-artifact_prefix=${CMAKE_BINARY_DIR}/tests/fuzz/ ${found} ${corpus})
+	endforeach()
+endif()
+if(UMPA_SANITIZE)
+	return()
+endif()
+
+# --- on the real kernel ---------------------------------------------------------------------
+
+add_library(umpa_test_support STATIC ${real_support})
+set_target_properties(umpa_test_support PROPERTIES
+	ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+
+file(GLOB contract_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/contract/*.c)
+foreach(source ${contract_tests})
+	umpa_program(contract ${source} umpa_test_support umpa_static)
+	umpa_test(real ${name} $<TARGET_FILE:${program}>)
+endforeach()
+file(GLOB real_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/real/test_*.c)
+foreach(source ${real_tests})
+	umpa_program(real ${source} umpa_test_support umpa_static)
+	umpa_test(real ${name} $<TARGET_FILE:${program}>)
+endforeach()
+
+# One program a misuse, with the shared library; those named malloc_* know nothing of umpa and run
+# with it preloaded.
+file(GLOB misuses CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/misuse/*.c)
+foreach(source ${misuses})
+	umpa_program(misuse ${source} umpa)
+	set(preload)
+	if(name MATCHES "^malloc_")
+		target_compile_options(${program} PRIVATE ${no_builtin} -Wno-use-after-free)
+		set(preload ${CMAKE_BINARY_DIR}/libumpa-preload.so)
+	endif()
+	umpa_test(misuse ${name} ${CMAKE_SOURCE_DIR}/tests/misuse/run
+		$<TARGET_FILE:${program}> ${source} ${preload})
+endforeach()
+
+# --- scripts --------------------------------------------------------------------------------
+
+# Programs the scripts run: they know nothing of umpa, and their mallocs are made as written.
+file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/preload/*.c)
+foreach(source ${helpers})
+	get_filename_component(name ${source} NAME_WE)
+	if(name MATCHES "^lib")
+		add_library(preload-${name} MODULE ${source})
+		set_target_properties(preload-${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
+			LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/preload)
+		target_compile_options(preload-${name} PRIVATE -fno-builtin)
+	else()
+		umpa_program(preload ${source} m)
+		target_compile_options(${program} PRIVATE -fno-builtin)
+		target_link_options(${program} PRIVATE -rdynamic)
+	endif()
+endforeach()
+
+foreach(kind preload cli install)
+	file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/*.sh)
+	foreach(script ${scripts})
+		get_filename_component(name ${script} NAME_WE)
+		umpa_test(${kind} ${name} sh ${script})
+	endforeach()
+endforeach()
