@@ -45,7 +45,13 @@ static enum route route_of(size_t nbytes)
 			return TO_BOOT;
 		min = __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE);
 	}
-	return min && nbytes >= min && nbytes <= PTRDIFF_MAX ? TO_UMPA : TO_ENGINE;
+	return min && nbytes >= min ? TO_UMPA : TO_ENGINE;
+}
+
+/* More than any malloc gives. Refused here, as not every engine sets errno then. */
+static int is_too_much(size_t nbytes)
+{
+	return nbytes > PTRDIFF_MAX;
 }
 
 void *umpa_heap_malloc_slow(size_t nbytes)
@@ -53,6 +59,8 @@ void *umpa_heap_malloc_slow(size_t nbytes)
 	enum route route = route_of(nbytes);
 	void *p;
 
+	if (is_too_much(nbytes))
+		return umpa_heap_refuse();
 	if (route == TO_BOOT)
 		return umpa_boot_alloc(1, nbytes);
 	if (route == TO_UMPA) {
@@ -68,6 +76,8 @@ void *umpa_heap_calloc_slow(size_t nbytes)
 	enum route route = route_of(nbytes);
 	void *p;
 
+	if (is_too_much(nbytes))
+		return umpa_heap_refuse();
 	if (route == TO_BOOT)
 		return umpa_boot_alloc(1, nbytes);
 	if (route == TO_UMPA) {
@@ -125,6 +135,8 @@ int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
 
 	if (align % sizeof(void *) || !is_power_of_two(align))
 		return EINVAL;
+	if (is_too_much(nbytes))
+		return ENOMEM;
 	if (route == TO_BOOT)
 		p = umpa_boot_alloc(align, nbytes);
 	else if (route == TO_UMPA)
@@ -137,24 +149,27 @@ int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
 	return error;
 }
 
-void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes)
+/* memalign and aligned_alloc differ in what an odd alignment means; only the engine's are told of
+ * it. */
+static void *aligned_slow(size_t align, size_t nbytes, void *(*const *engines)(size_t, size_t))
 {
 	enum route route = route_of(nbytes);
 	void *p;
 
+	if (is_too_much(nbytes) && is_power_of_two(align))
+		return umpa_heap_refuse();
 	if (route == TO_BOOT)
 		return umpa_boot_alloc(align, nbytes);
 	p = route == TO_UMPA ? alloc_aligned(align, nbytes) : NULL;
-	return p ? p : umpa_engine.aligned_alloc(align, nbytes);
+	return p ? p : (*engines)(align, nbytes);
+}
+
+void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes)
+{
+	return aligned_slow(align, nbytes, &umpa_engine.aligned_alloc);
 }
 
 void *umpa_heap_memalign_slow(size_t align, size_t nbytes)
 {
-	enum route route = route_of(nbytes);
-	void *p;
-
-	if (route == TO_BOOT)
-		return umpa_boot_alloc(align, nbytes);
-	p = route == TO_UMPA ? alloc_aligned(align, nbytes) : NULL;
-	return p ? p : umpa_engine.memalign(align, nbytes);
+	return aligned_slow(align, nbytes, &umpa_engine.memalign);
 }

@@ -79,8 +79,7 @@ static void *resize_engines(void *p, size_t nbytes)
 	size_t old_nbytes = umpa_engine.measures ? umpa_engine.usable_size(p) : SIZE_MAX;
 	void *q;
 
-	if (!threshold() || nbytes < threshold() || nbytes > PTRDIFF_MAX ||
-		old_nbytes / 2 > threshold())
+	if (!threshold() || nbytes < threshold() || old_nbytes / 2 > threshold())
 		return umpa_engine.realloc(p, nbytes);
 	q = umpa_alloc(nbytes, 0);
 	if (!q)
@@ -94,6 +93,8 @@ void *umpa_heap_realloc_slow(void *p, size_t nbytes)
 {
 	if (!p)
 		return umpa_heap_malloc(nbytes);
+	if (nbytes > PTRDIFF_MAX)
+		return umpa_heap_refuse();
 	if (umpa_boot_owns(p))
 		return resize_boot(p, nbytes);
 	if (!umpa_engine_start())
