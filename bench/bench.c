@@ -1,0 +1,227 @@
+/* umpa bench: the command line of the benches. */
+#include "bench.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "plan.h"
+#include "report.h"
+#include "samples.h"
+#include "scaling.h"
+#include "worker.h"
+
+struct request {
+	struct umpa_scaling scaling;
+	const char *dir; /* for raw CSV and plot, or NULL */
+	int json, markdown;
+};
+
+#define CSV_NAME "scaling.csv"
+
+static const struct umpa_flag scaling_flags[] = {
+	{'n', "repetitions", "N", "repeat N times, taking turns (3; short form: 1)"},
+	{0, "short", NULL, "a short form, about a minute"},
+	{0, "csv", "DIR",
+		"keep the raw figures in DIR/" CSV_NAME ", and draw DIR/scaling.svg and .png"},
+	{0, "only", "LIST", "run these tests only; 'page-*' stands for all that begin so"},
+	{0, "seed", "N", "seed of the sizes (2011)"},
+	{0, "no-calls", NULL, "don't run everything once more to count system calls"},
+	{0, "json", NULL, "print one JSON object"},
+	{0, "markdown", NULL, "print Markdown tables"},
+	{0},
+};
+
+static const struct umpa_flag report_flags[] = {
+	{0, "json", NULL, "print one JSON object"},
+	{0, "markdown", NULL, "print Markdown tables"},
+	{0},
+};
+
+static int run_scaling(const struct umpa_command *c, int argc, char **argv);
+static int run_report(const struct umpa_command *c, int argc, char **argv);
+
+static const struct umpa_command benches[] = {
+	{
+		.name = "bench scaling",
+		.operands = "",
+		.summary =
+			"The scaling test of 2011: what a block costs by its size, from everybody.",
+		.text = "Each run is a process of its own, before which the host is made to back "
+			"enough\n"
+			"memory. Takes several minutes; the short form, about one.\n",
+		.flags = scaling_flags,
+		.run = run_scaling,
+	},
+	{
+		.name = "bench report",
+		.operands = "DIR",
+		.summary = "The tables and plot again, from the raw figures kept in DIR.",
+		.flags = report_flags,
+		.run = run_report,
+	},
+};
+
+static int number_of(const char *text, long least, long most, long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtol(text, &end, 10);
+	if (end != text && !*end && !errno && *out >= least && *out <= most)
+		return 0;
+	return umpa_refuse(-1, "bench: not a number from %ld to %ld: %s", least, most, text);
+}
+
+static int take_flag(struct request *q, const char *name, const char *value)
+{
+	long n;
+
+	if (!strcmp(name, "repetitions")) {
+		if (number_of(value, 1, 99, &n))
+			return -1;
+		q->scaling.nrepetitions = (unsigned)n;
+	} else if (!strcmp(name, "seed")) {
+		if (number_of(value, 1, INT_MAX, &n))
+			return -1;
+		q->scaling.seed = (unsigned long)n;
+	} else if (!strcmp(name, "csv")) {
+		q->dir = value;
+	} else if (!strcmp(name, "only")) {
+		q->scaling.only = value;
+	} else if (!strcmp(name, "short")) {
+		q->scaling.brief = 1;
+	} else if (!strcmp(name, "no-calls")) {
+		q->scaling.count_calls = 0;
+	} else if (!strcmp(name, "json")) {
+		q->json = 1;
+	} else if (!strcmp(name, "markdown")) {
+		q->markdown = 1;
+	}
+	return 0;
+}
+
+/* Result: the index of the first operand, or minus the exit status less one, to be ended with. */
+static int read_flags(const struct umpa_command *c, int argc, char **argv, struct request *q)
+{
+	struct umpa_args a = ARGS_OF(c, argc, argv);
+	int flag;
+
+	while ((flag = umpa_args_next(&a)) >= 0)
+		if (take_flag(q, c->flags[flag].name, a.value))
+			return -1 - EXIT_USAGE;
+	if (flag == ARGS_END)
+		return a.at;
+	return -1 - (flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE);
+}
+
+static void print(const struct umpa_samples *s, const struct request *q)
+{
+	if (q->json)
+		umpa_report_json(s, stdout);
+	else
+		umpa_report_tables(s, stdout, q->markdown);
+}
+
+static int keep(const struct umpa_samples *s, const char *dir)
+{
+	char path[PATH_MAX];
+	int error;
+
+	snprintf(path, sizeof(path), "%s/" CSV_NAME, dir);
+	error = umpa_samples_save(s, path);
+	if (error)
+		return umpa_refuse(-1, "bench: %s: %s", path, strerror(-error));
+	if (umpa_report_plot(s, dir))
+		return -1;
+	umpa_say("bench: raw figures and plot are in %s", dir);
+	return 0;
+}
+
+static int measure(struct request *q)
+{
+	struct umpa_samples samples = {0};
+	int status = EXIT_FINE;
+
+	if (q->dir && mkdir(q->dir, 0777) && errno != EEXIST)
+		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", q->dir, strerror(errno));
+	if (umpa_scaling_run(&q->scaling, &samples))
+		status = EXIT_UMPA;
+	else if (!samples.n)
+		status = umpa_refuse(EXIT_UMPA, "bench: nothing was measured");
+	else
+		print(&samples, q);
+	if (!status && q->dir && keep(&samples, q->dir))
+		status = EXIT_LESS;
+	umpa_samples_fini(&samples);
+	return status;
+}
+
+static int run_scaling(const struct umpa_command *c, int argc, char **argv)
+{
+	struct request q = {.scaling = {.seed = 2011, .count_calls = 1}};
+	int at = read_flags(c, argc, argv, &q);
+
+	if (at < 0)
+		return -1 - at;
+	if (at < argc)
+		return umpa_refuse(EXIT_USAGE, "bench: scaling takes no operand: %s", argv[at]);
+	if (!q.scaling.nrepetitions)
+		q.scaling.nrepetitions = q.scaling.brief ? 1 : 3;
+	return measure(&q);
+}
+
+static int run_report(const struct umpa_command *c, int argc, char **argv)
+{
+	struct umpa_samples samples = {0};
+	struct request q = {0};
+	int at = read_flags(c, argc, argv, &q), error;
+	char path[PATH_MAX];
+
+	if (at < 0)
+		return -1 - at;
+	if (at + 1 != argc)
+		return umpa_refuse(EXIT_USAGE, "bench: report takes one directory");
+	snprintf(path, sizeof(path), "%s/" CSV_NAME, argv[at]);
+	error = umpa_samples_load(&samples, path);
+	if (error)
+		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
+	print(&samples, &q);
+	error = umpa_report_plot(&samples, argv[at]);
+	umpa_samples_fini(&samples);
+	return error ? EXIT_LESS : EXIT_FINE;
+}
+
+static int list(void)
+{
+	size_t i;
+
+	puts("usage: umpa bench NAME [options]\n");
+	for (i = 0; i < array_len(benches); i++)
+		printf("  %-10s %s\n", strchr(benches[i].name, ' ') + 1, benches[i].summary);
+	puts("\ntests of scaling:");
+	for (i = 0; i < umpa_bench_ntests; i++)
+		printf("  %-22s %s\n", umpa_bench_tests[i].name, umpa_bench_tests[i].help);
+	printf("  %-22s %s\n", "startup", "/bin/true, with and without umpa preloaded");
+	puts("\n'umpa bench NAME --help' lists the options.");
+	return EXIT_FINE;
+}
+
+int umpa_bench_main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return list();
+	if (argv[1][0] == '@')
+		return umpa_worker_main(argc - 1, argv + 1);
+	for (i = 0; i < array_len(benches); i++)
+		if (!strcmp(argv[1], strchr(benches[i].name, ' ') + 1))
+			return benches[i].run(&benches[i], argc - 1, argv + 1);
+	return umpa_refuse(EXIT_USAGE, "bench: no bench '%s'; see 'umpa bench'", argv[1]);
+}

@@ -1,0 +1,99 @@
+#include "plan.h"
+
+#include "base/compiler.h"
+
+#define MIB ((size_t)1 << 20)
+
+const struct umpa_method umpa_methods[NMETHODS] = {
+	[BY_KERNEL] = {"kernel", "kernel", NULL, NULL, "mmap, munmap"},
+	[BY_POPULATE] = {"populate", "populate", NULL, NULL, "mmap with MAP_POPULATE, munmap"},
+	[BY_HUGEPAGE] = {"hugepage", "hugepage", NULL, NULL, "mmap, MADV_HUGEPAGE, munmap"},
+	[BY_UMPA] = {"umpa", "umpa", NULL, NULL, "umpa_alloc, umpa_free"},
+	[BY_TOUCH] = {"touch", "touch", NULL, NULL, "resident memory, touched and nothing else"},
+	[BY_GLIBC] = {"glibc", "malloc", NULL, NULL, "malloc of the C library"},
+	[BY_JEMALLOC] = {"jemalloc", "malloc", "libjemalloc.so.2", NULL, "jemalloc preloaded"},
+	[BY_TCMALLOC] = {"tcmalloc", "malloc", "libtcmalloc_minimal.so.4", NULL,
+		"tcmalloc preloaded"},
+	[BY_MIMALLOC] = {"mimalloc", "malloc", "libmimalloc.so.2", NULL, "mimalloc preloaded"},
+	[BY_UMPA_MALLOC] = {"umpa-preload", "malloc", UMPA_LIBRARY, NULL,
+		"umpa preloaded over glibc"},
+	[BY_UMPA_HUGE0] = {"umpa-huge0", "malloc", UMPA_LIBRARY, "huge=0", "the same with huge=0"},
+};
+
+const char *const umpa_peers[NPEERS] = {"glibc", "jemalloc", "tcmalloc", "mimalloc"};
+
+/*
+ * The ring of 2011 is page-bins: 512 live blocks up to 8 MiB. Larger blocks have tests of their
+ * own, with fewer live ones, so that a test fits into a machine of 2 GiB.
+ */
+const struct umpa_bench_test umpa_bench_tests[] = {
+	{"page-bins", "@ring", "min=4K max=8M live=512 batch=16 warmup=2816 ops=5632",
+		"warmup=1408 ops=1408", PAGE_LEVEL, 900 * MIB,
+		"page level, 4 KiB to 8 MiB, 512 live, by size bin"},
+	{"page-bins-untouched", "@ring",
+		"min=4K max=8M live=512 batch=16 warmup=2816 ops=5632 touch=0", NULL,
+		PAGE_LEVEL & ~BIT(BY_TOUCH), 900 * MIB,
+		"the same, blocks not touched while measured"},
+	{"page-large", "@ring", "min=8M max=64M live=16 batch=1 warmup=48 ops=96",
+		"warmup=24 ops=24", PAGE_LEVEL, 1200 * MIB,
+		"page level, 8 to 64 MiB, 16 live, by size bin"},
+	{"page-large-untouched", "@ring", "min=8M max=64M live=16 batch=1 warmup=48 ops=96 touch=0",
+		NULL, PAGE_LEVEL & ~BIT(BY_TOUCH), 1200 * MIB,
+		"the same, blocks not touched while measured"},
+	{"page-1g", "@ring", "min=1G max=1G live=1 batch=1 warmup=1 ops=4", "ops=2", PAGE_LEVEL,
+		1200 * MIB, "page level, 1 GiB, one live"},
+	{"page-1g-untouched", "@ring", "min=1G max=1G live=1 batch=1 warmup=1 ops=4 touch=0", NULL,
+		PAGE_LEVEL & ~BIT(BY_TOUCH), 1200 * MIB, "the same, not touched while measured"},
+	{"page-reuse", "@reuse", "min=64K max=1G ops=20000", "", BIT(BY_KERNEL) | BIT(BY_UMPA),
+		1200 * MIB, "a size used before, handed out and taken back untouched"},
+	{"page-moved", "@moved", "live=512", "", BIT(BY_UMPA), 1200 * MIB,
+		"a 512 MiB span out of 256 scattered superpages"},
+	{"page-resize", "@resize", "min=128K max=256K live=64 batch=16 warmup=512 ops=4096", "",
+		BIT(BY_KERNEL) | BIT(BY_UMPA), 64 * MIB, "128 to 256 KiB, 64 live"},
+	{"malloc-bins", "@ring", "min=4K max=8M live=512 batch=16 warmup=2816 ops=5632",
+		"warmup=1408 ops=1408", MALLOC_LEVEL, 900 * MIB,
+		"malloc level, 4 KiB to 8 MiB, 512 live, by size bin"},
+	{"malloc-A", "@ring", "min=4K max=8M live=512 warmup=5000 ops=20000",
+		"warmup=2000 ops=4000", MALLOC_LEVEL, 900 * MIB,
+		"A: 4 KiB to 8 MiB, 512 live, steady state"},
+	{"malloc-A-untouched", "@ring", "min=4K max=8M live=512 warmup=5000 ops=20000 touch=0",
+		NULL, MALLOC_LEVEL, 900 * MIB, "A, blocks not touched while measured"},
+	{"malloc-B", "@ring", "min=64K max=64M live=64 warmup=500 ops=2000", "warmup=128 ops=128",
+		MALLOC_LEVEL, 1400 * MIB, "B: 64 KiB to 64 MiB, 64 live, steady state"},
+	{"malloc-B-untouched", "@ring", "min=64K max=64M live=64 warmup=500 ops=2000 touch=0", NULL,
+		MALLOC_LEVEL, 1400 * MIB, "B, blocks not touched while measured"},
+	{"malloc-C", "@ring", "min=4K max=8M live=512 ops=8000", "", MALLOC_LEVEL, 1000 * MIB,
+		"C: as A, from the process's start"},
+	{"malloc-C-untouched", "@ring", "min=4K max=8M live=512 ops=8000 touch=0", NULL,
+		MALLOC_LEVEL, 1000 * MIB, "C, blocks not touched"},
+	{"malloc-grow2", "@grow", "min=1M max=1G factor=200", NULL, MALLOC_LEVEL, 2200 * MIB,
+		"realloc from 1 MiB to 1 GiB, by 2"},
+	{"malloc-grow1.5", "@grow", "min=1M max=1G factor=150", NULL, MALLOC_LEVEL, 2200 * MIB,
+		"realloc from 1 MiB to 1 GiB, by 1.5"},
+	{"malloc-resize", "@resize", "min=128K max=256K live=64 batch=16 warmup=512 ops=4096", NULL,
+		MALLOC_LEVEL, 64 * MIB, "realloc from 128 to 256 KiB, 64 live"},
+	{"malloc-reuse", "@reuse", "min=64K max=1G ops=2000", NULL, MALLOC_LEVEL, 1200 * MIB,
+		"a size used before, handed out and taken back untouched"},
+	{"malloc-sparse", "@sparse", "max=1G", "", MALLOC_LEVEL | BIT(BY_UMPA_HUGE0), 1200 * MIB,
+		"a 1 GiB block, one page touched in every 2 MiB"},
+	{"idle", "@idle", "ops=0", "", BIT(BY_GLIBC) | BIT(BY_UMPA_MALLOC), 8 * MIB,
+		"a process that does nothing"},
+	{"idle-64k", "@idle", "min=64K ops=1", "", BIT(BY_GLIBC) | BIT(BY_UMPA_MALLOC), 8 * MIB,
+		"a process that touches one block of 64 KiB"},
+};
+
+const size_t umpa_bench_ntests = array_len(umpa_bench_tests);
+
+const struct umpa_published umpa_published[NPUBLISHED] = {
+	{4 << 10, 0.45, 7.4},
+	{8 << 10, 0.45, 3.3},
+	{16 << 10, 1.0, 4.7},
+	{32 << 10, 1.0, 3.7},
+	{64 << 10, 2.7, 5.7},
+	{128 << 10, 3.3, 5.7},
+	{256 << 10, 4.9, 4.7},
+	{512 << 10, 7.1, 4.0},
+	{1 << 20, 8.4, 7.9},
+	{2 << 20, 9.3, 9.4},
+	{4 << 20, 8.7, 9.7},
+};

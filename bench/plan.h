@@ -1,0 +1,69 @@
+/* What `umpa bench scaling` runs: the methods, the tests, and which test runs which method. */
+#ifndef UMPA_BENCH_PLAN_H
+#define UMPA_BENCH_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum umpa_method_id {
+	BY_KERNEL,
+	BY_POPULATE,
+	BY_HUGEPAGE,
+	BY_UMPA,
+	BY_TOUCH,
+	BY_GLIBC,
+	BY_JEMALLOC,
+	BY_TCMALLOC,
+	BY_MIMALLOC,
+	BY_UMPA_MALLOC,
+	BY_UMPA_HUGE0,
+	NMETHODS
+};
+
+#define BIT(id) (1u << (id))
+#define PAGE_LEVEL                                                                                 \
+	(BIT(BY_KERNEL) | BIT(BY_POPULATE) | BIT(BY_HUGEPAGE) | BIT(BY_UMPA) | BIT(BY_TOUCH))
+#define PEERS        (BIT(BY_GLIBC) | BIT(BY_JEMALLOC) | BIT(BY_TCMALLOC) | BIT(BY_MIMALLOC))
+#define MALLOC_LEVEL (PEERS | BIT(BY_UMPA_MALLOC))
+
+struct umpa_method {
+	const char *name; /* in tables and samples */
+	const char *api;  /* of the worker */
+	const char
+		*library; /* to preload: a name the loader finds; UMPA_LIBRARY: umpa's; or NULL */
+	const char *options; /* UMPA_OPTIONS, or NULL: as they are */
+	const char *help;
+};
+
+#define UMPA_LIBRARY "umpa"
+
+struct umpa_bench_test {
+	const char *name;
+	const char *kind;       /* of the worker */
+	const char *args;       /* "key=value key=value" */
+	const char *short_args; /* added to args in the short form; NULL: not part of it */
+	unsigned methods;       /* BIT() of each */
+	size_t warm_nbytes;     /* a bit more than any method takes */
+	const char *help;
+};
+
+extern const struct umpa_method umpa_methods[NMETHODS];
+
+extern const struct umpa_bench_test umpa_bench_tests[];
+extern const size_t umpa_bench_ntests;
+
+/* The names of the peers, for ratios against the best of them. */
+#define NPEERS 4
+extern const char *const umpa_peers[NPEERS];
+
+/* The ratios published in 2011, by size bin; 0 where there is none. */
+struct umpa_published {
+	uint64_t bin;
+	double page;   /* page allocator against the system's page calls */
+	double malloc; /* an allocator built on it against the system's malloc */
+};
+
+#define NPUBLISHED 11
+extern const struct umpa_published umpa_published[NPUBLISHED];
+
+#endif

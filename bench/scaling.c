@@ -1,0 +1,251 @@
+#include "scaling.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "cli/preload.h"
+#include "plan.h"
+#include "spawn.h"
+
+#define MOST_KEYS 24
+
+struct session {
+	const struct umpa_scaling *s;
+	struct umpa_samples *out;
+	char **envp[NMETHODS]; /* NULL: the method can't run here */
+	size_t ndone, ntotal;
+};
+
+/* --- which methods can run ------------------------------------------------------------------- */
+
+static char **environment_of(const struct umpa_method *m, const char *umpa_library)
+{
+	if (!m->library)
+		return umpa_preload_environment(NULL, m->options);
+	if (!strcmp(m->library, UMPA_LIBRARY))
+		return umpa_preload_environment(umpa_library, m->options);
+	if (!umpa_preload_loads(m->library)) {
+		umpa_say("bench: left out: %s", m->name);
+		return NULL;
+	}
+	return umpa_preload_environment(m->library, m->options);
+}
+
+static int find_methods(struct session *x)
+{
+	char *library = umpa_preload_find();
+	size_t i;
+
+	if (!library)
+		return -1;
+	for (i = 0; i < NMETHODS; i++)
+		x->envp[i] = environment_of(&umpa_methods[i], library);
+	free(library);
+	return 0;
+}
+
+static void forget_methods(struct session *x)
+{
+	size_t i;
+
+	for (i = 0; i < NMETHODS; i++)
+		if (x->envp[i])
+			umpa_preload_environment_free(x->envp[i]);
+}
+
+/* --- one run --------------------------------------------------------------------------------- */
+
+static void show_progress(struct session *x, const char *test, const char *method)
+{
+	x->ndone++;
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K%zu of %zu: %s, %s", x->ndone, x->ntotal, test, method);
+}
+
+static void end_progress(void)
+{
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}
+
+/* The worker's arguments, cut out of `text`, which they then point into. */
+static void fill_args(const struct session *x, const struct umpa_bench_test *t,
+	const struct umpa_method *m, unsigned long seed, int traced, char *text, size_t ntext,
+	char *args[MOST_KEYS + 1])
+{
+	const char *more = x->s->brief && t->short_args ? t->short_args : "";
+	size_t n = 0;
+	char *rest;
+
+	snprintf(text, ntext, "%s api=%s %s %s seed=%lu traced=%d", t->kind, m->api, t->args, more,
+		seed, traced);
+	for (args[n] = strtok_r(text, " ", &rest); args[n] && n < MOST_KEYS;)
+		args[++n] = strtok_r(NULL, " ", &rest);
+	args[n] = NULL;
+}
+
+static void take_line(struct session *x, const char *test, const char *method, unsigned repetition,
+	const char *line)
+{
+	char metric[NAME_NBYTES];
+	unsigned long long bin;
+	double value;
+
+	if (sscanf(line, "%31s %llu %lf", metric, &bin, &value) == 3)
+		umpa_samples_add(x->out, &(struct umpa_series){test, method, metric, bin},
+			repetition, value);
+}
+
+static void run_one(
+	struct session *x, const struct umpa_bench_test *t, size_t method, unsigned repetition)
+{
+	const struct umpa_method *m = &umpa_methods[method];
+	char text[512], out[16384], *args[MOST_KEYS + 1], *line, *rest;
+
+	show_progress(x, t->name, m->name);
+	fill_args(x, t, m, x->s->seed + repetition, 0, text, sizeof(text), args);
+	umpa_measure_warm(t->warm_nbytes);
+	if (umpa_spawn(args, x->envp[method], out, sizeof(out))) {
+		umpa_say("bench: %s by %s failed", t->name, m->name);
+		return;
+	}
+	for (line = strtok_r(out, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		take_line(x, t->name, m->name, repetition, line);
+}
+
+static void count_one(struct session *x, const struct umpa_bench_test *t, size_t method)
+{
+	const struct umpa_method *m = &umpa_methods[method];
+	char text[512], *args[MOST_KEYS + 1];
+	unsigned long ncalls;
+	int error;
+
+	show_progress(x, t->name, m->name);
+	fill_args(x, t, m, x->s->seed, 1, text, sizeof(text), args);
+	error = umpa_spawn_traced(args, x->envp[method], &ncalls);
+	if (error == -EPERM)
+		umpa_say("bench: system calls can't be counted: tracing is not allowed");
+	else if (!error)
+		umpa_samples_add(x->out, &(struct umpa_series){t->name, m->name, "nsyscalls", 0}, 0,
+			(double)ncalls);
+}
+
+/* --- start-up: a whole program, so the bench holds the clock ---------------------------------- */
+
+#define STARTUP_NRUNS 40
+
+static void add_startup(
+	struct session *x, size_t method, unsigned repetition, double *wall_s, size_t n)
+{
+	if (n)
+		umpa_samples_add(x->out,
+			&(struct umpa_series){"startup", umpa_methods[method].name, "wall_ns", 0},
+			repetition, umpa_median(wall_s, n) * 1e9);
+}
+
+static void run_startup(struct session *x, unsigned repetition)
+{
+	static const size_t sides[] = {BY_GLIBC, BY_UMPA_MALLOC};
+	char *argv[] = {(char *)"/bin/true", NULL};
+	double wall_s[array_len(sides)][STARTUP_NRUNS];
+	size_t n[array_len(sides)] = {0}, i, side;
+	struct umpa_usage usage;
+
+	for (i = 0; i < STARTUP_NRUNS; i++)
+		for (side = 0; side < array_len(sides); side++)
+			if (!umpa_measure_run(argv, x->envp[sides[side]], 1, &usage) &&
+				!usage.status)
+				wall_s[side][n[side]++] = usage.wall_s;
+	for (side = 0; side < array_len(sides); side++)
+		add_startup(x, sides[side], repetition, wall_s[side], n[side]);
+}
+
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+/* 1 if the comma-separated list has the name, or a beginning of it that ends in '*'. */
+static int is_listed(const char *list, const char *name)
+{
+	size_t n;
+
+	for (; list; list = list[n] ? list + n + 1 : NULL) {
+		n = strcspn(list, ",");
+		if (n && list[n - 1] == '*' ? !strncmp(list, name, n - 1)
+					    : n == strlen(name) && !strncmp(list, name, n))
+			return 1;
+	}
+	return 0;
+}
+
+static int is_wanted(const struct session *x, const struct umpa_bench_test *t)
+{
+	if (x->s->only)
+		return is_listed(x->s->only, t->name);
+	return !x->s->brief || t->short_args;
+}
+
+static int runs(const struct session *x, const struct umpa_bench_test *t, size_t method)
+{
+	return (t->methods & BIT(method)) && x->envp[method] && is_wanted(x, t);
+}
+
+static void run_repetition(struct session *x, unsigned repetition)
+{
+	size_t i, m;
+
+	for (i = 0; i < umpa_bench_ntests; i++)
+		for (m = 0; m < NMETHODS; m++)
+			if (runs(x, &umpa_bench_tests[i], m))
+				run_one(x, &umpa_bench_tests[i], m, repetition);
+	if (!x->s->only || is_listed(x->s->only, "startup"))
+		run_startup(x, repetition);
+}
+
+/* The short form counts where a target asks for it only. */
+static int is_counted(const struct session *x, const struct umpa_bench_test *t, size_t method)
+{
+	return x->s->count_calls && runs(x, t, method) &&
+	       (!x->s->brief || !strcmp(t->kind, "@reuse") || method == BY_UMPA);
+}
+
+static void count_all(struct session *x)
+{
+	size_t i, m;
+
+	for (i = 0; i < umpa_bench_ntests; i++)
+		for (m = 0; m < NMETHODS; m++)
+			if (is_counted(x, &umpa_bench_tests[i], m))
+				count_one(x, &umpa_bench_tests[i], m);
+}
+
+static size_t count_runs(const struct session *x)
+{
+	size_t i, m, n = 0;
+
+	for (i = 0; i < umpa_bench_ntests; i++)
+		for (m = 0; m < NMETHODS; m++)
+			n += x->s->nrepetitions * (unsigned)runs(x, &umpa_bench_tests[i], m) +
+			     (unsigned)is_counted(x, &umpa_bench_tests[i], m);
+	return n;
+}
+
+int umpa_scaling_run(const struct umpa_scaling *s, struct umpa_samples *out)
+{
+	struct session x = {.s = s, .out = out};
+	unsigned repetition;
+
+	if (find_methods(&x))
+		return -1;
+	x.ntotal = count_runs(&x);
+	for (repetition = 0; repetition < s->nrepetitions; repetition++)
+		run_repetition(&x, repetition);
+	count_all(&x);
+	end_progress();
+	forget_methods(&x);
+	return 0;
+}
