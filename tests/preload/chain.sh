@@ -1,0 +1,30 @@
+# Another malloc preloaded after umpa is the engine for what is small.
+. "$UMPA_SOURCE/tests/preload/common"
+
+# library NAME: its path, if it is installed.
+library()
+{
+	for folder in "/usr/lib/$(uname -m)-linux-gnu" /usr/lib64 /usr/lib /usr/local/lib; do
+		if [ -e "$folder/$1" ]; then
+			echo "$folder/$1"
+			return
+		fi
+	done
+}
+
+planned=0
+for name in libjemalloc.so.2 libtcmalloc.so.4 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
+	engine=$(library "$name")
+	if [ -z "$engine" ]; then
+		echo "left out: $name is not installed"
+		continue
+	fi
+	planned=$((planned + 5))
+	check "api over $name" "$programs/api" umpa
+	UMPA_OPTIONS=malloc_min=4K check "api over $name, malloc_min=4K" "$programs/api" umpa
+	check "threads over $name" "$programs/threads"
+	check "fork over $name" "$programs/fork"
+	check "dlopen over $name" "$programs/dl" "$programs/libplug.so"
+done
+[ "$planned" -gt 0 ] || skip "no other malloc is installed"
+finish "$planned"

@@ -1,0 +1,21 @@
+# A smoke test in every mode of working: threads, forks and churn with each mover and option, and without
+# userfaultfd.
+. "$UMPA_SOURCE/tests/preload/common"
+for options in malloc_min=64K malloc_min=4K mover=mremap mover=plain huge=0 keep=0; do
+	export UMPA_OPTIONS=$options
+	check "threads, $options" "$programs/threads"
+	check "fork, $options" "$programs/fork"
+	check "churn, $options" "$programs/weather" umpa churn
+done
+unset UMPA_OPTIONS
+"$programs/noufd" true
+case $? in
+77) result "no userfaultfd: seccomp is not to be had here, left out" 0 ;;
+0)
+	# The filter is set before umpa comes, as by a container.
+	LD_PRELOAD= "$programs/noufd" env LD_PRELOAD="$preload" "$programs/weather" umpa churn
+	result "no userfaultfd" $?
+	;;
+*) result "noufd" 1 ;;
+esac
+finish 19

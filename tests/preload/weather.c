@@ -1,0 +1,163 @@
+/*
+ * Bad weather, as arguments in the order it comes:
+ *	close      every descriptor above 2 is closed
+ *	mlock      mlockall, now and for the future
+ *	as=MIB     RLIMIT_AS
+ *	data=MIB   RLIMIT_DATA
+ *	churn      random mallocs, reallocs and frees; each works, or refuses (only once a limit is
+ *set) exhaust    blocks until memory is refused; all have their content; freed, there is room again
+ *	umpa       large blocks are umpa's
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "expect.h"
+
+enum {
+	NBLOCKS = 64,
+	NSTEPS = 3000,
+	NMANY = 1 << 16
+};
+
+static int limited;
+
+static int refused_well(const void *p)
+{
+	return p || (limited && errno == ENOMEM);
+}
+
+static unsigned long churn(void)
+{
+	static struct {
+		char *p;
+		size_t nbytes;
+	} block[NBLOCKS];
+	uint64_t state = 12345;
+
+	for (unsigned step = 0; step < NSTEPS; step++) {
+		unsigned i = (unsigned)(random_next(&state) % NBLOCKS);
+		size_t nbytes = random_nbytes(&state, 23), old = block[i].nbytes;
+		char *p;
+
+		EXPECT(tagged(block[i].p, old, i));
+		errno = 0;
+		p = realloc(block[i].p, nbytes);
+		EXPECT(refused_well(p));
+		if (!p) {
+			EXPECT(tagged(block[i].p, old, i));
+			free(block[i].p);
+			nbytes = 0;
+		} else {
+			EXPECT(tagged(p, old < nbytes ? old : nbytes, i));
+			tag(p, nbytes, i);
+		}
+		block[i].p = p;
+		block[i].nbytes = nbytes;
+	}
+	for (unsigned i = 0; i < NBLOCKS; i++) {
+		free(block[i].p);
+		block[i].p = NULL;
+		block[i].nbytes = 0;
+	}
+	return 3 * NSTEPS;
+}
+
+static size_t nbytes_of(unsigned i)
+{
+	static const size_t some[] = {
+		3000000, 100000, 70000, 4200000, 1000, 65536, 2097152, 700000};
+
+	return some[i % 8];
+}
+
+/* Blocks until one is refused. Result: how many. */
+static unsigned take_all(char **block)
+{
+	unsigned n = 0;
+
+	for (errno = 0; n < NMANY; n++) {
+		block[n] = malloc(nbytes_of(n));
+		if (!block[n])
+			break;
+		tag(block[n], nbytes_of(n), n);
+	}
+	return n;
+}
+
+static unsigned long exhaust(void)
+{
+	static char *block[NMANY + 1];
+	unsigned n = take_all(block), again;
+	int right = 1;
+
+	EXPECT(n > 8 && n < NMANY && errno == ENOMEM);
+	for (unsigned i = 0; i < n; i++)
+		right &= tagged(block[i], nbytes_of(i), i);
+	EXPECT(right);
+	for (unsigned i = 0; i < n; i++) {
+		errno = 0;
+		free(block[i]);
+		right &= errno == 0;
+	}
+	EXPECT(right);
+	again = take_all(block);
+	EXPECT(again >= n - n / 4);
+	for (unsigned i = 0; i < again; i++)
+		free(block[i]);
+	return 4;
+}
+
+static unsigned long limit(int what, const char *mib)
+{
+	rlim_t nbytes = (rlim_t)atoi(mib) << 20;
+	struct rlimit r = {nbytes, nbytes};
+
+	limited = 1;
+	EXPECT(!setrlimit((__rlimit_resource_t)what, &r));
+	return 1;
+}
+
+static unsigned long served(void)
+{
+	void *p = malloc(1000000);
+
+	EXPECT(umpas(p));
+	free(p);
+	return 1;
+}
+
+static unsigned long act(const char *arg)
+{
+	if (!strcmp(arg, "close")) {
+		closefrom(3);
+		return 0;
+	}
+	if (!strcmp(arg, "mlock")) {
+		EXPECT(!mlockall(MCL_CURRENT | MCL_FUTURE));
+		return 1;
+	}
+	if (!strncmp(arg, "as=", 3))
+		return limit(RLIMIT_AS, arg + 3);
+	if (!strncmp(arg, "data=", 5))
+		return limit(RLIMIT_DATA, arg + 5);
+	if (!strcmp(arg, "churn"))
+		return churn();
+	if (!strcmp(arg, "exhaust"))
+		return exhaust();
+	if (!strcmp(arg, "umpa"))
+		return served();
+	EXPECT(!"an argument that is known");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long n = 0;
+
+	for (int i = 1; i < argc; i++)
+		n += act(argv[i]);
+	return expect_end(n);
+}
