@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -33,6 +34,10 @@ enum demand {
 };
 
 #define MIB ((size_t)1 << 20)
+
+enum {
+	budget_nbytes = 64 << 20
+};
 
 /* Written by the child, read by the test: works without descriptors and without memory. The strings
  * are constants, which have the same address in both processes. */
@@ -60,11 +65,11 @@ static void grandchild_works(void)
 	if (!pid) {
 		alarm(60);
 		tagged_check(&blocks);
-		tagged_churn(&blocks, 20);
+		tagged_churn(&blocks, 12);
 		tagged_check(&blocks);
 		_exit(blocks.wrong ? 1 : 0);
 	}
-	tagged_churn(&blocks, 20);
+	tagged_churn(&blocks, 12);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
 		child_ends("a child forked in this weather failed");
 }
@@ -79,7 +84,7 @@ static void serve_a_little(void)
 /* The usual work: a bit of everything. */
 static void churn(enum demand demand)
 {
-	tagged_churn(&blocks, 120);
+	tagged_churn(&blocks, 90);
 	grandchild_works();
 	tagged_check(&blocks);
 	if (demand == SERVE_ALL && blocks.nrefused)
@@ -121,9 +126,9 @@ static void child_endures(
 	const struct weather *w, enum when when, enum demand demand, work_fn *work)
 {
 	alarm(100); /* a hang is a failure, not a wait */
-	tagged_init(&blocks, when == LATE ? 11 : 7, 96 * MIB);
+	tagged_init(&blocks, when == LATE ? 11 : 7, budget_nbytes);
 	if (when == LATE)
-		tagged_churn(&blocks, 80);
+		tagged_churn(&blocks, 60);
 	if (blocks.nrefused)
 		child_ends("memory was refused before the weather broke");
 	outcome->skipped = w->arrange(when == LATE);
@@ -243,9 +248,12 @@ static void endure_limits(int resource)
 {
 	static const struct weather limited = {limit_by_number, NULL, NULL};
 
-	PLAN(nlimits);
+	/* An emulated machine is 10 times slower. */
+	int stride = getenv("UMPA_GUEST") ? 3 : 1;
+
+	PLAN(nlimits / stride);
 	limited_resource = resource;
-	for (limit_number = 0; limit_number < nlimits; limit_number++)
+	for (limit_number = 0; limit_number < nlimits; limit_number += stride)
 		endure(&limited, EARLY, SERVE_NONE, churn_a_little);
 }
 

@@ -118,8 +118,8 @@ static const char *lock_all_on_fault(int late)
 /* Locking must not have put frames behind memory that nobody has asked for. */
 static const char *little_is_resident(void)
 {
-	return kib_of("/proc/self/status", "VmRSS:") > 512 << 10
-		       ? "more than 512 MiB is resident though at most 96 MiB was live"
+	return kib_of("/proc/self/status", "VmRSS:") > 384 << 10
+		       ? "more than 384 MiB is resident though at most 64 MiB was live"
 		       : NULL;
 }
 
