@@ -256,9 +256,11 @@ struct slot umpa_extents_find_mixed(const struct umpa_extents *e, uint32_t nslot
 
 		if (nfree_from(e, first, nslots) >= nslots)
 			return (struct slot){first};
-		if (first && e->tag[first - 1].first)
-			first = e->tag[first - 1].first - 1;
-		if (nfree_from(e, first, nslots) >= nslots)
+		if (!first || !e->tag[first - 1].first)
+			continue;
+		first = e->tag[first - 1].first - 1;
+		/* A void neighbour that suffices by itself would bring no frames. */
+		if (e->tag[first].nslots < nslots && nfree_from(e, first, nslots) >= nslots)
 			return (struct slot){first};
 	}
 	return NO_SLOT;
