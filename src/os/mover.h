@@ -5,15 +5,16 @@
  * Rules for every mover:
  *  1. Frames move whole: each page of the range either has moved (its content is at dst, src has no
  *     frame and reads as zero) or is as it was.
- *  2. The destination has no frames: -EEXIST if one has. The source has frames: -ENOENT at the first
- *     page (superpage, for a superpage mover) that has none, unless holes are allowed.
- *  3. A refusal is ordinary: -EBUSY (frame shared or pinned), -EAGAIN (try again later), -ENOMEM (no
- *     page tables or mappings to be had), -EEXIST, -ENOENT, -EINVAL (the two ends can't exchange
- *     frames), -ENOSYS (this mover does not move such units). *moved says how many bytes from the
- *     start of the range did move; those stay moved.
+ *  2. The destination has no frames: -EEXIST if one has. The source has frames: -ENOENT at the
+ *     first page (superpage, for a superpage mover) that has none, unless holes are allowed.
+ *  3. A refusal is ordinary: -EBUSY (frame shared or pinned), -EAGAIN (try again later), -ENOMEM
+ *     (no page tables or mappings to be had), -EEXIST, -ENOENT, -EINVAL (the two ends can't
+ *     exchange frames), -ENOSYS (this mover does not move such units). *moved says how many bytes
+ *     from the start of the range did move; those stay moved.
  *  4. Safe to call from several threads on disjoint ranges while other threads use other memory. No
  *     lock of umpa is held across a call.
- *  5. Works in a child after fork() without help; frames still shared with the parent refuse, -EBUSY.
+ *  5. Works in a child after fork() without help; frames still shared with the parent may refuse,
+ *     -EBUSY.
  */
 #ifndef UMPA_OS_MOVER_H
 #define UMPA_OS_MOVER_H
@@ -35,18 +36,21 @@ enum umpa_mover_kind {
 struct umpa_mover {
 	const char *name;
 	/*
-	 * Carries the frames behind [src, src + nbytes) to [dst, dst + nbytes); both are opened, in the
-	 * mover's window and don't overlap. Both ends and nbytes multiples of SLOT_NBYTES: superpages
-	 * move whole where they can. Else: single pages, -ENOSYS if the mover can't.
+	 * Carries the frames behind [src, src + nbytes) to [dst, dst + nbytes); both are opened, in
+	 * the mover's window and don't overlap. Both ends and nbytes multiples of SLOT_NBYTES:
+	 * superpages move whole where they can. Else: single pages, -ENOSYS if the mover can't.
 	 */
 	int (*move)(struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags,
 		size_t *moved);
 	void (*fini)(struct umpa_mover *m); /* gives back what init took; frames stay */
 	void *window;
 	size_t window_nbytes;
-	int fd;          /* uffd: the parked descriptor, -1 while there is none */
-	uint32_t nsplit; /* mremap: mappings it has split off so far */
-	uint32_t lock;   /* uffd: guards reopening */
+	uint32_t lock;      /* of the mover alone */
+	int fd;             /* uffd: the parked descriptor, -1 while there is none */
+	uint64_t file[2];   /* uffd: device and inode of its file */
+	uint32_t *origin;   /* mremap: a slot, where its mapping was made */
+	uint32_t nsplit;    /* mremap: mappings split off */
+	uint32_t split_max; /* mremap: most it may split off */
 };
 
 /*
@@ -60,8 +64,8 @@ void umpa_mover_plain_init(struct umpa_mover *m, void *window, size_t nbytes);
 /* Why a mover was not chosen: filled by umpa_mover_choose(), for the doctor. */
 struct umpa_mover_trial {
 	enum umpa_mover_kind kind;
-	int error;          /* 0: works; else -errno of the step that failed */
-	const char *step;   /* "open", "move superpage", "move page", "content"; NULL if not tried */
+	int error;        /* 0: works; else -errno of the step that failed */
+	const char *step; /* "open", "move superpage", "move page", "content"; NULL if not tried */
 };
 
 /*

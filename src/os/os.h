@@ -1,8 +1,8 @@
 /*
  * What umpa asks of the system: the whole contract. One verb is one system call (or one plain loop
- * of it); every verb returns 0 or -errno and changes nothing when it refuses, unless said otherwise.
- * No verb allocates, writes errno or takes a lock. All are thread-safe on disjoint ranges. Addresses
- * and sizes are multiples of PAGE_NBYTES, sizes above 0.
+ * of it); every verb returns 0 or -errno and changes nothing when it refuses, unless said
+ * otherwise. No verb allocates, writes errno or takes a lock. All are thread-safe on disjoint
+ * ranges. Addresses and sizes are multiples of PAGE_NBYTES, sizes above 0.
  *
  * Two implementations: os_linux.c for the kernel, tests/support/fake_os.c for the unit tests, where
  * each page has a numbered frame behind it and any call can be made to fail.
@@ -63,19 +63,19 @@ must_check int umpa_os_back(void *addr, size_t nbytes);
  * where they are locked in memory. -EINVAL: the system refused (nothing or part of it is given). */
 must_check int umpa_os_unback(void *addr, size_t nbytes);
 
-/* vec[i] gets bit 0 set if page i of the range has a frame. A snapshot; a page swapped out may count
- * as absent, so absence says nothing of the content. npages is the length of vec. */
+/* vec[i] gets bit 0 set if page i of the range has a frame. A snapshot; a page swapped out may
+ * count as absent, so absence says nothing of the content. npages is the length of vec. */
 must_check int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec);
 
 /* --- the machine -------------------------------------------------------------------------- */
 
 struct umpa_os_machine {
-	size_t page_nbytes;      /* the system's base page */
-	size_t memory_nbytes;    /* physical memory, or 1 GiB if not to be learned */
-	size_t as_limit_nbytes;  /* RLIMIT_AS, SIZE_MAX if none */
-	unsigned ncpus;          /* CPUs this process may run on, at least 1 */
-	int strict_commit;       /* writable memory counts before it is touched: overcommit_memory=2,
-				    or RLIMIT_DATA set */
+	size_t page_nbytes;     /* the system's base page */
+	size_t memory_nbytes;   /* physical memory, or 1 GiB if not to be learned */
+	size_t as_limit_nbytes; /* RLIMIT_AS, SIZE_MAX if none */
+	unsigned ncpus;         /* CPUs this process may run on, at least 1 */
+	int strict_commit;      /* writable memory counts before it is touched: overcommit_memory=2,
+				   or RLIMIT_DATA set */
 };
 
 /* Fills *m. Never fails: what can't be learned has the value that is safe. */

@@ -1,0 +1,254 @@
+/*
+ * The mover that uses UFFDIO_MOVE. The window is registered for write-protect only, which changes
+ * nothing in how it behaves, and no mapping is ever split.
+ *
+ * The descriptor lives in a table the program thinks is its own. It is parked high, where loops
+ * that tidy up rarely come, but it may be closed any time, and its number may by then be another
+ * file. What is done about that:
+ *  - A file that is not ours can't be made to move our pages: the kernel wants the window
+ * registered with the very userfaultfd that is asked (EINVAL), other files answer ENOTTY or the
+ * like. A move that "worked" counts only if the kernel wrote how much.
+ *  - Any answer that an open, registered descriptor would not give makes us open a new one and
+ *    register the window with it. That fails with EBUSY as long as another one is registered, so a
+ *    refusal that was honest is found out without looking further.
+ *  - A number is closed only if it is our file: same device and inode. Each userfaultfd has an
+ *    inode of its own in kernels that can move pages.
+ *  - After fork, the child's window is not registered and the inherited descriptor is the parent's:
+ *    the kernel answers EINVAL, and the same steps help.
+ * A descriptor that is lost here while a child still holds its copy leaves the window registered
+ * with what nobody can reach: moves are refused, -EBUSY, until the child is gone or has moved
+ * something.
+ */
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/units.h"
+#include "os/fork_lock.h"
+#include "os/mover.h"
+#include "os/syscall.h"
+
+/* Newer than the headers of some systems that umpa is built on: Linux 6.8 and 5.11. */
+#ifndef UFFDIO_MOVE
+#define UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES ((__u64)1 << 1)
+#define UFFDIO_MOVE                      _IOWR(UFFDIO, 0x05, struct uffdio_move)
+struct uffdio_move {
+	__u64 dst;
+	__u64 src;
+	__u64 len;
+	__u64 mode;
+	__s64 move;
+};
+#endif
+#define FEATURE_MOVE   ((__u64)1 << 16)
+#define USER_MODE_ONLY 1
+
+/* Higher, and the table of descriptors costs memory and time at each fork. */
+#define PARK_MAX  4096
+#define PARK_ROOM 32
+#define PARK_MIN  64
+
+/* So often is a move tried that got nothing done, EAGAIN. */
+#define NTRIES 64
+
+/* --- the descriptor ----------------------------------------------------------------------- */
+
+static int identify(int fd, uint64_t file[2])
+{
+	struct stat st;
+	long error = SYS_2(SYS_fstat, fd, &st);
+
+	file[0] = st.st_dev;
+	file[1] = st.st_ino;
+	return (int)error;
+}
+
+static int is_ours(const struct umpa_mover *m, int fd)
+{
+	uint64_t file[2];
+
+	return fd >= 0 && !identify(fd, file) && file[0] == m->file[0] && file[1] == m->file[1];
+}
+
+static int park(int fd)
+{
+	struct rlimit limit;
+	long from = PARK_MAX;
+
+	if (!SYS_4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) && limit.rlim_cur < PARK_MAX)
+		from = (long)limit.rlim_cur;
+	for (from -= PARK_ROOM; from >= PARK_MIN; from /= 2) {
+		long high = SYS_3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
+
+		if (high < 0)
+			continue;
+		SYS_1(SYS_close, fd);
+		return (int)high;
+	}
+	return fd;
+}
+
+static int register_window(const struct umpa_mover *m, int fd)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_MOVE};
+	struct uffdio_register range = {
+		.range = {.start = (uintptr_t)m->window, .len = m->window_nbytes},
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	long error = SYS_3(SYS_ioctl, fd, UFFDIO_API, &api);
+
+	if (error == -EINVAL) /* knows no UFFDIO_MOVE */
+		error = -ENOSYS;
+	return error ? (int)error : (int)SYS_3(SYS_ioctl, fd, UFFDIO_REGISTER, &range);
+}
+
+/* A descriptor with which the window is registered, or -errno. */
+static int open_registered(const struct umpa_mover *m)
+{
+	long fd = SYS_1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
+	int error;
+
+	if (fd == -EINVAL) /* Linux < 5.11 */
+		return -ENOSYS;
+	if (fd < 0)
+		return (int)fd;
+	error = register_window(m, (int)fd);
+	if (!error)
+		return park((int)fd);
+	SYS_1(SYS_close, fd);
+	return error;
+}
+
+/* --- opening anew ------------------------------------------------------------------------- */
+
+/* The descriptor `failed` gave an answer it should not give. 0: it is worth trying once more. */
+static int reopen_locked(struct umpa_mover *m, int failed)
+{
+	int fd;
+
+	if (__atomic_load_n(&m->fd, __ATOMIC_RELAXED) != failed)
+		return 0;
+	fd = open_registered(m);
+	if (fd == -EBUSY && is_ours(m, failed))
+		return 0; /* as it should be, or another thread was quicker and got the number again
+			   */
+	if (fd < 0)
+		return fd;
+	if (is_ours(m, failed))
+		SYS_1(SYS_close, failed); /* inherited from the parent */
+	if (identify(fd, m->file))
+		m->file[0] = m->file[1] = 0;
+	__atomic_store_n(&m->fd, fd, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int reopen(struct umpa_mover *m, int failed)
+{
+	int error;
+
+	fork_lock_take(&m->lock);
+	error = reopen_locked(m, failed);
+	fork_lock_give(&m->lock);
+	return error;
+}
+
+/* --- moving ------------------------------------------------------------------------------- */
+
+/* Answers of a registered descriptor; EINVAL is one too, but an unregistered one says the same. */
+static int is_refusal(long error)
+{
+	return error == -EBUSY || error == -EEXIST || error == -ENOENT || error == -ENOMEM ||
+	       error == -EAGAIN;
+}
+
+/* One call and what follows from it, from *done on. */
+static long move_once(int fd, struct uffdio_move *op)
+{
+	long error;
+
+	op->move = 0;
+	error = SYS_3(SYS_ioctl, fd, UFFDIO_MOVE, op);
+	if (!error && op->move != (__s64)op->len)
+		return -ENOTTY; /* not a userfaultfd */
+	return error;
+}
+
+static int move_on(int fd, char *dst, char *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	struct uffdio_move op = {
+		.mode = flags & UMPA_MOVE_HOLES ? UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES : 0,
+	};
+
+	for (int i = 0; i < NTRIES; i++) {
+		long error;
+
+		op.dst = (uintptr_t)dst + *moved;
+		op.src = (uintptr_t)src + *moved;
+		op.len = nbytes - *moved;
+		error = move_once(fd, &op);
+		if (error && error != -EAGAIN)
+			return (int)error;
+		if (op.move > 0) {
+			*moved += (size_t)op.move;
+			i = 0;
+		}
+		if (!error)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+/* What the contract of movers has no word for is "these ends can't"; what passes is "again". */
+static int refusal_of(int error)
+{
+	if (error == -EMFILE || error == -ENFILE)
+		return -EAGAIN;
+	return !error || is_refusal(error) ? error : -EINVAL;
+}
+
+static int move_uffd(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	int fd = __atomic_load_n(&m->fd, __ATOMIC_RELAXED);
+	int error;
+
+	*moved = 0;
+	error = move_on(fd, dst, src, nbytes, flags, moved);
+	if (!error || is_refusal(error))
+		return error;
+	error = reopen(m, fd);
+	if (!error) {
+		fd = __atomic_load_n(&m->fd, __ATOMIC_RELAXED);
+		error = move_on(fd, dst, src, nbytes, flags, moved);
+	}
+	return refusal_of(error);
+}
+
+static void fini_uffd(struct umpa_mover *m)
+{
+	if (is_ours(m, m->fd))
+		SYS_1(SYS_close, m->fd);
+	m->fd = -1;
+}
+
+int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes)
+{
+	int fd, error;
+
+	umpa_mover_plain_init(m, window, nbytes);
+	fd = open_registered(m);
+	if (fd < 0)
+		return fd;
+	error = identify(fd, m->file);
+	if (error) {
+		SYS_1(SYS_close, fd);
+		return error;
+	}
+	m->fd = fd;
+	m->name = "uffd";
+	m->move = move_uffd;
+	m->fini = fini_uffd;
+	return 0;
+}

@@ -1,0 +1,196 @@
+#include <linux/mman.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/units.h"
+#include "os/os.h"
+#include "os/syscall.h"
+
+/* Newer than the headers of some systems that umpa is built on. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* Reservations lie at random within so much below the stack, as far from it as it may grow: above
+ * that are the libraries, far below it tools keep what they know about memory. */
+#define SPREAD_NBYTES     ((uintptr_t)1 << 42)
+#define STACK_ROOM_NBYTES ((uintptr_t)1 << 34)
+
+static int result_of(long result)
+{
+	return sys_failed(result) ? (int)result : 0;
+}
+
+static int advise(void *addr, size_t nbytes, int advice)
+{
+	return result_of(SYS_3(SYS_madvise, addr, nbytes, advice));
+}
+
+/* --- address space ------------------------------------------------------------------------ */
+
+static uintptr_t random_word(void)
+{
+	uintptr_t word = 0;
+
+	/* Early in boot there is nothing random yet; then the kernel's own choice of the stack's
+	 * place is all there is. */
+	if (SYS_3(SYS_getrandom, &word, sizeof(word), GRND_NONBLOCK) != sizeof(word))
+		word = (uintptr_t)&word >> 4;
+	return word;
+}
+
+static void *random_place(size_t nbytes)
+{
+	uintptr_t below = STACK_ROOM_NBYTES + nbytes + random_word() % SPREAD_NBYTES;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	return here > below ? (void *)((here - below) & ~(SLOT_NBYTES - 1)) : NULL;
+}
+
+/* Reserves a superpage more than needed and gives back what lies before and behind. */
+static int reserve_and_trim(size_t nbytes, void **addr)
+{
+	long got = sys_mmap(NULL, nbytes + SLOT_NBYTES, PROT_NONE, MAP_NORESERVE);
+	uintptr_t base, head_nbytes;
+
+	if (sys_failed(got))
+		return (int)got;
+	base = ((uintptr_t)got + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	head_nbytes = base - (uintptr_t)got;
+	if (head_nbytes)
+		umpa_os_release((void *)got, head_nbytes);
+	umpa_os_release((void *)(base + nbytes), SLOT_NBYTES - head_nbytes);
+	*addr = (void *)base;
+	return 0;
+}
+
+int umpa_os_reserve(size_t nbytes, void **addr)
+{
+	long got = sys_mmap(random_place(nbytes), nbytes, PROT_NONE, MAP_NORESERVE);
+
+	if (sys_failed(got))
+		return (int)got;
+	if ((uintptr_t)got % SLOT_NBYTES == 0) {
+		*addr = (void *)got;
+		return 0;
+	}
+	umpa_os_release((void *)got, nbytes);
+	return reserve_and_trim(nbytes, addr);
+}
+
+void umpa_os_release(void *addr, size_t nbytes)
+{
+	/* Unmapping the middle of a mapping takes one mapping more, which may not be had. */
+	if (!sys_failed(SYS_2(SYS_munmap, addr, nbytes)))
+		return;
+	if (!sys_failed(sys_mmap(addr, nbytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED)))
+		return;
+	if (umpa_os_unback(addr, nbytes))
+		return; /* the frames stay until the program ends */
+}
+
+int umpa_os_open(void *addr, size_t nbytes)
+{
+	return result_of(SYS_3(SYS_mprotect, addr, nbytes, PROT_READ | PROT_WRITE));
+}
+
+int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
+{
+	return advise(addr, nbytes, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+/* --- memory outside the window ------------------------------------------------------------ */
+
+int umpa_os_map(size_t nbytes, void **addr)
+{
+	long got = sys_mmap(NULL, nbytes, PROT_READ | PROT_WRITE, 0);
+
+	if (sys_failed(got))
+		return (int)got;
+	*addr = (void *)got;
+	return 0;
+}
+
+void umpa_os_unmap(void *addr, size_t nbytes)
+{
+	umpa_os_release(addr, nbytes);
+}
+
+int umpa_os_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int may_move, void **new_addr)
+{
+	long got = SYS_4(SYS_mremap, addr, old_nbytes, new_nbytes, may_move ? MREMAP_MAYMOVE : 0);
+
+	if (sys_failed(got))
+		return (int)got;
+	*new_addr = (void *)got;
+	return 0;
+}
+
+/* --- frames ------------------------------------------------------------------------------- */
+
+static void touch(char *addr, size_t nbytes)
+{
+	/* Atomic, so that what another thread writes meanwhile stays. */
+	for (size_t at = 0; at < nbytes; at += PAGE_NBYTES)
+		__atomic_fetch_or(addr + at, 0, __ATOMIC_RELAXED);
+}
+
+static int back_step(char *addr, size_t nbytes)
+{
+	int error = advise(addr, nbytes, MADV_POPULATE_WRITE);
+
+	if (error == -EINTR || error == -EAGAIN)
+		error = advise(addr, nbytes, MADV_POPULATE_WRITE);
+	if (error == -EINVAL) { /* Linux < 5.14 */
+		touch(addr, nbytes);
+		return 0;
+	}
+	return error;
+}
+
+int umpa_os_back(void *addr, size_t nbytes)
+{
+	char *at = addr, *end = at + nbytes;
+
+	while (at < end) {
+		size_t step = SLOT_NBYTES - (uintptr_t)at % SLOT_NBYTES;
+		int error;
+
+		if (step > (size_t)(end - at))
+			step = (size_t)(end - at);
+		error = back_step(at, step);
+		if (error)
+			return error;
+		at += step;
+	}
+	return 0;
+}
+
+int umpa_os_unback(void *addr, size_t nbytes)
+{
+	int error = advise(addr, nbytes, MADV_DONTNEED);
+
+	if (error == -EINVAL) /* locked in memory */
+		error = advise(addr, nbytes, MADV_DONTNEED_LOCKED);
+	return error;
+}
+
+int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
+{
+	return result_of(SYS_3(SYS_mincore, addr, npages * PAGE_NBYTES, vec));
+}
+
+/* --- the machine -------------------------------------------------------------------------- */
+
+uint64_t umpa_os_clock_ms(void)
+{
+	struct timespec now;
+
+	/* libc's, which asks the kernel's page of clocks; it can't fail for this clock. */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
