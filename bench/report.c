@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "grid.h"
 #include "plan.h"
-#include "table.h"
 
 struct report {
 	const struct umpa_samples *s;
@@ -81,14 +81,14 @@ static void title(const struct report *r, const char *text)
 	fprintf(r->out, r->markdown ? "\n### %s\n\n" : "\n%s\n", text);
 }
 
-static void head(struct umpa_table *t, const char *const names[], size_t n)
+static void head(struct umpa_grid *t, const char *const names[], size_t n)
 {
 	size_t i;
 
-	umpa_table_init(t);
-	umpa_table_row(t);
+	umpa_grid_init(t);
+	umpa_grid_row(t);
 	for (i = 0; i < n; i++)
-		umpa_table_text(t, "%s", names[i]);
+		umpa_grid_text(t, "%s", names[i]);
 }
 
 #define HEAD(t, ...)                                                                               \
@@ -100,24 +100,24 @@ static void head(struct umpa_table *t, const char *const names[], size_t n)
 /* --- page level ---------------------------------------------------------------------------------
  */
 
-static void page_row(const struct report *r, struct umpa_table *t, const char *test, uint64_t bin)
+static void page_row(const struct report *r, struct umpa_grid *t, const char *test, uint64_t bin)
 {
 	static const size_t methods[] = {BY_KERNEL, BY_POPULATE, BY_HUGEPAGE, BY_UMPA, BY_TOUCH};
 	const struct umpa_published *was = umpa_published_find(bin);
 	size_t i;
 
-	umpa_table_row(t);
-	umpa_table_nbytes(t, bin);
+	umpa_grid_row(t);
+	umpa_grid_nbytes(t, bin);
 	for (i = 0; i < array_len(methods); i++)
-		umpa_table_number(t, median(r, test, methods[i], "cost_ns", bin) / 1e3, "");
-	umpa_table_number(t, ratio(r, test, BY_KERNEL, BY_UMPA, "cost_ns", bin), "x");
-	umpa_table_number(t, was ? was->page : NAN, "x");
-	umpa_table_number(t, ratio(r, test, BY_UMPA, BY_TOUCH, "cost_ns", bin), "x");
+		umpa_grid_number(t, median(r, test, methods[i], "cost_ns", bin) / 1e3, "");
+	umpa_grid_number(t, ratio(r, test, BY_KERNEL, BY_UMPA, "cost_ns", bin), "x");
+	umpa_grid_number(t, was ? was->page : NAN, "x");
+	umpa_grid_number(t, ratio(r, test, BY_UMPA, BY_TOUCH, "cost_ns", bin), "x");
 }
 
 static void page_table(const struct report *r, int touched)
 {
-	struct umpa_table t;
+	struct umpa_grid t;
 	const char *test;
 	uint64_t bin;
 	size_t i;
@@ -132,13 +132,13 @@ static void page_table(const struct report *r, int touched)
 		"in 2011", "umpa/touch");
 	for (i = 0; (test = umpa_page_test(r->s, i, touched, &bin)); i++)
 		page_row(r, &t, test, bin);
-	umpa_table_print(&t, r->out, r->markdown);
+	umpa_grid_print(&t, r->out, r->markdown);
 }
 
 static void step_table(const struct report *r)
 {
 	static const char *const steps[] = {"alloc_ns", "touch_ns", "free_ns", "median_cost_ns"};
-	struct umpa_table t;
+	struct umpa_grid t;
 	const char *test;
 	uint64_t bin;
 	size_t i, k;
@@ -149,26 +149,26 @@ static void step_table(const struct report *r)
 		 "batches)");
 	HEAD(&t, "from", "alloc", "touch", "free", "median");
 	for (i = 0; (test = umpa_page_test(r->s, i, 1, &bin)); i++) {
-		umpa_table_row(&t);
-		umpa_table_nbytes(&t, bin);
+		umpa_grid_row(&t);
+		umpa_grid_nbytes(&t, bin);
 		for (k = 0; k < array_len(steps); k++)
-			umpa_table_number(&t, median(r, test, BY_UMPA, steps[k], bin) / 1e3, "");
+			umpa_grid_number(&t, median(r, test, BY_UMPA, steps[k], bin) / 1e3, "");
 	}
-	umpa_table_print(&t, r->out, r->markdown);
+	umpa_grid_print(&t, r->out, r->markdown);
 }
 
-static void count_row(const struct report *r, struct umpa_table *t, const char *test, size_t method)
+static void count_row(const struct report *r, struct umpa_grid *t, const char *test, size_t method)
 {
-	umpa_table_count(t, median(r, test, method, "nfaults", 0));
-	umpa_table_count(t, median(r, test, method, "nsyscalls", 0));
-	umpa_table_count(t, median(r, test, method, "nmappings", 0));
-	umpa_table_count(t, median(r, test, method, "peak_nbytes", 0) / (1 << 20));
+	umpa_grid_count(t, median(r, test, method, "nfaults", 0));
+	umpa_grid_count(t, median(r, test, method, "nsyscalls", 0));
+	umpa_grid_count(t, median(r, test, method, "nmappings", 0));
+	umpa_grid_count(t, median(r, test, method, "peak_nbytes", 0) / (1 << 20));
 }
 
 static void page_count_table(const struct report *r)
 {
 	static const char *const tests[] = {"page-bins", "page-large", "page-1g"};
-	struct umpa_table t;
+	struct umpa_grid t;
 	size_t i, m;
 
 	if (!has_any(r, tests[0]))
@@ -180,11 +180,11 @@ static void page_count_table(const struct report *r)
 		for (m = BY_KERNEL; m <= BY_TOUCH; m++) {
 			if (!has(r, tests[i], m, "time_ns"))
 				continue;
-			umpa_table_row(&t);
-			umpa_table_text(&t, "%s, %s", tests[i], umpa_methods[m].name);
+			umpa_grid_row(&t);
+			umpa_grid_text(&t, "%s, %s", tests[i], umpa_methods[m].name);
 			count_row(r, &t, tests[i], m);
 		}
-	umpa_table_print(&t, r->out, r->markdown);
+	umpa_grid_print(&t, r->out, r->markdown);
 }
 
 /* --- malloc level -------------------------------------------------------------------------------
@@ -198,49 +198,54 @@ static double to_fastest(
 		&(struct umpa_series){test, NULL, metric, 0}, umpa_peers, NPEERS);
 }
 
-static void malloc_table(const struct report *r, const char *test, const char *text)
+static void malloc_row(const struct report *r, struct umpa_grid *t, const char *test, size_t method)
 {
 	char untouched[64];
-	struct umpa_table t;
-	size_t m;
+
+	snprintf(untouched, sizeof(untouched), "%s-untouched", test);
+	umpa_grid_row(t);
+	umpa_grid_text(t, "%s", method == BY_TOUCH ? "touch only" : umpa_methods[method].name);
+	umpa_grid_number(t, median(r, test, method, "time_ns", 0) / 1e6, "");
+	umpa_grid_number(t, to_fastest(r, test, method, "time_ns"), "x");
+	count_row(r, t, test, method);
+	umpa_grid_number(t, median(r, untouched, method, "time_ns", 0) / 1e6, "");
+	umpa_grid_number(t, to_fastest(r, untouched, method, "time_ns"), "x");
+}
+
+static void malloc_table(const struct report *r, const char *test, const char *text)
+{
+	static const size_t rows[] = {
+		BY_GLIBC, BY_JEMALLOC, BY_TCMALLOC, BY_MIMALLOC, BY_UMPA_MALLOC, BY_TOUCH};
+	struct umpa_grid t;
+	size_t i;
 
 	if (!has_any(r, test))
 		return;
 	title(r, text);
-	snprintf(untouched, sizeof(untouched), "%s-untouched", test);
 	HEAD(&t, "allocator", "ms", "of fastest peer", "faults", "system calls", "mappings",
 		"peak MiB", "untouched ms", "of fastest peer");
-	for (m = BY_GLIBC; m <= BY_UMPA_MALLOC; m++) {
-		if (!has(r, test, m, "time_ns"))
-			continue;
-		umpa_table_row(&t);
-		umpa_table_text(&t, "%s", umpa_methods[m].name);
-		umpa_table_number(&t, median(r, test, m, "time_ns", 0) / 1e6, "");
-		umpa_table_number(&t, to_fastest(r, test, m, "time_ns"), "x");
-		count_row(r, &t, test, m);
-		umpa_table_number(&t, median(r, untouched, m, "time_ns", 0) / 1e6, "");
-		umpa_table_number(&t, to_fastest(r, untouched, m, "time_ns"), "x");
-	}
-	umpa_table_print(&t, r->out, r->markdown);
+	for (i = 0; i < array_len(rows); i++)
+		if (has(r, test, rows[i], "time_ns"))
+			malloc_row(r, &t, test, rows[i]);
+	umpa_grid_print(&t, r->out, r->markdown);
 }
 
-static void malloc_bins_row(const struct report *r, struct umpa_table *t, uint64_t bin)
+static void malloc_bins_row(const struct report *r, struct umpa_grid *t, uint64_t bin)
 {
 	const struct umpa_published *was = umpa_published_find(bin);
 	size_t m;
 
-	umpa_table_row(t);
-	umpa_table_nbytes(t, bin);
+	umpa_grid_row(t);
+	umpa_grid_nbytes(t, bin);
 	for (m = BY_GLIBC; m <= BY_UMPA_MALLOC; m++)
-		umpa_table_number(t, median(r, "malloc-bins", m, "cost_ns", bin) / 1e3, "");
-	umpa_table_number(
-		t, ratio(r, "malloc-bins", BY_GLIBC, BY_UMPA_MALLOC, "cost_ns", bin), "x");
-	umpa_table_number(t, was ? was->malloc : NAN, "x");
+		umpa_grid_number(t, median(r, "malloc-bins", m, "cost_ns", bin) / 1e3, "");
+	umpa_grid_number(t, ratio(r, "malloc-bins", BY_GLIBC, BY_UMPA_MALLOC, "cost_ns", bin), "x");
+	umpa_grid_number(t, was ? was->malloc : NAN, "x");
 }
 
 static void malloc_bins_table(const struct report *r)
 {
-	struct umpa_table t;
+	struct umpa_grid t;
 	uint64_t bin;
 	size_t i;
 
@@ -251,7 +256,7 @@ static void malloc_bins_table(const struct report *r)
 		"in 2011");
 	for (i = 0; (bin = umpa_samples_bin(r->s, "malloc-bins", "cost_ns", i)); i++)
 		malloc_bins_row(r, &t, bin);
-	umpa_table_print(&t, r->out, r->markdown);
+	umpa_grid_print(&t, r->out, r->markdown);
 }
 
 /* --- single figures ------------------------------------------------------------------------------
@@ -264,31 +269,31 @@ struct figure {
 	double unit;
 };
 
-static void figure_cell(const struct report *r, struct umpa_table *t, const char *test,
+static void figure_cell(const struct report *r, struct umpa_grid *t, const char *test,
 	size_t method, const struct figure *f)
 {
 	double value = median(r, test, method, f->metric, f->bin);
 
 	if (f->unit == 1)
-		umpa_table_count(t, value);
+		umpa_grid_count(t, value);
 	else
-		umpa_table_number(t, value / f->unit, "");
+		umpa_grid_number(t, value / f->unit, "");
 }
 
 static void figure_table(const struct report *r, const char *test, const struct figure *f, size_t n,
-	struct umpa_table *t)
+	struct umpa_grid *t)
 {
 	size_t m, i;
 
 	for (m = 0; m < NMETHODS; m++) {
 		if (!has(r, test, m, "time_ns"))
 			continue;
-		umpa_table_row(t);
-		umpa_table_text(t, "%s", umpa_methods[m].name);
+		umpa_grid_row(t);
+		umpa_grid_text(t, "%s", umpa_methods[m].name);
 		for (i = 0; i < n; i++)
 			figure_cell(r, t, test, m, &f[i]);
 	}
-	umpa_table_print(t, r->out, r->markdown);
+	umpa_grid_print(t, r->out, r->markdown);
 }
 
 static void grow_table(const struct report *r, const char *test, const char *text)
@@ -296,7 +301,7 @@ static void grow_table(const struct report *r, const char *test, const char *tex
 	static const struct figure f[] = {{"first_ns", 0, 1e6}, {"first_resize_ns", 0, 1e6},
 		{"again_ns", 0, 1e6}, {"again_resize_ns", 0, 1e6}, {"nfaults", 0, 1},
 		{"nsyscalls", 0, 1}, {"peak_nbytes", 0, 1 << 20}};
-	struct umpa_table t;
+	struct umpa_grid t;
 
 	if (!has_any(r, test))
 		return;
@@ -310,7 +315,7 @@ static void resize_table(const struct report *r, const char *test, const char *t
 {
 	static const struct figure f[] = {
 		{"resize_ns", 0, 1e3}, {"cost_ns", 0, 1e3}, {"nfaults", 0, 1}, {"nsyscalls", 0, 1}};
-	struct umpa_table t;
+	struct umpa_grid t;
 
 	if (!has_any(r, test))
 		return;
@@ -323,7 +328,7 @@ static void reuse_table(const struct report *r, const char *test, const char *te
 {
 	static const struct figure f[] = {{"cost_ns", 64 << 10, 1}, {"cost_ns", 1 << 30, 1},
 		{"nfaults", 0, 1}, {"nsyscalls", 0, 1}};
-	struct umpa_table t;
+	struct umpa_grid t;
 
 	if (!has_any(r, test))
 		return;
@@ -336,7 +341,7 @@ static void moved_table(const struct report *r)
 {
 	static const struct figure f[] = {{"nslots_moved", 0, 1}, {"alloc_ns", 0, 1e3},
 		{"slot_ns", 0, 1e3}, {"touch_ns", 0, 1e3}, {"nfaults", 0, 1}, {"nsyscalls", 0, 1}};
-	struct umpa_table t;
+	struct umpa_grid t;
 
 	if (!has_any(r, "page-moved"))
 		return;
@@ -350,7 +355,7 @@ static void sparse_table(const struct report *r)
 {
 	static const struct figure f[] = {{"resident_nbytes", 0, 1 << 20}, {"time_ns", 0, 1e6},
 		{"nfaults", 0, 1}, {"nsyscalls", 0, 1}};
-	struct umpa_table t;
+	struct umpa_grid t;
 
 	if (!has_any(r, "malloc-sparse"))
 		return;
@@ -362,7 +367,7 @@ static void sparse_table(const struct report *r)
 static void startup_table(const struct report *r)
 {
 	static const size_t methods[] = {BY_GLIBC, BY_UMPA_MALLOC};
-	struct umpa_table t;
+	struct umpa_grid t;
 	size_t i;
 
 	if (!has_any(r, "startup"))
@@ -370,16 +375,16 @@ static void startup_table(const struct report *r)
 	title(r, "Start-up: /bin/true from fork to its end; resident memory of an idle process");
 	HEAD(&t, "allocator", "ms", "idle MiB", "with one 64 KiB block MiB", "mappings");
 	for (i = 0; i < array_len(methods); i++) {
-		umpa_table_row(&t);
-		umpa_table_text(&t, "%s", umpa_methods[methods[i]].name);
-		umpa_table_number(&t, median(r, "startup", methods[i], "wall_ns", 0) / 1e6, "");
-		umpa_table_number(
+		umpa_grid_row(&t);
+		umpa_grid_text(&t, "%s", umpa_methods[methods[i]].name);
+		umpa_grid_number(&t, median(r, "startup", methods[i], "wall_ns", 0) / 1e6, "");
+		umpa_grid_number(
 			&t, median(r, "idle", methods[i], "peak_nbytes", 0) / (1 << 20), "");
-		umpa_table_number(
+		umpa_grid_number(
 			&t, median(r, "idle-64k", methods[i], "peak_nbytes", 0) / (1 << 20), "");
-		umpa_table_count(&t, median(r, "idle", methods[i], "nmappings", 0));
+		umpa_grid_count(&t, median(r, "idle", methods[i], "nmappings", 0));
 	}
-	umpa_table_print(&t, r->out, r->markdown);
+	umpa_grid_print(&t, r->out, r->markdown);
 }
 
 void umpa_report_tables(const struct umpa_samples *s, FILE *out, int markdown)
@@ -397,6 +402,10 @@ void umpa_report_tables(const struct umpa_samples *s, FILE *out, int markdown)
 	malloc_bins_table(&r);
 	malloc_table(&r, "malloc-A", "Malloc level, A: steady state, 4 KiB to 8 MiB, 512 live");
 	malloc_table(&r, "malloc-B", "Malloc level, B: steady state, 64 KiB to 64 MiB, 64 live");
+	malloc_table(&r, "malloc-A-settled",
+		"Malloc level, A settled: after a warm-up of 20 000 blocks");
+	malloc_table(
+		&r, "malloc-B-settled", "Malloc level, B settled: after a warm-up of 2560 blocks");
 	malloc_table(&r, "malloc-C", "Malloc level, C: cold start, 4 KiB to 8 MiB, 512 live");
 	grow_table(&r, "malloc-grow2", "Malloc level: realloc from 1 MiB to 1 GiB, doubling");
 	grow_table(&r, "malloc-grow1.5", "Malloc level: realloc from 1 MiB to 1 GiB, by 1.5");

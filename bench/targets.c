@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grid.h"
 #include "plan.h"
 #include "report.h"
-#include "table.h"
 
 static double median(const struct umpa_samples *s, const char *test, const char *method,
 	const char *metric, uint64_t bin)
@@ -127,25 +127,25 @@ static const char *verdict(const struct umpa_target *t)
 void umpa_report_targets(const struct umpa_samples *s, FILE *out, int markdown)
 {
 	struct umpa_target targets[NTARGETS];
-	struct umpa_table t;
+	struct umpa_grid t;
 	size_t i, n = umpa_targets_fill(s, targets);
 
-	umpa_table_init(&t);
-	umpa_table_row(&t);
-	umpa_table_text(&t, "target");
-	umpa_table_text(&t, "wanted");
-	umpa_table_text(&t, "measured");
-	umpa_table_text(&t, "worst");
-	umpa_table_text(&t, "verdict");
+	umpa_grid_init(&t);
+	umpa_grid_row(&t);
+	umpa_grid_text(&t, "target");
+	umpa_grid_text(&t, "wanted");
+	umpa_grid_text(&t, "measured");
+	umpa_grid_text(&t, "worst");
+	umpa_grid_text(&t, "verdict");
 	for (i = 0; i < n; i++) {
-		umpa_table_row(&t);
-		umpa_table_text(&t, "%s", targets[i].text);
-		umpa_table_text(&t, "%s %g%s", targets[i].at_least ? "at least" : "at most",
+		umpa_grid_row(&t);
+		umpa_grid_text(&t, "%s", targets[i].text);
+		umpa_grid_text(&t, "%s %g%s", targets[i].at_least ? "at least" : "at most",
 			targets[i].limit, targets[i].unit);
-		umpa_table_number(&t, targets[i].figure, targets[i].unit);
-		umpa_table_text(&t, "%s", targets[i].where);
-		umpa_table_text(&t, "%s", verdict(&targets[i]));
+		umpa_grid_number(&t, targets[i].figure, targets[i].unit);
+		umpa_grid_text(&t, "%s", targets[i].where);
+		umpa_grid_text(&t, "%s", verdict(&targets[i]));
 	}
 	fputs(markdown ? "\n### Targets\n\n" : "\nTargets\n", out);
-	umpa_table_print(&t, out, markdown);
+	umpa_grid_print(&t, out, markdown);
 }

@@ -50,7 +50,7 @@ static int grow_once(const struct umpa_work *w, struct growth *g)
 
 int umpa_work_grow(const struct umpa_work *w)
 {
-	struct growth first, again;
+	struct growth first = {0}, again = {0};
 
 	if (w->factor <= 100 || !w->min)
 		return umpa_refuse(-1, "bench: grow: factor must be above 100");

@@ -1,38 +1,38 @@
-#include "table.h"
+#include "grid.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
-void umpa_table_init(struct umpa_table *t)
+void umpa_grid_init(struct umpa_grid *t)
 {
 	memset(t, 0, sizeof(*t));
 }
 
-void umpa_table_row(struct umpa_table *t)
+void umpa_grid_row(struct umpa_grid *t)
 {
-	if (t->nrows < TABLE_ROWS)
+	if (t->nrows < GRID_ROWS)
 		t->nrows++;
 	t->at = 0;
 }
 
-static void add(struct umpa_table *t, const char *text)
+static void add(struct umpa_grid *t, const char *text)
 {
 	char *cell;
 
-	if (!t->nrows || t->at == TABLE_COLUMNS)
+	if (!t->nrows || t->at == GRID_COLUMNS)
 		return;
 	cell = t->cell[t->nrows - 1][t->at];
-	snprintf(cell, TABLE_CELL_NBYTES, "%s", text);
+	snprintf(cell, GRID_CELL_NBYTES, "%s", text);
 	if (t->width[t->at] < strlen(cell))
 		t->width[t->at] = strlen(cell);
 	if (++t->at > t->ncolumns)
 		t->ncolumns = t->at;
 }
 
-void umpa_table_text(struct umpa_table *t, const char *format, ...)
+void umpa_grid_text(struct umpa_grid *t, const char *format, ...)
 {
-	char text[TABLE_CELL_NBYTES];
+	char text[GRID_CELL_NBYTES];
 	va_list list;
 
 	va_start(list, format);
@@ -41,7 +41,7 @@ void umpa_table_text(struct umpa_table *t, const char *format, ...)
 	add(t, text);
 }
 
-void umpa_table_number(struct umpa_table *t, double value, const char *suffix)
+void umpa_grid_number(struct umpa_grid *t, double value, const char *suffix)
 {
 	double magnitude = fabs(value);
 	int ndigits = magnitude >= 99.95 ? 0 : magnitude >= 9.995 ? 1 : magnitude >= 0.9995 ? 2 : 3;
@@ -49,18 +49,18 @@ void umpa_table_number(struct umpa_table *t, double value, const char *suffix)
 	if (isnan(value))
 		add(t, "-");
 	else
-		umpa_table_text(t, "%.*f%s", ndigits, value, suffix);
+		umpa_grid_text(t, "%.*f%s", ndigits, value, suffix);
 }
 
-void umpa_table_count(struct umpa_table *t, double value)
+void umpa_grid_count(struct umpa_grid *t, double value)
 {
 	if (isnan(value))
 		add(t, "-");
 	else
-		umpa_table_text(t, "%.0f", value);
+		umpa_grid_text(t, "%.0f", value);
 }
 
-void umpa_table_nbytes(struct umpa_table *t, uint64_t nbytes)
+void umpa_grid_nbytes(struct umpa_grid *t, uint64_t nbytes)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	size_t u = 0;
@@ -69,10 +69,10 @@ void umpa_table_nbytes(struct umpa_table *t, uint64_t nbytes)
 		nbytes /= 1024;
 		u++;
 	}
-	umpa_table_text(t, "%llu %s", (unsigned long long)nbytes, units[u]);
+	umpa_grid_text(t, "%llu %s", (unsigned long long)nbytes, units[u]);
 }
 
-static void print_row(const struct umpa_table *t, size_t row, FILE *out, int markdown)
+static void print_row(const struct umpa_grid *t, size_t row, FILE *out, int markdown)
 {
 	size_t i;
 
@@ -88,7 +88,7 @@ static void print_row(const struct umpa_table *t, size_t row, FILE *out, int mar
 	fputs(markdown ? "|\n" : "\n", out);
 }
 
-static void print_rule(const struct umpa_table *t, FILE *out)
+static void print_rule(const struct umpa_grid *t, FILE *out)
 {
 	size_t i;
 
@@ -97,7 +97,7 @@ static void print_rule(const struct umpa_table *t, FILE *out)
 	fputs("|\n", out);
 }
 
-void umpa_table_print(const struct umpa_table *t, FILE *out, int markdown)
+void umpa_grid_print(const struct umpa_grid *t, FILE *out, int markdown)
 {
 	size_t row;
 
