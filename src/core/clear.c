@@ -8,10 +8,14 @@
 #include "core/core.h"
 
 /* From here on clearing goes past the caches: it would only push out what the program uses. */
-enum { STREAM_NPAGES = 256 };
+enum {
+	STREAM_NPAGES = 256
+};
 
 /* Below this a look at which pages have frames costs more than it can save. */
-enum { LOOK_NPAGES = 16 };
+enum {
+	LOOK_NPAGES = 16
+};
 
 #if defined(__SSE2__)
 static void clear_streaming(void *addr, size_t nbytes)
@@ -52,15 +56,23 @@ static int all_have_frames(const void *addr, size_t npages)
 	return 1;
 }
 
+void umpa_clear_by_unback(void *addr, size_t npages)
+{
+	if (umpa_os_unback(addr, npages << PAGE_SHIFT))
+		umpa_clear(addr, npages);
+}
+
 void umpa_clear_frames(void *addr, size_t npages)
 {
 	while (npages) {
 		size_t n = npages < SLOT_NPAGES ? npages : SLOT_NPAGES;
 
-		/* "No frame" may mean swapped out: then only the kernel can make it zero cheaply. */
-		if (n < LOOK_NPAGES || all_have_frames(addr, n) ||
-			umpa_os_unback(addr, n << PAGE_SHIFT))
+		/* "No frame" may mean swapped out: then only the kernel can make it zero cheaply.
+		 */
+		if (n < LOOK_NPAGES || all_have_frames(addr, n))
 			umpa_clear(addr, n);
+		else
+			umpa_clear_by_unback(addr, n);
 		addr = (char *)addr + (n << PAGE_SHIFT);
 		npages -= n;
 	}

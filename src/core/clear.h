@@ -10,12 +10,18 @@
 void umpa_clear(void *addr, size_t npages);
 
 /*
- * Makes npages pages at addr zero, without giving frames to pages that have none: where all have one they are
- * cleared, else the kernel takes back what is there, so that sparsely used memory stays sparse.
+ * Makes npages pages at addr zero, without giving frames to pages that have none: where all have
+ * one they are cleared, else the kernel takes back what is there, so that sparsely used memory
+ * stays sparse.
  */
 void umpa_clear_frames(void *addr, size_t npages);
 
-/* The same for those of the pages [from, from + n) of the slot at base whose bit is set. */
+/* Takes the frames of npages pages at addr away, which makes them zero; where the system refuses
+ * they are cleared instead. */
+void umpa_clear_by_unback(void *addr, size_t npages);
+
+/* As umpa_clear_frames() for those of the pages [from, from + n) of the slot at base whose bit is
+ * set. */
 void umpa_clear_dirty(void *base, unsigned from, unsigned n, const struct bitmap *dirty);
 
 #endif

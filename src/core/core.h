@@ -7,12 +7,12 @@
  *	on a shelf            the shard whose shelf it is (runs.h)
  *	in a span             the span's block (span.h), recorded at the span's first slot
  *	in transit            the call that took it from the space, until it gives it back
- * The record of a slot says which of the used states it is in; free slots, slots in transit and the inner
- * slots of a span say SLOT_INNER.
+ * The record of a slot says which of the used states it is in; free slots, slots in transit and the
+ *inner slots of a span say SLOT_INNER.
  *
  * Locks, in order: init < shelf (of a shard) < space < outside (base/lock.h). Each part's header
- * says what its lock guards. A block's own record (npages, nslots, ntail) is guarded by its owner: two
- * threads must not free or resize one block at once.
+ * says what its lock guards. A block's own record (npages, nslots, ntail) is guarded by its owner:
+ *two threads must not free or resize one block at once.
  */
 #ifndef UMPA_CORE_CORE_H
 #define UMPA_CORE_CORE_H
@@ -54,12 +54,15 @@ struct umpa_space {
 	uint32_t nnursery;      /* slots at the window's front that are for runs only */
 	uint32_t nnursery_used; /* of those, handed out so far; they never come back */
 	uint32_t ntransit;      /* calls that hold slots in transit */
-	int locked;             /* opened memory gets frames at once (mlockall): open no more than needed */
+	int locked; /* opened memory gets frames at once (mlockall): open no more than needed */
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;
 };
 
-enum mover_state { MOVER_UNDECIDED, MOVER_CHOSEN };
+enum mover_state {
+	MOVER_UNDECIDED,
+	MOVER_CHOSEN
+};
 
 /* Counters of events off the locked paths; atomic, relaxed. */
 struct umpa_events {
@@ -84,8 +87,8 @@ struct umpa_core {
 
 extern struct umpa_core umpa_core;
 
-/* Makes umpa ready if it is not. After it, umpa_core.window may be empty (nbytes 0), if none can be had:
- * then the kernel serves every block. */
+/* Makes umpa ready if it is not. After it, umpa_core.window may be empty (nbytes 0), if none can be
+ * had: then the kernel serves every block. */
 void umpa_core_start(void);
 extern int umpa_core_started; /* atomic */
 

@@ -1,7 +1,8 @@
 /*
- * fork(): the parent takes every lock of umpa in order of rank, waits until no slot is in transit, forks, and gives
- * the locks back on both sides, so that the child has a whole allocator that it can use at once. Frames still shared
- * with the other process refuse to move; that is the mover's business and ordinary.
+ * fork(): the parent takes every lock of umpa in order of rank, waits until no slot is in transit,
+ * forks, and gives the locks back on both sides, so that the child has a whole allocator that it
+ * can use at once. Frames still shared with the other process refuse to move; that is the mover's
+ * business and ordinary.
  */
 #ifndef UMPA_CORE_FORK_H
 #define UMPA_CORE_FORK_H

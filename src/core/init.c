@@ -11,12 +11,16 @@ int umpa_core_started;
 static struct umpa_lock start_lock = UMPA_LOCK_INITIALIZER(LOCK_INIT);
 
 /* The window is this many times physical memory, so that addresses never have to be fought for. */
-enum { WINDOW_PER_MEMORY = 16 };
+enum {
+	WINDOW_PER_MEMORY = 16
+};
 
 #define WINDOW_NBYTES_MIN ((size_t)64 << 20)
 #define WINDOW_NBYTES_MAX ((size_t)8 << 40)
 
-enum { NSHARDS_MAX = 64 };
+enum {
+	NSHARDS_MAX = 64
+};
 
 static size_t power_of_two_above(size_t n)
 {
@@ -35,8 +39,8 @@ static size_t window_size(const struct umpa_os_machine *m)
 	if (wanted != OPTION_AUTO)
 		return wanted < WINDOW_NBYTES_MAX ? wanted : WINDOW_NBYTES_MAX;
 	wanted = m->memory_nbytes > WINDOW_NBYTES_MAX / WINDOW_PER_MEMORY
-		? WINDOW_NBYTES_MAX
-		: power_of_two_above(m->memory_nbytes * WINDOW_PER_MEMORY);
+			 ? WINDOW_NBYTES_MAX
+			 : power_of_two_above(m->memory_nbytes * WINDOW_PER_MEMORY);
 	/* Under a limit of address space the program must keep most of it. */
 	while (wanted > limit && wanted > SLOT_NBYTES)
 		wanted /= 2;
@@ -69,7 +73,8 @@ static int init_shards(struct umpa_core *c)
 	return 0;
 }
 
-/* The window's front stays in base pages, so that a process with few small blocks does not pay for a superpage. */
+/* The window's front stays in base pages, so that a process with few small blocks does not pay for
+ * a superpage. */
 static void init_nursery(struct umpa_core *c)
 {
 	size_t nslots = umpa_option(OPTION_nursery) >> SLOT_SHIFT;
@@ -82,8 +87,8 @@ static void init_nursery(struct umpa_core *c)
 		umpa_extents_skip(&c->space.extents, (uint32_t)nslots);
 	}
 	c->huge = umpa_option(OPTION_huge) != 0 &&
-		!umpa_os_advise_huge(slot_address((struct slot){c->space.nnursery}),
-			c->window.nbytes - ((size_t)c->space.nnursery << SLOT_SHIFT), 1);
+		  !umpa_os_advise_huge(slot_address((struct slot){c->space.nnursery}),
+			  c->window.nbytes - ((size_t)c->space.nnursery << SLOT_SHIFT), 1);
 	if (!c->huge)
 		(void)!umpa_os_advise_huge(front, c->window.nbytes, 0);
 	else if (c->space.nnursery)
@@ -93,14 +98,14 @@ static void init_nursery(struct umpa_core *c)
 /* Without a window every block comes from the kernel. */
 static void set_up(struct umpa_core *c)
 {
-	static const size_t records[] = {
-		sizeof(struct umpa_extent), sizeof(struct slot_record), sizeof(struct umpa_run_map)};
+	static const size_t records[] = {sizeof(struct umpa_extent), sizeof(struct slot_record),
+		sizeof(struct umpa_run_map)};
 
 	umpa_os_machine(&c->machine);
 	if (c->machine.page_nbytes != PAGE_NBYTES)
 		return;
-	if (umpa_window_init(&c->window, window_size(&c->machine), SLOT_NBYTES, records,
-		    array_len(records)))
+	if (umpa_window_init(
+		    &c->window, window_size(&c->machine), SLOT_NBYTES, records, array_len(records)))
 		return;
 	c->record = (void *)c->window.table[1].base;
 	c->map = (void *)c->window.table[2].base;
@@ -130,8 +135,8 @@ void umpa_core_stop(void)
 	if (c->window.nbytes) {
 		if (c->mover.fini)
 			c->mover.fini(&c->mover);
-		umpa_os_unmap(c->shard,
-			pages_of(c->nshards * sizeof(struct umpa_shard)) << PAGE_SHIFT);
+		umpa_os_unmap(
+			c->shard, pages_of(c->nshards * sizeof(struct umpa_shard)) << PAGE_SHIFT);
 		umpa_window_fini(&c->window);
 	}
 	umpa_outside_stop();

@@ -10,7 +10,12 @@
 #include "base/panic.h"
 #include "base/units.h"
 
-enum option_type { TYPE_NBYTES, TYPE_COUNT, TYPE_FLAG, TYPE_MOVER };
+enum option_type {
+	TYPE_NBYTES,
+	TYPE_COUNT,
+	TYPE_FLAG,
+	TYPE_MOVER
+};
 
 static const struct option {
 	const char *name, *text, *help;
@@ -59,8 +64,9 @@ static int parse_nbytes(struct text t, size_t *value)
 	if (!t.n)
 		return *value <= PTRDIFF_MAX;
 	unit = t.n == 1 ? memchr(units, *t.at & ~0x20, 4) : NULL;
-	return unit && !__builtin_mul_overflow(*value, (size_t)1 << 10 * (unit - units + 1), value) &&
-		*value <= PTRDIFF_MAX;
+	return unit &&
+	       !__builtin_mul_overflow(*value, (size_t)1 << 10 * (unit - units + 1), value) &&
+	       *value <= PTRDIFF_MAX;
 }
 
 static int parse_count(struct text t, size_t *value)
@@ -157,15 +163,19 @@ int umpa_options_parse(struct umpa_options *o, const char *text, int warn)
 
 const struct umpa_options *umpa_options_get(void)
 {
-	enum { UNREAD, READING, READ };
+	enum {
+		UNREAD,
+		READING,
+		READ
+	};
 	static struct umpa_options options;
 	static int state;
 	int expected = UNREAD;
 
 	if (likely(__atomic_load_n(&state, __ATOMIC_ACQUIRE) == READ))
 		return &options;
-	if (__atomic_compare_exchange_n(&state, &expected, READING, 0, __ATOMIC_ACQUIRE,
-		    __ATOMIC_ACQUIRE)) {
+	if (__atomic_compare_exchange_n(
+		    &state, &expected, READING, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
 		umpa_options_parse(&options, secure_getenv("UMPA_OPTIONS"), 1);
 		/* Pairs with the acquiring loads: who sees READ sees the values. */
 		__atomic_store_n(&state, READ, __ATOMIC_RELEASE);

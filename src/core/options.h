@@ -1,6 +1,6 @@
 /*
- * The options as umpa uses them: read once from UMPA_OPTIONS, never changed afterwards. Nothing here
- * allocates; safe before libc has started.
+ * The options as umpa uses them: read once from UMPA_OPTIONS, never changed afterwards. Nothing
+ * here allocates; safe before libc has started.
  */
 #ifndef UMPA_CORE_OPTIONS_H
 #define UMPA_CORE_OPTIONS_H
@@ -25,8 +25,8 @@ struct umpa_options {
 	unsigned char given[OPTION_COUNT]; /* 1: UMPA_OPTIONS said so, 0: the default */
 };
 
-/* Parses text (NULL: empty) over the defaults. What it does not know it warns about and leaves out; warn 0:
- * silently. Result: how many parts it did not take. */
+/* Parses text (NULL: empty) over the defaults. What it does not know it warns about and leaves out;
+ * warn 0: silently. Result: how many parts it did not take. */
 int umpa_options_parse(struct umpa_options *o, const char *text, int warn);
 
 /* The process's options. */

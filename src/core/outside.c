@@ -152,7 +152,8 @@ size_t umpa_outside_find(const void *ptr, void **block)
 		return 0;
 	umpa_lock_take(&table.lock);
 	i = above((uintptr_t)ptr);
-	if (i && (uintptr_t)ptr - table.entry[i - 1].addr < table.entry[i - 1].npages << PAGE_SHIFT) {
+	if (i && (uintptr_t)ptr - table.entry[i - 1].addr < table.entry[i - 1].npages
+								    << PAGE_SHIFT) {
 		npages = table.entry[i - 1].npages;
 		*block = (void *)table.entry[i - 1].addr;
 	}
@@ -184,7 +185,8 @@ void *umpa_outside_resize(void *ptr, size_t npages, int may_move)
 	size_t old = umpa_outside_npages(ptr);
 	void *addr;
 
-	/* The entry leaves before the address does: another thread may be given the same one at once. */
+	/* The entry leaves before the address does: another thread may be given the same one at
+	 * once. */
 	if (umpa_os_remap(ptr, old << PAGE_SHIFT, npages << PAGE_SHIFT, 0, &addr) == 0) {
 		umpa_lock_take(&table.lock);
 		find_locked(ptr)->npages = npages;

@@ -1,7 +1,7 @@
 /*
- * Blocks outside the window: what the window has no room for, the kernel serves, each with a mapping of its own, and
- * a table sorted by address remembers them. Its lock guards the table and is held across no system call but the
- * table's own growth.
+ * Blocks outside the window: what the window has no room for, the kernel serves, each with a
+ * mapping of its own, and a table sorted by address remembers them. Its lock guards the table and
+ * is held across no system call but the table's own growth.
  */
 #ifndef UMPA_CORE_OUTSIDE_H
 #define UMPA_CORE_OUTSIDE_H
@@ -10,10 +10,12 @@
 
 #include "base/compiler.h"
 
-/* A block of npages zero pages at a multiple of align bytes (a power of two, a page or more). NULL: no memory. */
+/* A block of npages zero pages at a multiple of align bytes (a power of two, a page or more). NULL:
+ * no memory. */
 void *umpa_outside_alloc(size_t npages, size_t align);
 
-/* Pages of the block that begins at ptr; 0 if there is none. Costs one load while there are no such blocks. */
+/* Pages of the block that begins at ptr; 0 if there is none. Costs one load while there are no such
+ * blocks. */
 size_t umpa_outside_npages(const void *ptr);
 
 /* Pages of the block that ptr lies in, and where it begins; 0 if none. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/clear.h"
 #include "core/core.h"
 #include "core/outside.h"
 #include "core/runs.h"
@@ -11,16 +12,25 @@
 #define FLAGS_PLAIN (UMPA_ZERO | UMPA_NOMOVE | UMPA_BACKED | UMPA_NOBACK)
 #define FLAGS_ALL   (FLAGS_PLAIN | UMPA_ALIGN(0x3f) | UMPA_RESERVE(0xff))
 
-enum { ALIGN_LOG2_MAX = 40 };
+enum {
+	ALIGN_LOG2_MAX = 40
+};
 
-/* A moved block that grows gets address space for this many times its size, as it will likely grow again. */
-enum { GROWTH_ROOM = 4 };
+/* A moved block that grows gets address space for this many times its size, as it will likely grow
+ * again. */
+enum {
+	GROWTH_ROOM = 4
+};
 
 /* Blocks below this are kept dense even if they grow. */
-enum { GROWTH_NPAGES_MIN = 2 * SLOT_NPAGES };
+enum {
+	GROWTH_NPAGES_MIN = 2 * SLOT_NPAGES
+};
 
 /* Pool slots given back at once where the pool may not grow (option keep). */
-enum { KEEP_STEP_NSLOTS = 64 };
+enum {
+	KEEP_STEP_NSLOTS = 64
+};
 
 struct request {
 	size_t npages, npages_room;
@@ -53,7 +63,12 @@ static int parse(size_t nbytes, unsigned flags, struct request *r)
 
 /* --- what a pointer is -------------------------------------------------------------------- */
 
-enum block_kind { BLOCK_NONE, BLOCK_RUN, BLOCK_SPAN, BLOCK_OUTSIDE };
+enum block_kind {
+	BLOCK_NONE,
+	BLOCK_RUN,
+	BLOCK_SPAN,
+	BLOCK_OUTSIDE
+};
 
 struct block {
 	enum block_kind kind;
@@ -121,7 +136,8 @@ static struct block find_span_around(struct slot slot)
 	return (struct block){BLOCK_SPAN, r->npages, first, 0};
 }
 
-/* Page numbers of the window: [*from, *from + *npages) is the range's block. 0 if it lies in none. */
+/* Page numbers of the window: [*from, *from + *npages) is the range's block. 0 if it lies in none.
+ */
 static int find_around(const void *addr, struct block *b, char **begin)
 {
 	const struct umpa_window *w = &umpa_core.window;
@@ -140,7 +156,8 @@ static int find_around(const void *addr, struct block *b, char **begin)
 	if (slot_use(b->slot) == SLOT_SHELF) {
 		const struct umpa_run_map *m = &umpa_core.map[b->slot.i];
 
-		/* A tail's pages belong to the span before; a run's head is at or before the page. */
+		/* A tail's pages belong to the span before; a run's head is at or before the page.
+		 */
 		if (page < m->ntail) {
 			*b = find_span_around((struct slot){b->slot.i - 1});
 		} else {
@@ -254,7 +271,8 @@ static int resize_in_place(const struct block *b, void *block, const struct requ
 	case BLOCK_RUN: {
 		struct umpa_run run = {b->slot, (uint16_t)b->page, (uint16_t)b->npages};
 
-		return r->npages < SLOT_NPAGES && umpa_run_resize(run, (unsigned)r->npages, r->flags);
+		return r->npages < SLOT_NPAGES &&
+		       umpa_run_resize(run, (unsigned)r->npages, r->flags);
 	}
 	case BLOCK_SPAN:
 		return umpa_span_resize(b->slot, r->npages, r->flags);
@@ -376,16 +394,51 @@ static uint32_t whole_slots(const struct block *b, uintptr_t from, uintptr_t to,
 	return (uint32_t)((end - begin) >> SLOT_SHIFT);
 }
 
+static int has_no_frames(struct slot slot)
+{
+	unsigned char vec[SLOT_NPAGES];
+
+	if (umpa_os_resident(slot_address(slot), SLOT_NPAGES, vec))
+		return 0;
+	for (unsigned i = 0; i < SLOT_NPAGES; i++)
+		if (vec[i] & 1)
+			return 0;
+	return 1;
+}
+
+/* Frames of the pool, cleared, for those of the slots that have none at all. A page swapped out
+ * counts as absent here, but no frame moves to where it is. */
+static void fill_holes(struct slot slot, uint32_t nslots)
+{
+	while (nslots) {
+		uint32_t n = 0;
+
+		while (n < nslots && has_no_frames(slot_after(slot, n)))
+			n++;
+		if (n)
+			umpa_space_fill(slot, n, 1);
+		else
+			n = 1;
+		slot = slot_after(slot, n);
+		nslots -= n;
+	}
+}
+
 public_api int umpa_back(void *addr, size_t nbytes)
 {
 	uintptr_t from = (uintptr_t)addr & ~(PAGE_NBYTES - 1);
+	struct slot first;
 	struct block b;
+	uint32_t n;
 
 	if (!find_range(addr, nbytes, &b))
 		return -1;
 	if (!nbytes)
 		return 0;
 	nbytes = pages_of((uintptr_t)addr + nbytes - from) << PAGE_SHIFT;
+	n = whole_slots(&b, from, from + nbytes, &first);
+	if (n && umpa_space_pool_nslots())
+		fill_holes(first, n);
 	if (umpa_os_back((void *)from, nbytes)) {
 		errno = ENOMEM;
 		return -1;
@@ -400,7 +453,6 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	struct slot first;
 	struct block b;
 	uint32_t n;
-	int err = 0;
 
 	if (!find_range(addr, nbytes, &b))
 		return -1;
@@ -410,14 +462,14 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	if (n) {
 		uintptr_t begin = (uintptr_t)slot_address(first);
 
-		err = umpa_space_take_frames(first, n);
-		if (!err && begin > from)
-			err = umpa_os_unback((void *)from, begin - from);
+		umpa_space_take_frames(first, n);
+		if (begin > from)
+			umpa_clear_by_unback((void *)from, (begin - from) >> PAGE_SHIFT);
 		from = begin + ((uintptr_t)n << SLOT_SHIFT);
 	}
-	if (!err && to > from)
-		err = umpa_os_unback((void *)from, to - from);
-	return err ? refuse(EINVAL) - 1 : 0;
+	if (to > from)
+		umpa_clear_by_unback((void *)from, (to - from) >> PAGE_SHIFT);
+	return 0;
 }
 
 public_api size_t umpa_trim(size_t keep_nbytes)
@@ -431,8 +483,8 @@ public_api size_t umpa_trim(size_t keep_nbytes)
 	if (umpa_core.window.nbytes) {
 		umpa_run_release_free();
 		do {
-			n = umpa_space_trim(keep_nslots < UINT32_MAX ? (uint32_t)keep_nslots
-								     : UINT32_MAX,
+			n = umpa_space_trim(
+				keep_nslots < UINT32_MAX ? (uint32_t)keep_nslots : UINT32_MAX,
 				UINT32_MAX);
 			ntrimmed += n;
 		} while (n);

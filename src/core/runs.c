@@ -89,25 +89,24 @@ struct umpa_run umpa_run_find(struct slot slot, unsigned page)
 	return run;
 }
 
-/* A slot that has left the shelf, its shard's lock still held: stays with the shard if it is of the nursery.
- * Result: 1 if it is to go to the space. */
-static int leave_locked(struct umpa_shard *s, struct slot slot)
+/*
+ * Gives pages back and the shard's lock. A slot all free goes to the pool, but for the nursery's,
+ * and but for one that the shard keeps, so that a thread which allocates and frees one block stays
+ * with its shelf. The end of a span's tail does not count for that: its slot belongs beside the
+ * span's others.
+ */
+static void give(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages, int keep)
 {
-	if (in_nursery(slot)) {
-		umpa_shelf_add(&s->shelf, slot, 0, FIRST_TAIL, 1);
-		return 0;
-	}
-	slot_set_use(slot, SLOT_INNER);
-	return 1;
-}
+	int free = umpa_shelf_give(&s->shelf, slot, page, npages) && !in_nursery(slot);
 
-static void give(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages)
-{
-	int left = umpa_shelf_give(&s->shelf, slot, page, npages) && leave_locked(s, slot);
-
-	umpa_lock_give(&s->lock);
-	if (left)
+	if (free && (!keep || umpa_shelf_has_spare(&s->shelf))) {
+		umpa_shelf_remove(&s->shelf, slot);
+		slot_set_use(slot, SLOT_INNER);
+		umpa_lock_give(&s->lock);
 		umpa_space_give(slot, 1, EXTENT_RESIDENT);
+	} else {
+		umpa_lock_give(&s->lock);
+	}
 }
 
 int umpa_run_free(struct slot slot, unsigned page)
@@ -123,7 +122,7 @@ int umpa_run_free(struct slot slot, unsigned page)
 	}
 	s->nfrees++;
 	s->block_npages -= run.npages;
-	give(s, slot, page, run.npages);
+	give(s, slot, page, run.npages, 1);
 	return 0;
 }
 
@@ -149,7 +148,7 @@ static void shorten(struct slot slot, unsigned page, unsigned npages)
 
 	umpa_lock_take(&s->lock);
 	s->block_npages -= npages;
-	give(s, slot, page, npages);
+	give(s, slot, page, npages, 0);
 }
 
 int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags)

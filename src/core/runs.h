@@ -1,17 +1,19 @@
 /*
- * Runs: blocks below a superpage, and the tails of spans. Shared out to shards: a thread takes from its own
- * shard's shelf and gives to the one the slot is on. Each shard's lock guards its shelf; no other
- * lock is taken while it is held.
+ * Runs: blocks below a superpage, and the tails of spans. Shared out to shards: a thread takes from
+ * its own shard's shelf and gives to the one the slot is on. Each shard's lock guards its shelf; no
+ * other lock is taken while it is held.
  */
 #ifndef UMPA_CORE_RUNS_H
 #define UMPA_CORE_RUNS_H
 
 #include "core/core.h"
 
-enum { RUN_NPAGES_MAX = SLOT_NPAGES - 1 };
+enum {
+	RUN_NPAGES_MAX = SLOT_NPAGES - 1
+};
 
-/* Hands out a run of 1 to RUN_NPAGES_MAX pages at a multiple of align pages (up to 512). flags: UMPA_ZERO counts.
- * NULL: no slot to be had. */
+/* Hands out a run of 1 to RUN_NPAGES_MAX pages at a multiple of align pages (up to 512). flags:
+ * UMPA_ZERO counts. NULL: no slot to be had. */
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags);
 
 /* The run that begins at page `page` of a slot on a shelf; npages 0 if none. */
@@ -20,14 +22,15 @@ struct umpa_run umpa_run_find(struct slot slot, unsigned page);
 /* Takes a run back. 0; -EINVAL if no run begins there. */
 must_check int umpa_run_free(struct slot slot, unsigned page);
 
-/* Changes a run's size in place; flags: UMPA_ZERO counts. 1, or 0 if the pages behind it are in use. */
+/* Changes a run's size in place; flags: UMPA_ZERO counts. 1, or 0 if the pages behind it are in
+ * use. */
 int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags);
 
 /* A slot whose first nfirst pages stay in use (as shelf.h says) goes to this thread's shard. */
 void umpa_run_adopt(struct slot slot, unsigned nfirst, enum umpa_shelf_first first, int dirty);
 
-/* The tail of a span, in a slot on a shelf: made longer (1, or 0 if there is no room), shorter or ended
- * (nkeep 0), or the whole slot taken off the shelf (1, or 0 if it holds runs). */
+/* The tail of a span, in a slot on a shelf: made longer (1, or 0 if there is no room), shorter or
+ * ended (nkeep 0), or the whole slot taken off the shelf (1, or 0 if it holds runs). */
 int umpa_run_extend_tail(struct slot slot, unsigned ntail, unsigned npages, unsigned flags);
 void umpa_run_trim_tail(struct slot slot, unsigned ntail, unsigned nkeep);
 int umpa_run_reclaim(struct slot slot, unsigned ntail);

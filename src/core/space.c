@@ -7,10 +7,15 @@
 #include "core/trial.h"
 
 /* Chunks of pool slots taken under one hold of the lock. */
-enum { NCHUNKS = 32 };
+enum {
+	NCHUNKS = 32
+};
 
 /* The frontier grows by an eighth of what is open, within these bounds. */
-enum { GROW_NSLOTS_MIN = 8, GROW_NSLOTS_MAX = 512 };
+enum {
+	GROW_NSLOTS_MIN = 8,
+	GROW_NSLOTS_MAX = 512
+};
 
 struct chunk {
 	struct slot slot;
@@ -22,6 +27,7 @@ void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags)
 	memset(s, 0, sizeof(*s));
 	umpa_lock_init(&s->lock, LOCK_SPACE);
 	umpa_extents_init(&s->extents, tags);
+	s->extents.origin = (uint32_t)(umpa_core.window.base >> SLOT_SHIFT);
 }
 
 /* --- the frontier ------------------------------------------------------------------------- */
@@ -74,14 +80,15 @@ static int grow_for(struct umpa_space *s, uint32_t nslots, uint32_t align)
 
 	if (need > umpa_core.window.nslots)
 		return -ENOMEM;
-	/* What was looked for and not found is longer than what is free at the end, but for alignment. */
+	/* What was looked for and not found is longer than what is free at the end, but for
+	 * alignment. */
 	return grow(s, need > have ? (uint32_t)need - have : 1);
 }
 
 /* --- taking and giving slots -------------------------------------------------------------- */
 
-static int grant_whole(struct space_grant *g, struct slot slot, uint32_t nslots,
-	enum umpa_extent_kind kind)
+static int grant_whole(
+	struct space_grant *g, struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
 {
 	if (slot_is(slot, NO_SLOT))
 		return 0;
@@ -98,8 +105,7 @@ static int grant_at(struct umpa_space *s, struct space_grant *g, struct slot slo
 		return 0;
 	g->slot = slot;
 	g->nslots = nslots;
-	g->npieces =
-		umpa_extents_take_at(&s->extents, slot, nslots, g->piece, GRANT_NPIECES_MAX);
+	g->npieces = umpa_extents_take_at(&s->extents, slot, nslots, g->piece, GRANT_NPIECES_MAX);
 	return g->npieces > 0;
 }
 
@@ -128,8 +134,8 @@ static int take_locked(struct umpa_space *s, struct space_grant *g, uint32_t nsl
 	if (prefer == PREFER_VOID && take_kind(s, g, nslots, align, EXTENT_RESIDENT))
 		return 0;
 	return align == 1 && grant_at(s, g, umpa_extents_find_mixed(&s->extents, nslots), nslots)
-		? 0
-		: -ENOMEM;
+		       ? 0
+		       : -ENOMEM;
 }
 
 int umpa_space_take(
@@ -291,22 +297,22 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 	return nslots;
 }
 
-int umpa_space_take_frames(struct slot slot, uint32_t nslots)
+void umpa_space_take_frames(struct slot slot, uint32_t nslots)
 {
 	struct chunk chunk[NCHUNKS];
 	enum umpa_extent_kind kind[NCHUNKS];
 	unsigned n = 1;
-	int err = 0;
 
 	while (nslots && n) {
 		n = depart(chunk, nslots, EXTENT_VOID, umpa_extents_take_some);
 		for (unsigned i = 0; i < n; i++) {
-			struct chunk source = {slot, chunk[i].nslots};
 			size_t moved = umpa_space_move(chunk[i].slot, slot, chunk[i].nslots);
+			size_t npages = (size_t)chunk[i].nslots * SLOT_NPAGES;
 
 			kind[i] = moved ? EXTENT_RESIDENT : EXTENT_VOID;
-			if (unback_rest(&source, moved) != EXTENT_VOID)
-				err = -EINVAL;
+			if (moved >> PAGE_SHIFT < npages)
+				umpa_clear_by_unback((char *)slot_address(slot) + moved,
+					npages - (moved >> PAGE_SHIFT));
 			slot = slot_after(slot, chunk[i].nslots);
 			nslots -= chunk[i].nslots;
 		}
@@ -314,8 +320,7 @@ int umpa_space_take_frames(struct slot slot, uint32_t nslots)
 			arrive(chunk, kind, n);
 	}
 	if (nslots)
-		return umpa_os_unback(slot_address(slot), (size_t)nslots << SLOT_SHIFT);
-	return err;
+		umpa_clear_by_unback(slot_address(slot), (size_t)nslots * SLOT_NPAGES);
 }
 
 /* --- giving back to the kernel ------------------------------------------------------------ */
@@ -334,8 +339,8 @@ uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots)
 	struct chunk chunk[NCHUNKS];
 	enum umpa_extent_kind kind[NCHUNKS];
 	uint32_t ntrimmed = 0;
-	unsigned n = depart(chunk, surplus(keep_nslots, max_nslots), EXTENT_RESIDENT,
-		umpa_extents_take_last);
+	unsigned n = depart(
+		chunk, surplus(keep_nslots, max_nslots), EXTENT_RESIDENT, umpa_extents_take_last);
 
 	for (unsigned i = 0; i < n; i++) {
 		kind[i] = unback_rest(&chunk[i], 0);

@@ -1,16 +1,17 @@
 /*
- * The space: every free slot of the window, void or resident, and how frames get from one to another.
- * The resident free slots are the pool.
+ * The space: every free slot of the window, void or resident, and how frames get from one to
+ * another. The resident free slots are the pool.
  *
- * Owns struct umpa_space, guarded by its lock, which is held across no system call but opening the frontier
- * (rare, and grows by shares) and never across a move. Between taking slots and giving them back a call holds
- * them in transit: nobody else can see them.
+ * Owns struct umpa_space, guarded by its lock, which is held across no system call but opening the
+ * frontier (rare, and grows by shares) and never across a move. Between taking slots and giving
+ * them back a call holds them in transit: nobody else can see them.
  *
  * Invariants
- *  1. A void free slot reads as zero and has no frames, but where the system put some there itself (mlockall).
+ *  1. A void free slot reads as zero and has no frames, but where the system put some there itself
+ * (mlockall).
  *  2. The content of a resident free slot is unspecified; frames are believed to be behind it. The
- *     belief may be wrong (a block that was never touched was freed): then moving it moves nothing, and the
- *     kernel's fault does the rest.
+ *     belief may be wrong (a block that was never touched was freed): then moving it moves nothing,
+ * and the kernel's fault does the rest.
  */
 #ifndef UMPA_CORE_SPACE_H
 #define UMPA_CORE_SPACE_H
@@ -23,7 +24,9 @@ enum space_prefer {
 };
 
 /* Slots handed out, as they were: front to back, void or resident. */
-enum { GRANT_NPIECES_MAX = 16 };
+enum {
+	GRANT_NPIECES_MAX = 16
+};
 
 struct space_grant {
 	struct slot slot;
@@ -41,7 +44,8 @@ must_check int umpa_space_take(
 /* Takes exactly the slots at [slot, slot + nslots) if they are free. 0 or -ENOMEM. */
 must_check int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant);
 
-/* Takes one slot for a shelf: of the nursery while that lasts, else of the pool, else void. 0 or -ENOMEM. */
+/* Takes one slot for a shelf: of the nursery while that lasts, else of the pool, else void. 0 or
+ * -ENOMEM. */
 must_check int umpa_space_take_for_shelf(
 	struct slot *slot, enum umpa_extent_kind *kind, unsigned *nreserved_pages);
 
@@ -49,26 +53,27 @@ must_check int umpa_space_take_for_shelf(
 void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind);
 
 /*
- * Brings frames of the pool to the void slots at [slot, slot + nslots), which the caller holds, as long as the
- * pool has some; zero: and clears them. A pool frame that does not move is given to the kernel instead, so that
- * the memory in use does not grow when the kernel's fault fills the place. What stays void is zero.
- * Result: how many slots at the end got no frames because the pool was empty.
+ * Brings frames of the pool to the void slots at [slot, slot + nslots), which the caller holds, as
+ * long as the pool has some; zero: and clears them. A pool frame that does not move is given to the
+ * kernel instead, so that the memory in use does not grow when the kernel's fault fills the place.
+ * What stays void is zero. Result: how many slots at the end got no frames because the pool was
+ * empty.
  */
 uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero);
 
 /*
- * Moves the frames of [src, src + nslots) to the void [dst, dst + nslots), both held by the caller; pages of the
- * source without frame are left out. Result: the bytes, from the front, that are dealt with: those sources have no
- * frames now.
+ * Moves the frames of [src, src + nslots) to the void [dst, dst + nslots), both held by the caller;
+ * pages of the source without frame are left out. Result: the bytes, from the front, that are dealt
+ * with: those sources have no frames now.
  */
 size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots);
 
-/* Moves the frames of [slot, slot + nslots), held by the caller, to the pool; slots whose frames don't move are
- * unbacked. The range is void afterwards. 0 or -errno: some of it was refused by the system, too. */
-must_check int umpa_space_take_frames(struct slot slot, uint32_t nslots);
+/* Makes [slot, slot + nslots), held by the caller, zero by moving its frames to the pool; those
+ * that don't move are unbacked, or cleared if the system refuses that too. */
+void umpa_space_take_frames(struct slot slot, uint32_t nslots);
 
-/* Gives up to max_nslots resident free slots back to the kernel while the pool holds more than keep_nslots.
- * Result: how many. */
+/* Gives up to max_nslots resident free slots back to the kernel while the pool holds more than
+ * keep_nslots. Result: how many. */
 uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots);
 
 uint32_t umpa_space_pool_nslots(void);

@@ -7,16 +7,19 @@
 #include "core/space.h"
 
 /*
- * A last slot is shared with runs where holding it whole would waste more than this share of the block,
- * so that whole blocks of any size stay within a few percent of what they need.
+ * A last slot is shared with runs where holding it whole would waste more than this share of the
+ * block, so that whole blocks of any size stay within a few percent of what they need.
  */
-enum { WASTE_SHARE = 16 };
+enum {
+	WASTE_SHARE = 16
+};
 
 static unsigned tail_to_share(size_t npages)
 {
 	unsigned tail = npages % SLOT_NPAGES;
 
-	return npages >= SLOT_NPAGES && tail && (SLOT_NPAGES - tail) * WASTE_SHARE > npages ? tail : 0;
+	return npages >= SLOT_NPAGES && tail && (SLOT_NPAGES - tail) * WASTE_SHARE > npages ? tail
+											    : 0;
 }
 
 /* Slots of a span that its pages touch, without the one it shares. */
@@ -32,7 +35,8 @@ static struct slot_record *record_of(struct slot slot)
 
 /* --- grants ------------------------------------------------------------------------------- */
 
-/* Takes the frames from the slots of a grant, which will get others. 1, or 0 if the system refuses. */
+/* Takes the frames from the slots of a grant, which will get others. 1, or 0 if the system refuses.
+ */
 static int empty(struct space_grant *g)
 {
 	for (unsigned i = 0; i < g->npieces; i++) {
@@ -65,8 +69,8 @@ static int take_void(uint32_t nslots, uint32_t align, struct space_grant *g)
 
 /* --- alloc -------------------------------------------------------------------------------- */
 
-/* Makes [from, to) of the slots of a piece ready: frames from the pool if it is void, zero if asked.
- * Result: 1 if what is at the end may not be zero. */
+/* Makes [from, to) of the slots of a piece ready: frames from the pool if it is void, zero if
+ * asked. Result: 1 if what is at the end may not be zero. */
 static int ready_piece(
 	const struct umpa_extent_piece *p, struct slot end, size_t npages, unsigned flags)
 {
@@ -77,11 +81,11 @@ static int ready_piece(
 		return 0;
 	if (p->kind == EXTENT_VOID)
 		return !(flags & UMPA_NOBACK) &&
-			umpa_space_fill(p->slot, nslots, (flags & UMPA_ZERO) != 0) == 0;
+		       umpa_space_fill(p->slot, nslots, (flags & UMPA_ZERO) != 0) == 0;
 	if (flags & UMPA_ZERO)
-		umpa_clear_frames(slot_address(p->slot),
-			npages < (size_t)nslots * SLOT_NPAGES ? npages
-							      : (size_t)nslots * SLOT_NPAGES);
+		umpa_clear_frames(slot_address(p->slot), npages < (size_t)nslots * SLOT_NPAGES
+								 ? npages
+								 : (size_t)nslots * SLOT_NPAGES);
 	return 1;
 }
 
@@ -197,8 +201,8 @@ static void clear_slack(struct slot slot, size_t npages, size_t npages_end)
 		umpa_clear_frames(page_address(slot, npages), end - npages);
 }
 
-/* Makes the tail's slot the span's own, or at least longer. Result: 1 if the span has npages now, 0 if it has
- * no tail any more, -1 if nothing can be done. */
+/* Makes the tail's slot the span's own, or at least longer. Result: 1 if the span has npages now, 0
+ * if it has no tail any more, -1 if nothing can be done. */
 static int grow_tail(struct slot slot, size_t npages, unsigned flags)
 {
 	struct slot_record *r = record_of(slot);
@@ -272,8 +276,8 @@ static void shrink(struct slot slot, size_t npages)
 	uint32_t used, keep = span_slots(npages);
 
 	if (r->ntail && npages > npages_whole) {
-		umpa_run_trim_tail(slot_after(slot, r->nslots), r->ntail,
-			(unsigned)(npages - npages_whole));
+		umpa_run_trim_tail(
+			slot_after(slot, r->nslots), r->ntail, (unsigned)(npages - npages_whole));
 		r->ntail = (uint32_t)(npages - npages_whole);
 		r->npages = npages;
 		return;
@@ -305,7 +309,8 @@ int umpa_span_resize(struct slot slot, size_t npages, unsigned flags)
 
 /* --- moving ------------------------------------------------------------------------------- */
 
-/* Carries the content of a span's first pages to the void slots of a grant. Result: slots whose frames went. */
+/* Carries the content of a span's first pages to the void slots of a grant. Result: slots whose
+ * frames went. */
 static uint32_t carry(const struct space_grant *g, struct slot slot, uint32_t nslots, size_t npages,
 	unsigned flags)
 {

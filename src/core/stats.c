@@ -96,8 +96,8 @@ public_api const char *umpa_mover_in_use(void)
 {
 	umpa_core_need();
 	return __atomic_load_n(&umpa_core.mover_state, __ATOMIC_ACQUIRE) == MOVER_CHOSEN
-		? umpa_core.mover.name
-		: "undecided";
+		       ? umpa_core.mover.name
+		       : "undecided";
 }
 
 void umpa_stats_print(int fd)

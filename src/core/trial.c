@@ -2,7 +2,8 @@
 
 #include "core/space.h"
 
-/* Guards umpa_core.mover while it is chosen. Held across the trial's system calls, once a process. */
+/* Guards umpa_core.mover while it is chosen. Held across the trial's system calls, once a process.
+ */
 static struct umpa_lock trial_lock = UMPA_LOCK_INITIALIZER(LOCK_INIT);
 
 static enum umpa_extent_kind unback(struct slot slot)
@@ -18,12 +19,13 @@ static int choose(struct slot dst, struct slot src)
 	struct slot front = {0};
 	int at_dst;
 
-	/* Some of them may be missing: the slot is only believed to be resident. */
-	*(volatile char *)scratch.src = 1;
+	/* Some of them may be missing: the slot is only believed to be resident. If that is
+	 * refused, so is the trial. */
+	(void)!umpa_os_back(scratch.src, SLOT_NBYTES);
 	if (c->space.nnursery) {
 		scratch.page_src = page_address(front, 0);
 		scratch.page_dst = page_address(front, 1);
-		*(volatile char *)scratch.page_src = 1;
+		(void)!umpa_os_back(scratch.page_src, PAGE_NBYTES);
 	}
 	at_dst = umpa_mover_choose(&c->mover, (enum umpa_mover_kind)umpa_option(OPTION_mover),
 		(void *)c->window.base, c->window.nbytes, &scratch, NULL);
@@ -35,6 +37,7 @@ static int choose(struct slot dst, struct slot src)
 static int choose_on_free_slots(void)
 {
 	struct space_grant src, dst;
+	struct slot full, bare;
 	int at_dst;
 
 	if (umpa_space_take(1, 1, PREFER_RESIDENT, &src))
@@ -46,11 +49,12 @@ static int choose_on_free_slots(void)
 	if (dst.piece[0].kind == EXTENT_RESIDENT)
 		unback(dst.slot);
 	at_dst = choose(dst.slot, src.slot);
-	umpa_space_give(at_dst ? src.slot : dst.slot, 1, EXTENT_VOID);
+	full = at_dst ? dst.slot : src.slot;
+	bare = at_dst ? src.slot : dst.slot;
+	/* A mover that failed half-way may have left something where nothing should be. */
+	umpa_space_give(bare, 1, unback(bare));
 	/* Where the pool had nothing to try with, it has nothing afterwards. */
-	src.slot = at_dst ? dst.slot : src.slot;
-	umpa_space_give(src.slot, 1,
-		src.piece[0].kind == EXTENT_VOID ? unback(src.slot) : EXTENT_RESIDENT);
+	umpa_space_give(full, 1, src.piece[0].kind == EXTENT_VOID ? unback(full) : EXTENT_RESIDENT);
 	return 1;
 }
 

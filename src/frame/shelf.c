@@ -139,7 +139,6 @@ static void leave(struct umpa_shelf *s, struct slot slot)
 int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages)
 {
 	struct umpa_run_map *m = &s->map[slot.i];
-	int kept = s->head[SLOT_NPAGES] != 0;
 
 	bitmap_clear_range(&m->used, page, npages);
 	bitmap_clear(&m->head, page);
@@ -147,10 +146,20 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 		m->ntail = (uint16_t)page;
 	s->nfree_pages += npages;
 	relist(s, slot);
-	if (m->longest < SLOT_NPAGES || !kept)
-		return 0;
+	return m->longest == SLOT_NPAGES;
+}
+
+void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot)
+{
+	INVARIANT(s->map[slot.i].longest == SLOT_NPAGES);
 	leave(s, slot);
-	return 1;
+}
+
+int umpa_shelf_has_spare(const struct umpa_shelf *s)
+{
+	uint32_t link = s->head[SLOT_NPAGES];
+
+	return link && s->map[link - 1].next;
 }
 
 int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
@@ -170,7 +179,8 @@ int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntai
 {
 	const struct umpa_run_map *m = &s->map[slot.i];
 
-	if (bitmap_next_clear(&m->used, 0) != ntail || bitmap_next_set(&m->used, ntail) != BITMAP_NBITS)
+	if (bitmap_next_clear(&m->used, 0) != ntail ||
+		bitmap_next_set(&m->used, ntail) != BITMAP_NBITS)
 		return 0;
 	leave(s, slot);
 	return 1;
@@ -193,7 +203,8 @@ static int slot_valid(const struct umpa_run_map *m)
 
 		if (bitmap_get(&m->head, p) && (!used || p < m->ntail))
 			return 0;
-		if (used && (!bitmap_get(&m->dirty, p) || (p < m->ntail && bitmap_get(&m->head, p))))
+		if (used &&
+			(!bitmap_get(&m->dirty, p) || (p < m->ntail && bitmap_get(&m->head, p))))
 			return 0;
 		/* A used page that begins nothing has a used page before it, or is the tail's. */
 		if (used && !bitmap_get(&m->head, p) && p >= m->ntail &&

@@ -3,11 +3,11 @@
  *
  * A slot on a shelf has a map of its 512 pages. Slots are listed by the length of their longest row
  * of free pages, and a run goes to the slot where that row is shortest but long enough: the fullest
- * that fits, as far as one number can tell. The tail of a span may occupy the first pages of a slot:
- * these are used pages that begin no run.
+ * that fits, as far as one number can tell. The tail of a span may occupy the first pages of a
+ * slot: these are used pages that begin no run.
  *
- * Pure: no OS call, no allocation, no lock. The caller supplies one struct umpa_run_map a slot of the window,
- * shared by all shelves, and holds the lock of the shelf that a slot is on.
+ * Pure: no OS call, no allocation, no lock. The caller supplies one struct umpa_run_map a slot of
+ * the window, shared by all shelves, and holds the lock of the shelf that a slot is on.
  *
  * Invariants
  *  1. A page with its head bit set is used; a run is its head and the used pages behind it up to
@@ -45,17 +45,21 @@ struct umpa_run {
 void umpa_shelf_init(struct umpa_shelf *s, struct umpa_run_map *maps);
 
 /*
- * Puts a slot on the shelf, free but for its first nfirst pages, 0 to 511: a run (FIRST_RUN), or pages of a span
- * (FIRST_TAIL). dirty: its pages may hold anything; else all but those first are zero.
+ * Puts a slot on the shelf, free but for its first nfirst pages, 0 to 511: a run (FIRST_RUN), or
+ * pages of a span (FIRST_TAIL). dirty: its pages may hold anything; else all but those first are
+ * zero.
  */
-enum umpa_shelf_first { FIRST_TAIL, FIRST_RUN };
+enum umpa_shelf_first {
+	FIRST_TAIL,
+	FIRST_RUN
+};
 void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
 	enum umpa_shelf_first first, int dirty);
 
 /*
- * Takes npages in a row, 1 to 511, at a multiple of `align` pages (a power of two up to 512). Result:
- * 1 and *run; or 0: no slot on the shelf fits. *dirty, if not NULL, gets the dirty bits as they
- * were before.
+ * Takes npages in a row, 1 to 511, at a multiple of `align` pages (a power of two up to 512).
+ * Result: 1 and *run; or 0: no slot on the shelf fits. *dirty, if not NULL, gets the dirty bits as
+ * they were before.
  */
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty);
@@ -64,20 +68,26 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page);
 
 /*
- * Gives pages of a slot back: a run's (found with umpa_shelf_find) or its last ones; of a tail, likewise.
- * Result: 1 if the slot is all free now and has left the shelf, so that it is the caller's; the shelf keeps
- * one such slot of its own. Else 0.
+ * Gives pages of a slot back: a run's (found with umpa_shelf_find) or its last ones; of a tail,
+ * likewise. Result: 1 if the slot, still on the shelf, is all free now; else 0.
  */
 int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages);
 
+/* Takes a slot that is all free off the shelf. */
+void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot);
+
+/* 1 if more than one slot of the shelf is all free. */
+int umpa_shelf_has_spare(const struct umpa_shelf *s);
+
 /*
- * Makes the run or the tail that ends before `page` longer by npages. Result: 1; 0 if they aren't free.
- * *dirty as above.
+ * Makes the run or the tail that ends before `page` longer by npages. Result: 1; 0 if they aren't
+ * free. *dirty as above.
  */
 int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
 	struct bitmap *dirty);
 
-/* Takes a slot with nothing but a tail of ntail pages off the shelf. Result: 1; 0 if it holds runs. */
+/* Takes a slot with nothing but a tail of ntail pages off the shelf. Result: 1; 0 if it holds runs.
+ */
 int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntail);
 
 /* Takes any slot that is all free off the shelf. NO_SLOT if there is none. */

@@ -5,7 +5,9 @@
 #include "base/panic.h"
 
 /* How many extents of a class are looked at where the class alone does not settle the matter. */
-enum { NTRIES = 4 };
+enum {
+	NTRIES = 4
+};
 
 static unsigned class_of(uint32_t nslots)
 {
@@ -157,7 +159,7 @@ static int find_in_class(const struct umpa_extents *e, enum umpa_extent_kind kin
 		const struct umpa_extent *t = &e->tag[link - 1];
 
 		*first = link - 1;
-		*at = (*first + align - 1) & ~(align - 1);
+		*at = *first + (-(*first + e->origin) & (align - 1));
 		if ((uint64_t)*at + nslots <= (uint64_t)*first + t->nslots)
 			return 1;
 		link = t->next;
@@ -173,7 +175,7 @@ struct slot umpa_extents_take(
 	unsigned class = class_of(nslots);
 
 	/* The request's own class and those an unlucky alignment may rule out: some may fit. */
-	for (; next_class(&e->bins[kind], class, &class); class++)
+	for (; next_class(&e->bins[kind], class, &class); class ++)
 		if (find_in_class(e, kind, class, nslots, align, &first, &at))
 			return carve(e, first, at, nslots);
 		else if (sure <= UINT32_MAX && class > class_of((uint32_t)sure))

@@ -2,18 +2,21 @@
  * Extents: which slots of the window are free, as ranges of neighbouring slots of one kind.
  *
  * Two kinds of free extent: void (address space alone: reads as zero, the next touch faults) and
- * resident (frames are behind it: the pool). Neighbours of one kind are always merged. Slots in use belong
- * to whoever took them; this module only remembers where a free extent begins and ends.
+ * resident (frames are behind it: the pool). Neighbours of one kind are always merged. Slots in use
+ * belong to whoever took them; this module only remembers where a free extent begins and ends.
  *
- * Pure: no OS call, no allocation, no lock. The caller supplies one struct umpa_extent a slot, zeroed, and
- * holds the lock that guards them all. Every operation takes a bounded number of steps, whatever the
- * sizes: tags at both ends of an extent, and lists of extents by length, eight classes to each power of two.
+ * Pure: no OS call, no allocation, no lock. The caller supplies one struct umpa_extent a slot,
+ * zeroed, and holds the lock that guards them all. Every operation takes a bounded number of steps,
+ * whatever the sizes: tags at both ends of an extent, and lists of extents by length, eight classes
+ * to each power of two.
  *
  * Invariants
- *  1. tag[first].kind is the extent's kind and tag[first].nslots its length; tag[last].first is `first`.
+ *  1. tag[first].kind is the extent's kind and tag[first].nslots its length; tag[last].first is
+ * `first`.
  *  2. A slot that is not the first of a free extent has kind 0, one that is not the last of one has
  *     first 0: nothing stale is ever read as a border.
- *  3. nslots of each kind is the sum of its extents; a class's bit is set exactly if its list has one.
+ *  3. nslots of each kind is the sum of its extents; a class's bit is set exactly if its list has
+ * one.
  *
  * Source of the idea: two-level segregated fit (Masmano et al., 2004), over boundary tags (Knuth).
  */
@@ -47,6 +50,8 @@ struct umpa_extent_bins {
 struct umpa_extents {
 	struct umpa_extent *tag;
 	uint32_t nslots; /* slots known so far; those behind belong to nobody yet */
+	uint32_t origin; /* number, in the whole address space, of slot 0: what alignment counts
+			    from */
 	struct umpa_extent_bins bins[EXTENT_NKINDS];
 };
 
@@ -65,14 +70,15 @@ static inline void umpa_extents_skip(struct umpa_extents *e, uint32_t nslots)
 uint32_t umpa_extents_at_end(const struct umpa_extents *e, enum umpa_extent_kind kind);
 
 /*
- * Takes nslots neighbouring slots of one kind, from the front of the shortest class of extents where any
- * fits, at a multiple of `align` slots (a power of two). NO_SLOT if there are none.
+ * Takes nslots neighbouring slots of one kind, from the front of the shortest class of extents
+ * where any fits, at an address that is a multiple of `align` slots (a power of two). NO_SLOT if
+ * there are none.
  */
 struct slot umpa_extents_take(
 	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t nslots, uint32_t align);
 
-/* Takes up to max slots of that kind that are neighbours, from a short extent, so that the long ones stay
- * whole; *nslots is how many. NO_SLOT and 0 if there are none. */
+/* Takes up to max slots of that kind that are neighbours, from a short extent, so that the long
+ * ones stay whole; *nslots is how many. NO_SLOT and 0 if there are none. */
 struct slot umpa_extents_take_some(
 	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t max, uint32_t *nslots);
 
@@ -89,15 +95,15 @@ struct umpa_extent_piece {
 
 /*
  * Takes exactly [slot, slot + nslots), which may lie across extents of both kinds and must begin at
- * the first slot of one. The pieces are written to piece[], at most max of them. Result: how many, or 0
- * and nothing taken if the range is not free, does not begin at an extent or has more pieces.
+ * the first slot of one. The pieces are written to piece[], at most max of them. Result: how many,
+ * or 0 and nothing taken if the range is not free, does not begin at an extent or has more pieces.
  */
 unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,
 	struct umpa_extent_piece *piece, unsigned max);
 
 /*
- * A place for nslots where part of the slots are resident already and the rest are void and free: looks at a
- * few of the longest resident extents and their neighbours. NO_SLOT if there is none.
+ * A place for nslots where part of the slots are resident already and the rest are void and free:
+ * looks at a few of the longest resident extents and their neighbours. NO_SLOT if there is none.
  * What it names can be taken with umpa_extents_take_at().
  */
 struct slot umpa_extents_find_mixed(const struct umpa_extents *e, uint32_t nslots);

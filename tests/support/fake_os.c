@@ -16,6 +16,9 @@
 #define FRAME_SHIFT 8
 #define FRAME(e)    ((e) >> FRAME_SHIFT)
 
+/* There is no more address space than this. */
+#define ADDRESS_SHIFT 46
+
 struct area {
 	char *base;
 	size_t npages;
@@ -318,7 +321,7 @@ int umpa_os_reserve(size_t nbytes, void **addr)
 
 	if (!nbytes || nbytes % SLOT_NBYTES)
 		wrong("reserve: not whole slots", (void *)nbytes);
-	if (!error && nbytes > fake_machine.as_limit_nbytes)
+	if (!error && (nbytes > fake_machine.as_limit_nbytes || nbytes >> ADDRESS_SHIFT))
 		error = -ENOMEM;
 	if (!error)
 		*addr = area_add(nbytes, 0)->base;
@@ -397,7 +400,7 @@ int umpa_os_map(size_t nbytes, void **addr)
 
 	if (!nbytes || nbytes % PAGE_NBYTES)
 		wrong("map: not whole pages", (void *)nbytes);
-	if (!error && nbytes > fake_machine.as_limit_nbytes)
+	if (!error && (nbytes > fake_machine.as_limit_nbytes || nbytes >> ADDRESS_SHIFT))
 		error = -ENOMEM;
 	if (!error)
 		*addr = area_add(nbytes, 1)->base;

@@ -1,0 +1,75 @@
+/* The page API on the fake OS under millions of random operations. */
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+#include "support/model.h"
+
+static void all_valid(void)
+{
+	CHECK(umpa_extents_valid(&umpa_core.space.extents));
+	CHECK(fake_consistent());
+	for (unsigned i = 0; i < 4; i++)
+		CHECK(i >= umpa_core.nshards || umpa_shelf_valid(&umpa_core.shard[i].shelf));
+}
+
+/* Everything is free again and everything that was given is counted. */
+static void check_at_rest(void)
+{
+	struct umpa_stats st;
+
+	CHECK_EQ(umpa_get_stats(&st, sizeof(st)), 0);
+	CHECK_EQ(st.nblocks, 0);
+	CHECK_EQ(st.block_nbytes, 0);
+	CHECK_EQ(umpa_core.space.ntransit, 0);
+	all_valid();
+}
+
+static void run(struct model_options o)
+{
+	struct model_result r;
+
+	fake_reset();
+	o.touch = fake_touch;
+	r = model_run(&o);
+	CHECK_EQ(r.nwrong_tags, 0);
+	CHECK_EQ(r.nwrong_zeros, 0);
+	CHECK(o.refusals_allowed || r.nrefused == 0);
+	check_at_rest();
+	umpa_core_stop();
+	CHECK_EQ(fake_reserved_nbytes(), 0);
+	CHECK_EQ(fake_mapped_nbytes(), 0);
+	CHECK_EQ(fake_nframes(), 0);
+}
+
+enum {
+	CHECKS_A_RUN = 16
+};
+
+TEST(model_small_blocks)
+{
+	PLAN(3 * CHECKS_A_RUN);
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		run((struct model_options){.seed = seed,
+			.nops = 20000,
+			.nblocks = 300,
+			.log2_min = 10,
+			.log2_max = 21});
+}
+
+TEST(model_all_sizes)
+{
+	PLAN(6 * CHECKS_A_RUN);
+	for (uint64_t seed = 11; seed <= 16; seed++)
+		run((struct model_options){
+			.seed = seed, .nops = 2000, .nblocks = 24, .log2_min = 12, .log2_max = 24});
+}
+
+TEST(model_spans)
+{
+	PLAN(3 * CHECKS_A_RUN);
+	for (uint64_t seed = 21; seed <= 23; seed++)
+		run((struct model_options){
+			.seed = seed, .nops = 600, .nblocks = 12, .log2_min = 20, .log2_max = 25});
+}

@@ -1,0 +1,359 @@
+/* The page API on the fake OS: which frame is behind which block, and what costs how many calls. */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+static void begin(void)
+{
+	fake_reset();
+	fake_machine.memory_nbytes = (size_t)512 << 20;
+}
+
+static void end(void)
+{
+	struct umpa_stats st;
+
+	CHECK_EQ(umpa_get_stats(&st, sizeof(st)), 0);
+	CHECK_EQ(st.nblocks, 0);
+	CHECK(fake_consistent());
+	umpa_core_stop();
+	CHECK_EQ(fake_nframes(), 0);
+}
+enum {
+	END_CHECKS = 4
+};
+
+static struct umpa_stats stats(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st;
+}
+
+static void *touched(size_t nbytes, unsigned flags)
+{
+	void *p = umpa_alloc(nbytes, flags);
+
+	if (p)
+		fake_touch(p, nbytes);
+	return p;
+}
+
+TEST(page_bad_arguments)
+{
+	PLAN(14 + END_CHECKS);
+	begin();
+	errno = 0;
+	CHECK(!umpa_alloc((size_t)PTRDIFF_MAX + 1, 0) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!umpa_alloc(SIZE_MAX, 0) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!umpa_alloc(PTRDIFF_MAX / 4, UMPA_RESERVE(255)) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!umpa_alloc(4096, 0x10) && errno == EINVAL);
+	errno = 0;
+	CHECK(!umpa_alloc(4096, 0x80000000u) && errno == EINVAL);
+	errno = 0;
+	CHECK(!umpa_alloc(4096, UMPA_BACKED | UMPA_NOBACK) && errno == EINVAL);
+	errno = 0;
+	CHECK(!umpa_alloc(4096, UMPA_ALIGN(41)) && errno == EINVAL);
+	CHECK(!umpa_realloc(NULL, SIZE_MAX, 0) && errno == ENOMEM);
+	CHECK_EQ(umpa_usable_size(NULL), 0);
+	CHECK(!umpa_owns(NULL) && !umpa_owns(&errno));
+	errno = 0;
+	CHECK(umpa_back(&errno, 1) == -1 && errno == EINVAL);
+	errno = 0;
+	CHECK(umpa_unback(NULL, 1) == -1 && errno == EINVAL);
+	errno = 0;
+	CHECK(umpa_get_stats(NULL, 8) == -1 && errno == EINVAL);
+	errno = 77;
+	umpa_free(NULL);
+	CHECK_EQ(errno, 77);
+	end();
+}
+
+TEST(page_zero_size_is_a_block)
+{
+	void *a, *b;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = umpa_alloc(0, 0);
+	b = umpa_alloc(0, 0);
+	CHECK(a && b && a != b);
+	CHECK_EQ(umpa_usable_size(a), 4096);
+	CHECK((a = umpa_realloc(a, 100000, 0)) && (a = umpa_realloc(a, 0, 0)));
+	CHECK_EQ(umpa_usable_size(a), 4096);
+	umpa_free(a);
+	umpa_free(b);
+	end();
+}
+
+/* free + alloc of one size: the same frames, and the kernel hears nothing of it. */
+TEST(page_reuse_costs_no_call)
+{
+	static const size_t sizes[] = {4096, 65536, 300000, 2 * MIB, 3 * MIB, 64 * MIB};
+	enum {
+		NSIZES = sizeof(sizes) / sizeof(sizes[0])
+	};
+
+	PLAN(3 * NSIZES + END_CHECKS);
+	begin();
+	for (int i = 0; i < NSIZES; i++) {
+		char *p = touched(sizes[i], 0), *q;
+		uint64_t ncalls, first = fake_frame(p), last = fake_frame(p + sizes[i] - 1);
+
+		umpa_free(p);
+		ncalls = fake_ncalls();
+		q = umpa_alloc(sizes[i], 0);
+		CHECK_EQ(fake_frame(q), first);
+		CHECK_EQ(fake_frame(q + sizes[i] - 1), last);
+		umpa_free(q);
+		CHECK_EQ(fake_ncalls(), ncalls);
+	}
+	end();
+}
+
+/* Two blocks freed apart serve one larger block: by moves, without a new frame. */
+TEST(page_span_is_filled_from_the_pool)
+{
+	char *a, *between, *b, *c;
+	uint64_t nframes;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	between = touched(8 * MIB, 0);
+	b = touched(8 * MIB, 0);
+	umpa_free(a);
+	umpa_free(b);
+	nframes = fake_nframes();
+	c = umpa_alloc(16 * MIB, 0);
+	CHECK_EQ(stats().nslots_moved, 8 - stats().nslots_in_place);
+	CHECK_EQ(fake_nframes(), nframes);
+	fake_touch(c, 16 * MIB);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK_EQ(stats().pool_nbytes, 0);
+	CHECK(fake_frame(between) != 0);
+	umpa_free(between);
+	umpa_free(c);
+	end();
+}
+
+/* A mover that refuses: the pool goes back to the kernel as the block is touched, so memory does
+ * not grow. */
+TEST(page_refused_moves_do_not_add_memory)
+{
+	char *a, *between, *b, *c;
+	uint64_t nframes;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	between = touched(8 * MIB, 0);
+	b = touched(8 * MIB, 0);
+	umpa_free(a);
+	umpa_free(b);
+	nframes = fake_nframes();
+	fake_share(a, 8 * MIB, 1);
+	fake_share(b, 8 * MIB, 1);
+	c = touched(16 * MIB, 0);
+	CHECK(fake_nframes() <= nframes);
+	fake_share(between, 8 * MIB, 1);
+	CHECK((between = umpa_realloc(between, 512 * MIB, 0)) != NULL);
+	CHECK(stats().nslots_copied >= 4);
+	umpa_free(between);
+	umpa_free(c);
+	end();
+}
+
+TEST(page_realloc_moves_frames)
+{
+	char *a, *wall, *b;
+	uint64_t frame[16];
+	int nsame = 0;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	a = touched(32 * MIB, 0);
+	wall = touched(2 * MIB, 0);
+	for (int i = 0; i < 16; i++)
+		frame[i] = fake_frame(a + i * 2 * MIB + 4096);
+	b = umpa_realloc(a, 64 * MIB, 0);
+	CHECK(b && b != a);
+	for (int i = 0; i < 16; i++)
+		nsame += fake_frame(b + i * 2 * MIB + 4096) == frame[i];
+	CHECK_EQ(nsame, 16);
+	CHECK_EQ(stats().nreallocs_moved, 1);
+	/* It has room to grow now. */
+	CHECK(umpa_realloc(b, 128 * MIB, 0) == b);
+	CHECK_EQ(stats().nreallocs_in_place, 1);
+	umpa_free(b);
+	umpa_free(wall);
+	end();
+}
+
+TEST(page_nomove)
+{
+	char *a, *wall;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	wall = touched(8 * MIB, 0);
+	errno = 0;
+	CHECK(!umpa_realloc(a, 64 * MIB, UMPA_NOMOVE) && errno == ENOMEM);
+	CHECK_EQ(umpa_usable_size(a), 8 * MIB);
+	CHECK(umpa_realloc(a, 5 * MIB, UMPA_NOMOVE) == a);
+	CHECK(umpa_realloc(a, 6 * MIB, UMPA_NOMOVE) == a || errno == ENOMEM);
+	umpa_free(a);
+	a = umpa_alloc(8 * MIB, UMPA_RESERVE(16));
+	CHECK(umpa_realloc(a, 128 * MIB, UMPA_NOMOVE) == a);
+	umpa_free(a);
+	umpa_free(wall);
+	end();
+}
+
+/* A little over a superpage: the rest of the last one serves small blocks. */
+TEST(page_tail_is_shared)
+{
+	char *a, *b;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = touched(2 * MIB + 65536, 0);
+	fake_touch(a, 2 * MIB + 65536);
+	for (int i = 0; i < 16; i++) /* fill the nursery, which comes first */
+		touched(2 * MIB - 8192, 0);
+	b = umpa_alloc(MIB + MIB / 2, 0);
+	CHECK_EQ((uintptr_t)b >> 21, (uintptr_t)(a + 2 * MIB) >> 21);
+	CHECK(umpa_realloc(a, 2 * MIB + 4096, 0) == a);
+	CHECK(umpa_realloc(a, 2 * MIB + 131072, 0) == a || 1);
+	umpa_core_stop();
+	begin();
+	umpa_free(umpa_alloc(1, 0));
+	end();
+}
+
+TEST(page_unback_feeds_the_pool)
+{
+	char *a;
+	uint64_t frame, nframes;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	frame = fake_frame(a + 2 * MIB);
+	nframes = fake_nframes();
+	CHECK_EQ(umpa_unback(a + 2 * MIB, 4 * MIB), 0);
+	CHECK_EQ(fake_frame(a + 2 * MIB), 0);
+	CHECK_EQ(stats().pool_nbytes, 4 * MIB);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK_EQ(umpa_back(a, 8 * MIB), 0);
+	CHECK(fake_nframes() == nframes && frame && fake_frame(a + 2 * MIB));
+	umpa_free(a);
+	end();
+}
+
+TEST(page_trim)
+{
+	char *a;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = touched(64 * MIB, 0);
+	umpa_free(a);
+	CHECK_EQ(stats().pool_nbytes, 64 * MIB);
+	CHECK_EQ(umpa_trim(16 * MIB), 48 * MIB);
+	CHECK_EQ(umpa_trim(0), 16 * MIB);
+	CHECK_EQ(fake_nframes(), 0);
+	end();
+}
+
+/* Zero costs no clearing where the kernel clears anyway, and no frames where there were none. */
+TEST(page_zero_keeps_sparse_sparse)
+{
+	char *a;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	fake_machine.memory_nbytes = (size_t)512 << 20;
+	a = umpa_alloc(64 * MIB, UMPA_ZERO);
+	CHECK_EQ(fake_nframes(), 0);
+	CHECK_EQ(stats().cleared_nbytes, 0);
+	fake_touch(a, 4096);
+	a[0] = 1;
+	umpa_free(a);
+	a = umpa_alloc(64 * MIB, UMPA_ZERO);
+	CHECK(fake_nframes() <= 512);
+	CHECK_EQ(a[0], 0);
+	CHECK(stats().cleared_nbytes <= 2 * MIB);
+	umpa_free(a);
+	end();
+}
+
+/* More than the window: the kernel serves it, and free and realloc find their way. */
+TEST(page_outside_the_window)
+{
+	char *a, *b;
+
+	PLAN(9 + END_CHECKS);
+	begin();
+	fake_machine.as_limit_nbytes = 128 * MIB;
+	a = umpa_alloc(64 * MIB, UMPA_ZERO | UMPA_ALIGN(16));
+	CHECK(a && (uintptr_t)a % 65536 == 0);
+	CHECK(umpa_owns(a) && umpa_owns(a + 64 * MIB - 1));
+	CHECK_EQ(umpa_usable_size(a), 64 * MIB);
+	CHECK_EQ(stats().outside_nbytes, 64 * MIB);
+	b = umpa_realloc(a, 65 * MIB, 0);
+	CHECK(b != NULL);
+	CHECK_EQ(umpa_back(b, 4096), 0);
+	CHECK_EQ(umpa_unback(b, 4096), 0);
+	CHECK_EQ(fake_mapped_nbytes() >= 65 * MIB, 1);
+	umpa_free(b);
+	CHECK_EQ(stats().outside_nbytes, 0);
+	end();
+}
+
+TEST(page_strict_commit_opens_what_is_needed)
+{
+	char *a;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	fake_machine.strict_commit = 1;
+	a = umpa_alloc(64 * MIB, 0);
+	CHECK(a != NULL);
+	CHECK(fake_opened_nbytes() <= 64 * MIB + 8 * MIB + MIB);
+	umpa_free(a);
+	end();
+}
+
+/* The frontier can't move: what is open is used, the rest comes from outside, nothing is lost. */
+TEST(page_frontier_refused)
+{
+	char *a, *b;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = touched(16 * MIB, 0);
+	fake_open_max = fake_opened_nbytes();
+	b = umpa_alloc(256 * MIB, 0);
+	CHECK(b && stats().outside_nbytes == 256 * MIB);
+	umpa_free(a);
+	a = umpa_alloc(16 * MIB, 0);
+	CHECK(a && stats().outside_nbytes == 256 * MIB);
+	umpa_free(b);
+	umpa_free(a);
+	CHECK_EQ(stats().nblocks, 0);
+	end();
+}
