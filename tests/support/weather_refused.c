@@ -26,6 +26,16 @@ static const char *another_mover_is_in_use(void)
 	return strcmp(umpa_mover_in_use(), "uffd") ? NULL : "userfaultfd is in use though refused";
 }
 
+/* The same for a mover that was in use before its moves were refused. */
+static const char *refusals_were_met(void)
+{
+	struct umpa_stats stats;
+
+	if (strcmp(umpa_mover_in_use(), "uffd") || umpa_get_stats(&stats, sizeof(stats)))
+		return NULL;
+	return stats.nmoves_refused ? NULL : "nothing was to be moved: the test tests nothing";
+}
+
 #define REFUSES(id, expression)                                                                    \
 	static const char *id(int late)                                                            \
 	{                                                                                          \
@@ -58,9 +68,9 @@ static const char *all_enomem(int late)
 
 const struct weather weather_uffd_eperm = {uffd_eperm, another_mover_is_in_use, NULL};
 const struct weather weather_uffd_enosys = {uffd_enosys, another_mover_is_in_use, NULL};
-const struct weather weather_move_ebusy = {move_ebusy, NULL, NULL};
-const struct weather weather_move_eagain = {move_eagain, NULL, NULL};
-const struct weather weather_move_enomem = {move_enomem, NULL, NULL};
+const struct weather weather_move_ebusy = {move_ebusy, refusals_were_met, NULL};
+const struct weather weather_move_eagain = {move_eagain, refusals_were_met, NULL};
+const struct weather weather_move_enomem = {move_enomem, refusals_were_met, NULL};
 const struct weather weather_mmap_enomem = {mmap_enomem, NULL, NULL};
 const struct weather weather_mprotect_enomem = {mprotect_enomem, NULL, NULL};
 const struct weather weather_mremap_enomem = {mremap_enomem, NULL, NULL};

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <umpa/stats.h>
 #include <unistd.h>
 
 /* --- descriptors -------------------------------------------------------------------------- */
@@ -35,6 +36,24 @@ static int nfds(void)
 	return (int)limit.rlim_cur;
 }
 
+/* Asking starts umpa, so only when it has been started already. */
+static uint64_t slots_moved(void)
+{
+	struct umpa_stats stats;
+
+	return umpa_get_stats(&stats, sizeof(stats)) ? 0 : stats.nslots_moved;
+}
+
+static uint64_t nmoved_before;
+
+/* A mover that has lost its descriptor gets another one. */
+static const char *moves_went_on(void)
+{
+	if (!strcmp(umpa_mover_in_use(), "plain") || slots_moved() > nmoved_before)
+		return NULL;
+	return "nothing moves any more";
+}
+
 static void close_all(void)
 {
 	if (syscall(SYS_close_range, 0u, ~0u, 0u))
@@ -44,7 +63,7 @@ static void close_all(void)
 
 static const char *close_fds(int late)
 {
-	(void)late;
+	nmoved_before = late ? slots_moved() : 0;
 	close_all();
 	return fcntl(0, F_GETFD) < 0 ? NULL : "descriptors can't be closed";
 }
@@ -64,7 +83,7 @@ static const char *reuse_fds(int late)
 {
 	int fd = memfd_create("precious", 0);
 
-	(void)late;
+	nmoved_before = late ? slots_moved() : 0;
 	if (fd < 0 || write(fd, precious, sizeof(precious)) != sizeof(precious))
 		return "memfd_create is refused";
 	take_all_numbers(fd);
@@ -79,7 +98,7 @@ static const char *files_are_whole(void)
 		if (pread(taken[i], text, sizeof(text), 0) != sizeof(precious) ||
 			memcmp(text, precious, sizeof(precious)))
 			return "a file of the program was closed or written to";
-	return NULL;
+	return moves_went_on();
 }
 
 static const char *reuse_fds_for_uffd(int late)
@@ -87,7 +106,7 @@ static const char *reuse_fds_for_uffd(int late)
 	struct uffdio_api api = {.api = UFFD_API};
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 
-	(void)late;
+	nmoved_before = late ? slots_moved() : 0;
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api))
 		return "userfaultfd is refused";
 	take_all_numbers(fd);
@@ -105,7 +124,7 @@ static const char *uffds_are_whole(void)
 		if (ioctl(taken[i], UFFDIO_REGISTER, &range) ||
 			ioctl(taken[i], UFFDIO_UNREGISTER, &range.range))
 			return "a userfaultfd of the program was closed or changed";
-	return NULL;
+	return moves_went_on();
 }
 
 static const char *close_fds_for_good(int late)
@@ -148,7 +167,7 @@ static const char *empty_the_root(int late)
 	return refused || !access("/dev", F_OK) ? "the root can't be changed" : NULL;
 }
 
-const struct weather weather_fds_closed = {close_fds, NULL, NULL};
+const struct weather weather_fds_closed = {close_fds, moves_went_on, NULL};
 const struct weather weather_fds_reused = {reuse_fds, files_are_whole, NULL};
 const struct weather weather_fds_reused_uffd = {reuse_fds_for_uffd, uffds_are_whole, NULL};
 const struct weather weather_fds_uffd_refused = {close_fds_for_good, NULL, NULL};
