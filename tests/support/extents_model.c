@@ -1,0 +1,344 @@
+#include "extents_model.h"
+
+#include <string.h>
+
+/* A slot's state: 0 in use, else a kind plus 1. */
+#define FREE(kind) ((unsigned char)((kind) + 1))
+
+/* What the headers promise of "a few": extents looked at where the class does not settle it. */
+enum {
+	NTRIES = 4
+};
+
+struct range {
+	uint32_t first, nslots;
+};
+
+/* The free extent at or behind `from` of that state; nslots 0 if there is none. */
+static struct range next_extent(const struct extents_model *m, uint32_t from, unsigned char state)
+{
+	uint32_t n = m->extents.nslots, first = from, end;
+
+	while (first < n && m->state[first] != state)
+		first++;
+	for (end = first; end < n && m->state[end] == state; end++)
+		;
+	return (struct range){first, end - first};
+}
+
+#define for_each_extent(r, m, state)                                                               \
+	for (struct range r = next_extent(m, 0, state); r.nslots;                                  \
+		r = next_extent(m, r.first + r.nslots, state))
+
+static struct range extent_around(const struct extents_model *m, uint32_t slot)
+{
+	struct range r = {slot, 1};
+
+	while (r.first && m->state[r.first - 1] == m->state[slot])
+		r.first--;
+	while (r.first + r.nslots < m->extents.nslots &&
+		m->state[r.first + r.nslots] == m->state[slot])
+		r.nslots++;
+	return r;
+}
+
+/* Lengths of one class have the same four leading bits: the shortest of n's class. */
+static uint32_t class_floor(uint32_t n)
+{
+	uint32_t bit = 1;
+
+	while (n / bit >= 16)
+		bit *= 2;
+	return n / bit * bit;
+}
+
+static int all_are(const struct extents_model *m, uint32_t first, uint32_t n, unsigned char state)
+{
+	for (uint32_t i = first; i < first + n; i++)
+		if (i >= m->extents.nslots || m->state[i] != state)
+			return 0;
+	return 1;
+}
+
+static void mark(struct extents_model *m, uint32_t first, uint32_t n, unsigned char state)
+{
+	memset(m->state + first, state, n);
+}
+
+static enum umpa_extent_kind any_kind(struct numbers *numbers)
+{
+	return number_below(numbers, 3) ? EXTENT_RESIDENT : EXTENT_VOID;
+}
+
+/* --- one function an operation ------------------------------------------------------------ */
+
+static const char *must_have_failed(struct extents_model *m, unsigned char state, uint32_t sure)
+{
+	for_each_extent(r, m, state) if (class_floor(r.nslots) >
+					 class_floor(sure)) return "take: refused though an extent "
+								   "of a longer class is free";
+	return NULL;
+}
+
+static const char *take(struct extents_model *m, struct numbers *numbers)
+{
+	enum umpa_extent_kind kind = any_kind(numbers);
+	uint32_t n = number_up_to(numbers, 64);
+	uint32_t align = number_below(numbers, 2) ? 1 : 1u << number_below(numbers, 6);
+	struct slot got = umpa_extents_take(&m->extents, kind, n, align);
+	struct range from;
+
+	if (slot_is(got, NO_SLOT))
+		return must_have_failed(m, FREE(kind), n + align - 1);
+	if (!all_are(m, got.i, n, FREE(kind)))
+		return "take: not all of it was free and of that kind";
+	if ((got.i + m->extents.origin) % align)
+		return "take: not aligned";
+	from = extent_around(m, got.i);
+	if (got.i - from.first >= align)
+		return "take: not from the front";
+	if (class_floor(from.nslots) > class_floor(n + align - 1))
+		for_each_extent(r, m, FREE(kind)) if (
+			class_floor(r.nslots) > class_floor(n + align - 1) &&
+			class_floor(r.nslots) <
+				class_floor(from.nslots)) return "take: a shorter class would have "
+								 "done";
+	mark(m, got.i, n, 0);
+	return NULL;
+}
+
+static const char *take_some(struct extents_model *m, struct numbers *numbers)
+{
+	enum umpa_extent_kind kind = any_kind(numbers);
+	uint32_t max = number_below(numbers, 16), n = 77;
+	struct slot got = umpa_extents_take_some(&m->extents, kind, max, &n);
+	struct range from;
+
+	if (slot_is(got, NO_SLOT)) {
+		if (n || (max && next_extent(m, 0, FREE(kind)).nslots))
+			return "take_some: refused though there are some";
+		return NULL;
+	}
+	if (!n || !all_are(m, got.i, n, FREE(kind)))
+		return "take_some: not all of it was free and of that kind";
+	from = extent_around(m, got.i);
+	if (got.i != from.first || n != (from.nslots < max ? from.nslots : max))
+		return "take_some: not as much as there is, from the front";
+	for_each_extent(
+		r, m, FREE(kind)) if (class_floor(r.nslots) <
+				      class_floor(from.nslots)) return "take_some: not from the "
+								       "shortest class";
+	mark(m, got.i, n, 0);
+	return NULL;
+}
+
+static const char *take_last(struct extents_model *m, struct numbers *numbers)
+{
+	enum umpa_extent_kind kind = any_kind(numbers);
+	uint32_t max = number_below(numbers, 16), n = 77;
+	struct slot got = umpa_extents_take_last(&m->extents, kind, max, &n);
+	struct range from;
+
+	if (slot_is(got, NO_SLOT)) {
+		if (n || (max && next_extent(m, 0, FREE(kind)).nslots))
+			return "take_last: refused though there are some";
+		return NULL;
+	}
+	if (!n || !all_are(m, got.i, n, FREE(kind)))
+		return "take_last: not all of it was free and of that kind";
+	from = extent_around(m, got.i);
+	if (got.i + n != from.first + from.nslots || n != (from.nslots < max ? from.nslots : max))
+		return "take_last: not as much as there is, from the end";
+	for_each_extent(
+		r, m, FREE(kind)) if (class_floor(r.nslots) >
+				      class_floor(from.nslots)) return "take_last: not from the "
+								       "longest class";
+	mark(m, got.i, n, 0);
+	return NULL;
+}
+
+/* The pieces [first, first + n) is made of; 0 if it can't be taken. */
+static unsigned pieces_of(const struct extents_model *m, struct range r,
+	struct umpa_extent_piece *piece, unsigned max)
+{
+	uint32_t at = r.first, end = r.first + r.nslots;
+	unsigned n = 0;
+
+	if (at >= m->extents.nslots || !m->state[at] || extent_around(m, at).first != at)
+		return 0;
+	for (; at < end; n++) {
+		struct range e;
+
+		if (at >= m->extents.nslots || !m->state[at] || n == max)
+			return 0;
+		e = extent_around(m, at);
+		piece[n].slot.i = at;
+		piece[n].nslots = e.first + e.nslots < end ? e.first + e.nslots - at : end - at;
+		piece[n].kind = (enum umpa_extent_kind)(m->state[at] - 1);
+		at = e.first + e.nslots;
+	}
+	return n;
+}
+
+static const char *take_range(struct extents_model *m, struct range r, unsigned max)
+{
+	struct umpa_extent_piece wanted[8], piece[8];
+	unsigned nwanted = pieces_of(m, r, wanted, max);
+	unsigned n =
+		umpa_extents_take_at(&m->extents, (struct slot){r.first}, r.nslots, piece, max);
+
+	if (n != nwanted)
+		return "take_at: other pieces than there are";
+	for (unsigned i = 0; i < n; i++)
+		if (piece[i].slot.i != wanted[i].slot.i || piece[i].nslots != wanted[i].nslots ||
+			piece[i].kind != wanted[i].kind)
+			return "take_at: a piece that is not there";
+	if (n)
+		mark(m, r.first, r.nslots, 0);
+	return NULL;
+}
+
+static const char *take_at(struct extents_model *m, struct numbers *numbers)
+{
+	uint32_t at = number_below(numbers, m->nslots_max);
+	struct range r;
+
+	if (number_below(numbers, 4) && at < m->extents.nslots)
+		at = extent_around(m, at).first;
+	r = (struct range){at, number_up_to(numbers, 64)};
+	return take_range(m, r, 1 + number_below(numbers, 8));
+}
+
+/* A resident extent of the longest class, few of which there are, that is long enough. */
+static int mixed_is_sure(const struct extents_model *m, uint32_t n)
+{
+	uint32_t longest = 0, nlongest = 0, nfit = 0;
+
+	for_each_extent(r, m, FREE(EXTENT_RESIDENT)) if (class_floor(r.nslots) > longest) longest =
+		class_floor(r.nslots);
+	for_each_extent(r, m, FREE(EXTENT_RESIDENT))
+	{
+		uint32_t end = r.first + r.nslots;
+
+		if (class_floor(r.nslots) != longest)
+			continue;
+		nlongest++;
+		if (end < m->extents.nslots && m->state[end] == FREE(EXTENT_VOID))
+			r.nslots += extent_around(m, end).nslots;
+		nfit += r.nslots >= n;
+	}
+	return nlongest <= NTRIES && nfit > 0;
+}
+
+static const char *find_mixed(struct extents_model *m, struct numbers *numbers)
+{
+	uint32_t n = number_up_to(numbers, 128), nresident = 0;
+	struct slot got = umpa_extents_find_mixed(&m->extents, n);
+
+	if (slot_is(got, NO_SLOT))
+		return mixed_is_sure(m, n) ? "find_mixed: none though there is one" : NULL;
+	for (uint32_t i = got.i; i < got.i + n; i++) {
+		if (i >= m->extents.nslots || !m->state[i])
+			return "find_mixed: not all of it is free";
+		nresident += m->state[i] == FREE(EXTENT_RESIDENT);
+	}
+	if (!nresident)
+		return "find_mixed: nothing of it is resident";
+	if (extent_around(m, got.i).first != got.i)
+		return "find_mixed: does not begin at an extent";
+	return number_below(numbers, 2) ? take_range(m, (struct range){got.i, n}, 8) : NULL;
+}
+
+/* What is in use at a place picked at random, or a part of it. */
+static const char *give(struct extents_model *m, struct numbers *numbers)
+{
+	enum umpa_extent_kind kind = any_kind(numbers);
+	uint32_t at = number_below(numbers, m->nslots_max), n = number_up_to(numbers, 96), k = 0;
+
+	while (at < m->extents.nslots && m->state[at])
+		at++;
+	while (k < n && at + k < m->extents.nslots && !m->state[at + k])
+		k++;
+	if (k) {
+		umpa_extents_give(&m->extents, (struct slot){at}, k, kind);
+		mark(m, at, k, FREE(kind));
+	}
+	return NULL;
+}
+
+static const char *grow(struct extents_model *m, struct numbers *numbers)
+{
+	enum umpa_extent_kind kind = any_kind(numbers);
+	uint32_t n = number_up_to(numbers, 32), at = m->extents.nslots;
+	int skip = !number_below(numbers, 4);
+
+	if (n > m->nslots_max - at)
+		return NULL;
+	if (skip)
+		umpa_extents_skip(&m->extents, n);
+	else
+		umpa_extents_grow(&m->extents, n, kind);
+	mark(m, at, n, skip ? 0 : FREE(kind));
+	return m->extents.nslots == at + n ? NULL : "grow: not by as much as asked for";
+}
+
+/* --- comparing ---------------------------------------------------------------------------- */
+
+static const char *compare_counts(const struct extents_model *m)
+{
+	uint32_t count[EXTENT_NKINDS + 1] = {0}, nslots = m->extents.nslots;
+
+	for (uint32_t i = 0; i < nslots; i++)
+		count[m->state[i]]++;
+	for (unsigned k = 0; k < EXTENT_NKINDS; k++) {
+		enum umpa_extent_kind kind = (enum umpa_extent_kind)k;
+		uint32_t at_end = 0;
+
+		while (at_end < nslots && m->state[nslots - 1 - at_end] == FREE(k))
+			at_end++;
+		if (umpa_extents_count(&m->extents, kind) != count[FREE(k)])
+			return "count: not how many are free";
+		if (umpa_extents_at_end(&m->extents, kind) != at_end)
+			return "at_end: not how many are free there";
+	}
+	return NULL;
+}
+
+const char *extents_model_compare(const struct extents_model *m)
+{
+	uint32_t i = 0;
+
+	if (!umpa_extents_valid(&m->extents))
+		return "an invariant does not hold";
+	while (i < m->extents.nslots) {
+		const struct umpa_extent *t = &m->tag[i];
+		uint32_t n = t->kind ? t->nslots : 1;
+
+		if (!all_are(m, i, n, (unsigned char)t->kind))
+			return "other slots are free than should be";
+		i += n;
+	}
+	return compare_counts(m);
+}
+
+void extents_model_init(struct extents_model *m, uint32_t nslots_max, uint32_t origin)
+{
+	memset(m, 0, sizeof(*m));
+	m->nslots_max = nslots_max;
+	umpa_extents_init(&m->extents, m->tag);
+	m->extents.origin = origin;
+}
+
+const char *extents_model_step(struct extents_model *m, struct numbers *numbers)
+{
+	static const char *(*const operation[])(struct extents_model *, struct numbers *) = {take,
+		take, take, take_some, take_last, take_at, find_mixed, give, give, give, give,
+		grow};
+	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
+	const char *wrong = operation[pick](m, numbers);
+
+	m->nsteps++;
+	if (!wrong && m->nsteps % 16 == 0)
+		wrong = extents_model_compare(m);
+	return wrong;
+}

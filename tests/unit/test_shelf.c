@@ -1,0 +1,240 @@
+/* Runs in slots: each operation by itself, and random ones against a naive model. */
+#include <stdio.h>
+#include <string.h>
+
+#include "support/check.h"
+#include "support/shelf_model.h"
+
+enum {
+	NSLOTS = 8
+};
+
+static struct umpa_run_map maps[NSLOTS];
+static struct umpa_shelf s;
+
+static void begin(void)
+{
+	memset(maps, 0, sizeof(maps));
+	umpa_shelf_init(&s, maps);
+}
+
+static void add(uint32_t slot, unsigned nfirst, enum umpa_shelf_first first, int dirty)
+{
+	umpa_shelf_add(&s, (struct slot){slot}, nfirst, first, dirty);
+}
+
+/* Where the run begins, in pages from slot 0 on; -1 if there is no room. */
+static int take(unsigned npages, unsigned align)
+{
+	struct umpa_run run;
+
+	if (!umpa_shelf_take(&s, npages, align, &run, NULL))
+		return -1;
+	return (int)(run.slot.i * SLOT_NPAGES + run.page);
+}
+
+static int give(uint32_t slot, unsigned page, unsigned npages)
+{
+	return umpa_shelf_give(&s, (struct slot){slot}, page, npages);
+}
+
+static unsigned found(uint32_t slot, unsigned page)
+{
+	return umpa_shelf_find(&s, (struct slot){slot}, page).npages;
+}
+
+TEST(shelf_empty_has_nothing)
+{
+	PLAN(3);
+	begin();
+	CHECK_EQ(take(1, 1), -1);
+	CHECK(slot_is(umpa_shelf_remove_free(&s), NO_SLOT));
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_packs_runs_from_the_front)
+{
+	PLAN(10);
+	begin();
+	add(2, 0, FIRST_TAIL, 0);
+	CHECK_EQ(take(100, 1), 2 * 512);
+	CHECK_EQ(take(411, 1), 2 * 512 + 100);
+	CHECK_EQ(take(2, 1), -1);
+	CHECK_EQ(take(1, 1), 2 * 512 + 511);
+	CHECK_EQ(take(1, 1), -1);
+	CHECK_EQ(s.nfree_pages, 0);
+	CHECK_EQ(found(2, 100), 411);
+	CHECK_EQ(found(2, 101), 0);
+	CHECK_EQ(found(2, 511), 1);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_takes_the_fullest_slot_that_fits)
+{
+	PLAN(5);
+	begin();
+	add(0, 100, FIRST_RUN, 0); /* longest rows: 412, 12, 212 */
+	add(1, 500, FIRST_RUN, 0);
+	add(2, 300, FIRST_RUN, 0);
+	CHECK_EQ(take(13, 1), 2 * 512 + 300);
+	CHECK_EQ(take(12, 1), 1 * 512 + 500);
+	CHECK_EQ(take(200, 1), 100);
+	CHECK_EQ(take(200, 1), 300);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_aligns_runs)
+{
+	PLAN(6);
+	begin();
+	add(0, 1, FIRST_RUN, 0);
+	CHECK_EQ(take(16, 16), 16);
+	CHECK_EQ(take(15, 1), 1);
+	CHECK_EQ(take(1, 256), 256);
+	CHECK_EQ(take(1, 512), -1);
+	CHECK_EQ(take(200, 128), -1);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_tells_of_free_slots)
+{
+	PLAN(11);
+	begin();
+	add(0, 5, FIRST_RUN, 0);
+	add(1, 7, FIRST_RUN, 0);
+	CHECK_EQ(give(0, 0, 5), 1);
+	CHECK_EQ(umpa_shelf_has_spare(&s), 0);
+	CHECK_EQ(give(1, 2, 5), 0); /* shorter */
+	CHECK_EQ(found(1, 0), 2);
+	CHECK_EQ(give(1, 0, 2), 1);
+	CHECK_EQ(umpa_shelf_has_spare(&s), 1);
+	umpa_shelf_remove(&s, (struct slot){1});
+	CHECK_EQ(umpa_shelf_has_spare(&s), 0);
+	CHECK_EQ(s.nslots, 1);
+	CHECK_EQ(umpa_shelf_remove_free(&s).i, 0);
+	CHECK_EQ(s.nfree_pages, 0);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_extends_into_free_pages_alone)
+{
+	PLAN(8);
+	begin();
+	add(0, 10, FIRST_RUN, 0);
+	CHECK_EQ(umpa_shelf_extend(&s, (struct slot){0}, 10, 5, NULL), 1);
+	CHECK_EQ(found(0, 0), 15);
+	CHECK_EQ(take(1, 1), 15);
+	CHECK_EQ(umpa_shelf_extend(&s, (struct slot){0}, 15, 1, NULL), 0);
+	CHECK_EQ(umpa_shelf_extend(&s, (struct slot){0}, 16, 496, NULL), 1);
+	CHECK_EQ(umpa_shelf_extend(&s, (struct slot){0}, 512, 1, NULL), 0);
+	CHECK_EQ(found(0, 15), 497);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_tails_are_no_runs)
+{
+	struct slot slot = {3};
+
+	PLAN(13);
+	begin();
+	add(3, 20, FIRST_TAIL, 1);
+	CHECK_EQ(found(3, 0), 0);
+	CHECK_EQ(take(4, 1), 3 * 512 + 20);
+	CHECK_EQ(umpa_shelf_remove_tail(&s, slot, 20), 0);
+	CHECK_EQ(umpa_shelf_extend(&s, slot, 20, 1, NULL), 0);
+	CHECK_EQ(give(3, 20, 4), 0);
+	CHECK_EQ(umpa_shelf_extend(&s, slot, 20, 30, NULL), 1);
+	CHECK(umpa_shelf_valid(&s));
+	CHECK_EQ(give(3, 10, 40), 0);
+	CHECK_EQ(take(1, 1), 3 * 512 + 10);
+	CHECK_EQ(give(3, 10, 1), 0);
+	CHECK_EQ(umpa_shelf_remove_tail(&s, slot, 10), 1);
+	CHECK_EQ(s.nslots + s.nfree_pages, 0);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+/* The dirty bits are those of before, so that the caller knows which of its pages to clear. */
+TEST(shelf_knows_what_is_zero)
+{
+	struct bitmap dirty;
+	struct umpa_run run;
+
+	PLAN(8);
+	begin();
+	add(0, 3, FIRST_TAIL, 0);
+	CHECK(umpa_shelf_take(&s, 10, 1, &run, &dirty));
+	CHECK_EQ(bitmap_count(&dirty), 3);
+	CHECK(!bitmap_any_in(&dirty, 3, 509));
+	give(0, 3, 10);
+	CHECK(umpa_shelf_take(&s, 20, 1, &run, &dirty));
+	CHECK_EQ(bitmap_count(&dirty), 13);
+	CHECK(umpa_shelf_extend(&s, run.slot, 23, 1, &dirty));
+	CHECK_EQ(bitmap_next_clear(&dirty, 0), 23);
+	add(1, 0, FIRST_TAIL, 1);
+	take(489, 1);
+	CHECK_EQ(bitmap_count(&maps[1].dirty), 512);
+}
+
+/* What umpa_shelf_valid() is for: every tampering is seen. */
+TEST(shelf_valid_sees_what_is_broken)
+{
+	static struct umpa_run_map whole[NSLOTS];
+	struct umpa_shelf before;
+	uint32_t nmissed = 0;
+
+	PLAN(2);
+	begin();
+	add(0, 10, FIRST_TAIL, 0);
+	add(1, 10, FIRST_RUN, 0);
+	take(20, 1);
+	CHECK(umpa_shelf_valid(&s));
+	memcpy(whole, maps, sizeof(whole));
+	before = s;
+	for (int fault = 0; fault < 8; fault++) {
+		if (fault == 0)
+			bitmap_set(&maps[0].used, 200);
+		else if (fault == 1)
+			bitmap_set(&maps[0].head, 5);
+		else if (fault == 2)
+			bitmap_set(&maps[1].head, 100);
+		else if (fault == 3)
+			bitmap_clear(&maps[1].dirty, 3);
+		else if (fault == 4)
+			maps[0].ntail = 11;
+		else if (fault == 5)
+			s.nfree_pages++;
+		else if (fault == 6)
+			s.nslots--;
+		else
+			s.head[1] = 1;
+		nmissed += umpa_shelf_valid(&s) != 0;
+		memcpy(maps, whole, sizeof(maps));
+		s = before;
+	}
+	CHECK_EQ(nmissed, 0);
+}
+
+static uint32_t nwrong_of(uint64_t seed, uint32_t nsteps)
+{
+	static struct shelf_model m;
+	struct numbers numbers = numbers_of_seed(seed);
+	const char *wrong = NULL;
+
+	shelf_model_init(&m);
+	while (!wrong && m.nsteps < nsteps)
+		wrong = shelf_model_step(&m, &numbers);
+	if (wrong)
+		printf("  seed %llu, step %llu: %s\n", (unsigned long long)seed,
+			(unsigned long long)m.nsteps, wrong);
+	return wrong != NULL;
+}
+
+TEST(shelf_does_what_the_model_does)
+{
+	uint32_t nwrong = 0;
+
+	PLAN(1);
+	for (uint64_t seed = 1; seed <= 8; seed++)
+		nwrong += nwrong_of(seed, 25000);
+	CHECK_EQ(nwrong, 0);
+}
