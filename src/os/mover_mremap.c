@@ -99,13 +99,15 @@ static int is_locked(const char *addr, size_t nbytes)
 	return SYS_3(SYS_msync, addr, nbytes, MS_INVALIDATE | MS_ASYNC) == -EBUSY;
 }
 
-/* Growing by a page where there is no room tells whether the range is one mapping: EFAULT if not.
- * At the end of the window there may be room, so there it is not asked. */
+/* Growing where there is no room tells whether the range is one mapping: EFAULT if not. Behind the
+ * window there may be room, so there the last page is taken on trust: if it is a mapping of its
+ * own, the kernel refuses and repair() helps, or (since 6.17) moves both. */
 static int is_one_mapping(const struct umpa_mover *m, const char *addr, size_t nbytes)
 {
-	if (addr + nbytes == (char *)m->window + m->window_nbytes)
-		return 1;
-	return SYS_4(SYS_mremap, addr, nbytes, nbytes + PAGE_NBYTES, 0) != -EFAULT;
+	int at_end = addr + nbytes == (char *)m->window + m->window_nbytes;
+	size_t asked = at_end ? nbytes - PAGE_NBYTES : nbytes;
+
+	return SYS_4(SYS_mremap, addr, asked, asked + PAGE_NBYTES, 0) != -EFAULT;
 }
 
 /* 0: slot src can go to dst. Else why not. */

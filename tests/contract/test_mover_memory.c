@@ -1,0 +1,376 @@
+/* Movers and memory that is locked, pinned, protected, split into mappings, or has no huge pages;
+ * and the mremap mover's account of mappings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "check.h"
+#include "mover_contract.h"
+#include "os/os.h"
+#include "real_os.h"
+
+static const struct contract uffd = {umpa_mover_uffd_init, real_touch, 1};
+static const struct contract by_mremap = {umpa_mover_mremap_init, real_touch, 1};
+
+/* Whatever the result, the content is where the rules say. */
+static int moves_fairly(struct bench *b, char *dst, char *src, uint64_t tag, int *result)
+{
+	size_t moved;
+
+	*result = bench_move(b, dst, src, SLOT_NBYTES, 0, &moved);
+	return bench_is_moved(dst, src, SLOT_NBYTES, moved, tag) &&
+	       (*result ? moved < SLOT_NBYTES : moved == SLOT_NBYTES);
+}
+
+/* --- locked ------------------------------------------------------------------------------- */
+
+static void locked_as_a_whole(const struct contract *c, int wanted)
+{
+	struct bench b;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 4);
+	contract_setup(&b, c);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		SKIP("not allowed to lock memory");
+	CHECK_EQ(umpa_os_unback(bench_slot(&b, 8), SLOT_NBYTES), 0);
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK_EQ(result, wanted);
+	munlockall();
+	CHECK(bench_holds(bench_slot(&b, result ? 2 : 8), SLOT_NBYTES, 1));
+	contract_finish(&b);
+}
+
+TEST(uffd_moves_within_locked_memory)
+{
+	locked_as_a_whole(&uffd, 0);
+}
+
+/* It would unlock more than what it moves. */
+TEST(mremap_refuses_locked_memory)
+{
+	locked_as_a_whole(&by_mremap, -EINVAL);
+}
+
+static void one_end_locked(const struct contract *c)
+{
+	struct bench b;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 4);
+	contract_setup(&b, c);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	if (mlock(bench_slot(&b, 2), PAGE_NBYTES))
+		SKIP("not allowed to lock memory");
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK_EQ(result, -EINVAL);
+	munlock(bench_slot(&b, 2), PAGE_NBYTES);
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK_EQ(result, 0);
+	contract_finish(&b);
+}
+
+TEST(uffd_refuses_where_one_end_is_locked)
+{
+	one_end_locked(&uffd);
+}
+
+TEST(mremap_refuses_where_one_end_is_locked)
+{
+	one_end_locked(&by_mremap);
+}
+
+/* --- protected, split --------------------------------------------------------------------- */
+
+/* The program has changed a page in the middle of the slot: the slot is three mappings. */
+static void split_source(const struct contract *c, size_t slot)
+{
+	struct bench b;
+	char *src, *dst;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 7);
+	contract_setup(&b, c);
+	src = bench_slot(&b, slot), dst = bench_slot(&b, 8);
+	bench_fill(&b, src, SLOT_NBYTES, 1);
+	CHECK(!mprotect(src + 5 * PAGE_NBYTES, PAGE_NBYTES, PROT_READ));
+	CHECK(moves_fairly(&b, dst, src, 1, &result));
+	CHECK_EQ(result, -EINVAL);
+	CHECK(!mprotect(src + 5 * PAGE_NBYTES, PAGE_NBYTES, PROT_READ | PROT_WRITE));
+	/* The destination is memory as before. */
+	CHECK_EQ(umpa_os_unback(dst, SLOT_NBYTES), 0);
+	bench_fill(&b, src, SLOT_NBYTES, 1);
+	CHECK(moves_fairly(&b, dst, src, 1, &result));
+	CHECK_EQ(result, 0);
+	contract_finish(&b);
+}
+
+TEST(uffd_refuses_a_source_protected_in_part)
+{
+	split_source(&uffd, 2);
+}
+
+TEST(mremap_refuses_a_source_protected_in_part)
+{
+	split_source(&by_mremap, 2);
+}
+
+TEST(mremap_refuses_a_last_slot_protected_in_part)
+{
+	split_source(&by_mremap, CONTRACT_NSLOTS - 1);
+}
+
+/* The one place that can't be asked beforehand: older kernels refuse when they have unmapped the
+ * destination, newer ones move both mappings. */
+TEST(mremap_repairs_the_destination)
+{
+	struct bench b;
+	char *src, *dst;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 5);
+	contract_setup(&b, &by_mremap);
+	src = bench_slot(&b, CONTRACT_NSLOTS - 1), dst = bench_slot(&b, 8);
+	bench_fill(&b, src, SLOT_NBYTES, 1);
+	CHECK(!mprotect(src + SLOT_NBYTES - PAGE_NBYTES, PAGE_NBYTES, PROT_READ));
+	CHECK(moves_fairly(&b, dst, src, 1, &result));
+	CHECK(!result || result == -EINVAL);
+	CHECK(!mprotect(src, SLOT_NBYTES, PROT_READ | PROT_WRITE) &&
+		!mprotect(dst, SLOT_NBYTES, PROT_READ | PROT_WRITE));
+	bench_fill(&b, dst, SLOT_NBYTES, 5);
+	CHECK(bench_holds(dst, SLOT_NBYTES, 5));
+	contract_finish(&b);
+}
+
+/* --- pinned ------------------------------------------------------------------------------- */
+
+static void in_a_pipe(const struct contract *c)
+{
+	struct iovec page = {.iov_len = PAGE_NBYTES};
+	uint64_t got[PAGE_NBYTES / 8];
+	struct bench b;
+	int ends[2], result;
+
+	PLAN(SETUP_NCHECKS + 4);
+	contract_setup(&b, c);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	page.iov_base = bench_slot(&b, 2) + 3 * PAGE_NBYTES;
+	CHECK(!pipe(ends));
+	CHECK(vmsplice(ends[1], &page, 1, 0) == (ssize_t)PAGE_NBYTES);
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK(read(ends[0], got, sizeof(got)) == sizeof(got) && got[0] == 4);
+	close(ends[0]);
+	close(ends[1]);
+	contract_finish(&b);
+}
+
+TEST(uffd_frame_in_a_pipe)
+{
+	in_a_pipe(&uffd);
+}
+
+TEST(mremap_frame_in_a_pipe)
+{
+	in_a_pipe(&by_mremap);
+}
+
+static void pinned_by_io_uring(const struct contract *c)
+{
+	struct iovec pages = {.iov_len = 2 * PAGE_NBYTES};
+	struct io_uring_params params = {0};
+	struct bench b;
+	int ring, result;
+
+	contract_setup(&b, c);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	pages.iov_base = bench_slot(&b, 2) + 9 * PAGE_NBYTES;
+	ring = (int)syscall(SYS_io_uring_setup, 4, &params);
+	if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &pages, 1))
+		SKIP("no io_uring to pin pages with");
+	PLAN(SETUP_NCHECKS + 4);
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK(result == -EBUSY || c == &by_mremap);
+	close(ring);
+	if (result) { /* what has moved so far goes back */
+		CHECK_EQ(umpa_os_unback(bench_slot(&b, 8), SLOT_NBYTES), 0);
+		bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+		usleep(20000); /* the ring lets go of its pages a moment after it was closed */
+		CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	} else {
+		CHECK(bench_holds(bench_slot(&b, 8), SLOT_NBYTES, 1));
+		CHECK(bench_absent(bench_slot(&b, 2), SLOT_NBYTES));
+	}
+	contract_finish(&b);
+}
+
+TEST(uffd_frame_pinned_by_io_uring)
+{
+	pinned_by_io_uring(&uffd);
+}
+
+TEST(mremap_frame_pinned_by_io_uring)
+{
+	pinned_by_io_uring(&by_mremap);
+}
+
+/* --- no huge pages ------------------------------------------------------------------------ */
+
+static void without_huge_pages(const struct contract *c)
+{
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+		SKIP("huge pages can't be turned off");
+	contract_several_slots_in_one_call(c);
+	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
+TEST(uffd_without_huge_pages)
+{
+	without_huge_pages(&uffd);
+}
+
+TEST(mremap_without_huge_pages)
+{
+	without_huge_pages(&by_mremap);
+}
+
+/* --- threads ------------------------------------------------------------------------------ */
+
+struct worker {
+	struct bench *bench;
+	size_t first; /* of three slots: two to move between, one to write to */
+	int nwrong;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	char *src = bench_slot(w->bench, w->first), *dst = src + SLOT_NBYTES;
+	char *own = dst + SLOT_NBYTES;
+
+	for (uint64_t i = 0; i < 150; i++) {
+		char *other = src;
+		size_t moved;
+
+		bench_fill(w->bench, own, SLOT_NBYTES, i);
+		w->nwrong += bench_move(w->bench, dst, src, SLOT_NBYTES, 0, &moved) != 0;
+		w->nwrong += !bench_is_moved(dst, src, SLOT_NBYTES, moved, w->first);
+		w->nwrong += !bench_holds(own, SLOT_NBYTES, i);
+		if (i % 8 == 0)
+			w->nwrong += umpa_os_unback(own, SLOT_NBYTES) != 0;
+		src = dst;
+		dst = other;
+	}
+	return NULL;
+}
+
+static void threads_move_disjoint_ranges(const struct contract *c)
+{
+	struct worker workers[4];
+	pthread_t threads[4];
+	struct bench b;
+
+	PLAN(SETUP_NCHECKS + 4);
+	contract_setup(&b, c);
+	for (size_t i = 0; i < 4; i++) {
+		workers[i] = (struct worker){&b, 1 + 3 * i, 0};
+		bench_fill(&b, bench_slot(&b, workers[i].first), SLOT_NBYTES, workers[i].first);
+	}
+	for (size_t i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, work, &workers[i]);
+	for (size_t i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		CHECK_EQ(workers[i].nwrong, 0);
+	}
+	contract_finish(&b);
+}
+
+TEST(uffd_threads_move_disjoint_ranges)
+{
+	threads_move_disjoint_ranges(&uffd);
+}
+
+TEST(mremap_threads_move_disjoint_ranges)
+{
+	threads_move_disjoint_ranges(&by_mremap);
+}
+
+/* --- mappings ----------------------------------------------------------------------------- */
+
+static size_t nmappings(const struct bench *b)
+{
+	return real_nmappings(b->window, CONTRACT_NSLOTS * SLOT_NBYTES);
+}
+
+TEST(uffd_splits_no_mapping)
+{
+	struct bench b;
+	size_t moved;
+	int nfailed = 0;
+
+	PLAN(SETUP_NCHECKS + 3);
+	contract_setup(&b, &uffd);
+	CHECK_EQ(nmappings(&b), 1);
+	bench_fill(&b, bench_slot(&b, 0), SLOT_NBYTES, 1);
+	for (size_t i = 0; i < CONTRACT_NSLOTS - 1; i++)
+		nfailed += bench_move(&b, bench_slot(&b, i + 1), bench_slot(&b, i), SLOT_NBYTES, 0,
+				   &moved) != 0;
+	CHECK_EQ(nfailed, 0);
+	CHECK_EQ(nmappings(&b), 1);
+	contract_finish(&b);
+}
+
+/* Runs of one to three slots wander through the window; slots without frames are the holes. */
+TEST(mremap_counts_its_mappings)
+{
+	struct bench b;
+	uint64_t random = 12345;
+	int nwrong = 0, nmoved = 0;
+
+	PLAN(SETUP_NCHECKS + 3);
+	contract_setup(&b, &by_mremap);
+	for (size_t i = 0; i < CONTRACT_NSLOTS; i += 2)
+		bench_fill(&b, bench_slot(&b, i), SLOT_NBYTES, i);
+	CHECK_EQ(b.mover.nsplit, 0);
+	for (int i = 0; i < 600; i++) {
+		size_t n = 1 + i % 3 / 2, dst, src, moved;
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		dst = (random >> 33) % (CONTRACT_NSLOTS - n);
+		src = (random >> 48) % (CONTRACT_NSLOTS - n);
+		if (dst < src + n && src < dst + n)
+			continue;
+		nmoved += !bench_move(&b, bench_slot(&b, dst), bench_slot(&b, src), n * SLOT_NBYTES,
+			UMPA_MOVE_HOLES, &moved);
+		/* The kernel may merge what the mover holds to be two; never the other way round.
+		 */
+		nwrong += nmappings(&b) > b.mover.nsplit + 1;
+	}
+	CHECK_EQ(nwrong, 0);
+	CHECK(nmoved > 100);
+	contract_finish(&b);
+}
+
+TEST(mremap_refuses_over_its_budget)
+{
+	struct bench b;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 5);
+	contract_setup(&b, &by_mremap);
+	b.mover.split_max = 4;
+	bench_fill(&b, bench_slot(&b, 1), SLOT_NBYTES, 1);
+	CHECK(moves_fairly(&b, bench_slot(&b, 5), bench_slot(&b, 1), 1, &result) && !result);
+	CHECK(moves_fairly(&b, bench_slot(&b, 9), bench_slot(&b, 5), 1, &result) && !result);
+	CHECK(moves_fairly(&b, bench_slot(&b, 13), bench_slot(&b, 9), 1, &result));
+	CHECK_EQ(result, -ENOMEM);
+	CHECK_EQ(nmappings(&b), 5);
+	contract_finish(&b);
+}
