@@ -1,13 +1,11 @@
-#include "cli/measure.h"
+#include "measure.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -15,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "os/os_proc.h"
 
 static double seconds_now(void)
 {
@@ -141,67 +140,35 @@ int umpa_measure_run(char *const argv[], char *const envp[], int quiet, struct u
 	return -error;
 }
 
-/* The number in the file's first line that follows `key` ("" for a file of one number), or
- * SIZE_MAX. */
-static size_t number_in(const char *path, const char *key)
+/* MemAvailable of /proc/meminfo, or what is wholly free where there is no /proc. */
+static size_t available_nbytes(void)
 {
-	FILE *f = fopen(path, "re");
-	size_t found = SIZE_MAX;
+	size_t pages = (size_t)sysconf(_SC_AVPHYS_PAGES), kb = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
 	char line[256];
 
-	if (!f)
-		return SIZE_MAX;
-	while (fgets(line, sizeof(line), f)) {
-		char *at = line + strlen(key), *end;
-		unsigned long long n;
-
-		if (strncmp(line, key, strlen(key)))
-			continue;
-		n = strtoull(at, &end, 10);
-		if (end != at)
-			found = (size_t)n;
-		break;
-	}
-	fclose(f);
-	return found;
-}
-
-/* What the control group leaves, its own level only: a limit further up is found by being killed.
- */
-static size_t cgroup_left_nbytes(void)
-{
-	char line[512], path[PATH_MAX];
-	size_t limit, used;
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	int found = 0;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = !strncmp(line, "0::", 3);
+	while (f && !kb && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %zu kB", &kb) != 1)
+			kb = 0;
 	if (f)
 		fclose(f);
-	if (!found)
-		return SIZE_MAX;
-	line[strcspn(line, "\n")] = 0;
-	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", line + 3);
-	limit = number_in(path, "");
-	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", line + 3);
-	used = number_in(path, "");
-	if (limit == SIZE_MAX || used == SIZE_MAX)
-		return SIZE_MAX;
-	return limit > used ? limit - used : 0;
+	return kb ? kb * 1024 : pages * PAGE_NBYTES;
 }
 
 static size_t left_nbytes(void)
 {
-	size_t available_kb = number_in("/proc/meminfo", "MemAvailable:");
-	size_t cgroup = cgroup_left_nbytes();
-	size_t machine;
+	size_t left = available_nbytes();
+	struct umpa_os_facts f;
+	uint64_t in_group;
 
-	if (available_kb == SIZE_MAX)
-		machine = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-	else
-		machine = available_kb * 1024;
-	return machine < cgroup ? machine : cgroup;
+	umpa_os_facts(&f);
+	if (!f.cgroup_version || f.cgroup_limit_nbytes >= UMPA_NBYTES_NO_LIMIT ||
+		f.cgroup_usage_nbytes >= UMPA_NBYTES_NO_LIMIT)
+		return left;
+	in_group = f.cgroup_limit_nbytes > f.cgroup_usage_nbytes
+			   ? f.cgroup_limit_nbytes - f.cgroup_usage_nbytes
+			   : 0;
+	return in_group < left ? (size_t)in_group : left;
 }
 
 /* If memory runs out after all, this process is the one to go. */

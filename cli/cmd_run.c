@@ -1,0 +1,62 @@
+/* umpa run: becomes the program, with umpa preloaded. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "cli.h"
+#include "optset.h"
+#include "preload.h"
+#include "program.h"
+
+static int become(char **argv, const struct umpa_optset *options)
+{
+	char *library, **envp;
+	int status = umpa_program_check(argv[0]);
+
+	if (status)
+		return status;
+	library = umpa_preload_find();
+	if (!library)
+		return EXIT_UMPA;
+	envp = umpa_preload_environment(library, options->text);
+	execvpe(argv[0], argv, envp);
+	return umpa_program_refused(argv[0], errno);
+}
+
+static int run_run(const struct umpa_command *c, int argc, char **argv)
+{
+	struct umpa_args a = ARGS_OF(c, argc, argv);
+	struct umpa_optset options;
+	int flag;
+
+	umpa_optset_init(&options);
+	while ((flag = umpa_args_next(&a)) >= 0)
+		if (umpa_optset_add(&options, a.value))
+			return EXIT_USAGE;
+	if (flag != ARGS_END)
+		return flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
+	if (a.at == argc)
+		return umpa_refuse(EXIT_USAGE, "run: a program is missing: umpa run -- PROG ARGS");
+	return become(argv + a.at, &options);
+}
+
+static const struct umpa_flag flags[] = {
+	{'o', "option", "NAME=VALUE", "set an umpa option for the program; may be repeated"},
+	{0},
+};
+
+const struct umpa_command umpa_cmd_run = {
+	.name = "run",
+	.operands = "[--] PROG [ARGS]",
+	.summary = "Run a program on umpa.",
+	.text = "The program gets libumpa-preload.so ahead of LD_PRELOAD's other libraries, and "
+		"the\n"
+		"options of -o on top of UMPA_OPTIONS. UMPA_PRELOAD overrides where the library "
+		"is.\n"
+		"\n"
+		"exit status: the program's; 127 no such program, 126 it can't be run, 125 umpa's "
+		"library\n"
+		"can't be found, 2 wrong usage.\n",
+	.flags = flags,
+	.run = run_run,
+};
