@@ -162,18 +162,10 @@ static const char *find(struct shelf_model *m, struct numbers *numbers)
 	return NULL;
 }
 
-/* A run or a tail, or its last pages. */
-static const char *give(struct shelf_model *m, struct numbers *numbers)
+static const char *give_row(struct shelf_model *m, unsigned slot, struct row row, int leave)
 {
-	unsigned slot = any_slot(numbers), cut;
-	struct row row = row_around(m, slot, number_below(numbers, SLOT_NPAGES));
-	int all_free, leave = number_below(numbers, 2);
+	int all_free = umpa_shelf_give(&m->shelf, (struct slot){slot}, row.first, row.npages);
 
-	if (!m->on_shelf[slot] || !m->owner[slot][row.first])
-		return NULL;
-	cut = number_below(numbers, 3) ? 0 : number_below(numbers, row.npages);
-	row = (struct row){row.first + cut, row.npages - cut};
-	all_free = umpa_shelf_give(&m->shelf, (struct slot){slot}, row.first, row.npages);
 	memset(m->owner[slot] + row.first, 0, row.npages * sizeof(m->owner[slot][0]));
 	if (all_free != (longest_free(m, slot) == SLOT_NPAGES))
 		return all_free ? "give: not all is free" : "give: all is free";
@@ -182,6 +174,35 @@ static const char *give(struct shelf_model *m, struct numbers *numbers)
 		m->on_shelf[slot] = 0;
 	}
 	return NULL;
+}
+
+/* A run or a tail, or its last pages. */
+static const char *give(struct shelf_model *m, struct numbers *numbers)
+{
+	unsigned slot = any_slot(numbers), cut;
+	struct row row = row_around(m, slot, number_below(numbers, SLOT_NPAGES));
+
+	if (!m->on_shelf[slot] || !m->owner[slot][row.first])
+		return NULL;
+	cut = number_below(numbers, 3) ? 0 : number_below(numbers, row.npages);
+	row = (struct row){row.first + cut, row.npages - cut};
+	return give_row(m, slot, row, number_below(numbers, 2));
+}
+
+/* Every run of a slot, else so many would stay that no slot is ever all free. */
+static const char *give_all(struct shelf_model *m, struct numbers *numbers)
+{
+	unsigned slot = any_slot(numbers);
+	int leave = number_below(numbers, 2);
+	uint32_t spared = number_below(numbers, 2) ? TAIL : FREE;
+	const char *wrong = NULL;
+
+	if (number_below(numbers, 4))
+		return NULL;
+	for (unsigned p = 0; p < SLOT_NPAGES && !wrong && m->on_shelf[slot]; p++)
+		if (m->owner[slot][p] != FREE && m->owner[slot][p] != spared)
+			wrong = give_row(m, slot, row_around(m, slot, p), leave);
+	return wrong;
 }
 
 static const char *extend(struct shelf_model *m, struct numbers *numbers)
@@ -291,7 +312,8 @@ void shelf_model_init(struct shelf_model *m)
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct shelf_model *, struct numbers *) = {add,
-		take, take, take, take, find, give, give, give, extend, remove_tail, remove_free};
+		take, take, take, take, find, give, give, give, give_all, extend, remove_tail,
+		remove_free};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);
 
