@@ -12,7 +12,7 @@
 #include "os/os.h"
 #include "os/syscall.h"
 
-#define FILE_NBYTES           2048 /* as much of any file as is looked at */
+#define FILE_NBYTES           4096 /* as much of any file as is looked at */
 #define PATH_NBYTES           512
 #define MAX_MAP_COUNT         65530
 #define MEMORY_NBYTES_UNKNOWN ((size_t)1 << 30)
