@@ -1,0 +1,160 @@
+/* Locks: ranks are kept in debug builds, and a lock is one. */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/lock.h"
+#include "support/check.h"
+#include "support/child.h"
+
+static struct umpa_lock locks[LOCK_NRANKS];
+
+static void begin(void)
+{
+	for (int r = 0; r < LOCK_NRANKS; r++)
+		umpa_lock_init(&locks[r], (enum umpa_lock_rank)r);
+}
+
+static int nheld(void)
+{
+	int n = 0;
+
+	for (int r = 0; r < LOCK_NRANKS; r++)
+		n += umpa_locks_held[r];
+	return n;
+}
+
+TEST(locks_are_taken_in_rising_rank)
+{
+	PLAN(2);
+	begin();
+	for (int r = 0; r < LOCK_NRANKS; r++)
+		umpa_lock_take(&locks[r]);
+	CHECK_EQ(nheld(), LOCK_NRANKS);
+	for (int r = LOCK_NRANKS; r-- > 0;)
+		umpa_lock_give(&locks[r]);
+	CHECK_EQ(nheld(), 0);
+}
+
+struct pair {
+	int first, second;
+};
+
+static void take_two(void *arg)
+{
+	const struct pair *p = arg;
+
+	umpa_lock_take(&locks[p->first]);
+	umpa_lock_take(&locks[p->second]);
+}
+
+/* Every pair of ranks, rising: in order; falling: the end. */
+TEST(locks_of_falling_rank_end_the_process)
+{
+	struct child_end end;
+	unsigned nended = 0, nfalling = 0, nwrong = 0;
+
+	PLAN(2);
+	begin();
+	for (int a = 0; a < LOCK_NRANKS; a++)
+		for (int b = 0; b < LOCK_NRANKS; b++) {
+			struct pair p = {a, b};
+
+			if (a == b)
+				continue;
+			child_run(take_two, &p, &end);
+			nfalling += b < a;
+			nended += end.signal == SIGABRT;
+			nwrong += (end.signal == SIGABRT) != (b < a);
+			nwrong += b < a && !strstr(end.stderr_text, "umpa: broken invariant: ");
+		}
+	CHECK_EQ(nwrong, 0);
+	CHECK_EQ(nended, nfalling);
+}
+
+/* Fork takes all the shelves. */
+TEST(locks_of_one_rank_may_be_held_together)
+{
+	struct umpa_lock other = UMPA_LOCK_INITIALIZER(LOCK_SHELF);
+
+	PLAN(2);
+	begin();
+	umpa_lock_take(&locks[LOCK_SHELF]);
+	umpa_lock_take(&other);
+	umpa_lock_take(&locks[LOCK_SPACE]);
+	CHECK_EQ(nheld(), 3);
+	umpa_lock_give(&locks[LOCK_SPACE]);
+	umpa_lock_give(&locks[LOCK_SHELF]);
+	umpa_lock_give(&other);
+	CHECK_EQ(nheld(), 0);
+}
+
+/* A lock given back no longer counts: lower ranks may be taken again. */
+TEST(locks_given_back_are_forgotten)
+{
+	PLAN(1);
+	begin();
+	for (int r = LOCK_NRANKS; r-- > 0;) {
+		umpa_lock_take(&locks[r]);
+		umpa_lock_give(&locks[r]);
+	}
+	CHECK_EQ(nheld(), 0);
+}
+
+static void give_what_is_not_held(void *arg)
+{
+	lock_check_give((struct umpa_lock *)arg);
+}
+
+TEST(locks_not_held_cannot_be_given)
+{
+	struct child_end end;
+
+	PLAN(2);
+	begin();
+	child_run(give_what_is_not_held, &locks[LOCK_SPACE], &end);
+	CHECK_EQ(end.signal, SIGABRT);
+	CHECK(strstr(end.stderr_text, "umpa: broken invariant: "));
+}
+
+/* --- threads ------------------------------------------------------------------------------ */
+
+enum {
+	NTHREADS = 4,
+	NROUNDS = 20000
+};
+
+static uint64_t shared[2];
+
+/* Both counters always equal under the lock; another thread's ranks don't count. */
+static void *count_up(void *arg)
+{
+	uint64_t *nwrong = arg;
+
+	for (int i = 0; i < NROUNDS; i++) {
+		umpa_lock_take(&locks[LOCK_SPACE]);
+		*nwrong += shared[0] != shared[1] || nheld() != 1;
+		shared[0]++;
+		shared[1]++;
+		umpa_lock_give(&locks[LOCK_SPACE]);
+	}
+	return NULL;
+}
+
+TEST(locks_let_one_thread_in)
+{
+	pthread_t threads[NTHREADS];
+	uint64_t nwrong[NTHREADS] = {0}, sum = 0;
+
+	PLAN(2);
+	begin();
+	shared[0] = shared[1] = 0;
+	for (int i = 0; i < NTHREADS; i++)
+		pthread_create(&threads[i], NULL, count_up, &nwrong[i]);
+	for (int i = 0; i < NTHREADS; i++) {
+		pthread_join(threads[i], NULL);
+		sum += nwrong[i];
+	}
+	CHECK_EQ(sum, 0);
+	CHECK_EQ(shared[0], NTHREADS * NROUNDS);
+}
