@@ -3,10 +3,12 @@
 #include "core/core.h"
 #include "core/fork.h"
 #include "core/outside.h"
+#include "core/owns.h"
 #include "core/space.h"
 
 struct umpa_core umpa_core;
 int umpa_core_started;
+struct umpa_bounds umpa_bounds;
 
 static struct umpa_lock start_lock = UMPA_LOCK_INITIALIZER(LOCK_INIT);
 
@@ -116,6 +118,9 @@ static void set_up(struct umpa_core *c)
 		return;
 	}
 	init_nursery(c);
+	__atomic_store_n(&umpa_bounds.base, c->window.base, __ATOMIC_RELAXED);
+	/* Pairs with umpa_in_window(). */
+	__atomic_store_n(&umpa_bounds.nbytes, c->window.nbytes, __ATOMIC_RELEASE);
 }
 
 void umpa_core_start(void)
@@ -141,6 +146,7 @@ void umpa_core_stop(void)
 	}
 	umpa_outside_stop();
 	memset(c, 0, sizeof(*c));
+	umpa_bounds = (struct umpa_bounds){0, 0};
 	umpa_core_started = 0;
 }
 

@@ -275,7 +275,8 @@ static int resize_in_place(const struct block *b, void *block, const struct requ
 		       umpa_run_resize(run, (unsigned)r->npages, r->flags);
 	}
 	case BLOCK_SPAN:
-		return umpa_span_resize(b->slot, r->npages, r->flags);
+		return r->npages <= (size_t)umpa_core.window.nslots * SLOT_NPAGES &&
+		       umpa_span_resize(b->slot, r->npages, r->flags);
 	default:
 		return umpa_outside_resize(block, r->npages, 0) != NULL;
 	}

@@ -90,7 +90,7 @@ void *umpa_heap_calloc_slow(size_t nbytes)
 
 void umpa_heap_free_slow(void *p)
 {
-	if (umpa_owns(p))
+	if (umpa_owns_block(p))
 		umpa_free(p);
 	else if (p && !umpa_boot_owns(p) && umpa_engine_start())
 		umpa_engine.free(p);
@@ -100,7 +100,7 @@ size_t umpa_heap_usable_size(const void *p)
 {
 	if (!p)
 		return 0;
-	if (umpa_owns(p))
+	if (umpa_owns_block(p))
 		return umpa_usable_size(p);
 	if (umpa_boot_owns(p))
 		return umpa_boot_usable_size(p);

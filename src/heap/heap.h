@@ -7,9 +7,9 @@
  * and errno; what glibc and the engine disagree on (an odd alignment, realloc to 0) is decided by
  * the engine, as it was before umpa came.
  *
- * Whose memory a pointer is: the window's and umpa's outside blocks (umpa_owns), the bootstrap
- * arena's (umpa_boot_owns), else the engine's. The three never overlap and a pointer never changes
- * its owner.
+ * Whose memory a pointer is: the window's and umpa's outside blocks (umpa_owns_block), the
+ * bootstrap arena's (umpa_boot_owns), else the engine's. The three never overlap and a pointer
+ * never changes its owner.
  *
  * Invariants
  *  1. umpa_heap_min is 0 until the engine is known and umpa may act; then it is the threshold for
@@ -24,6 +24,7 @@
 #include <umpa/page.h>
 
 #include "base/units.h"
+#include "core/owns.h"
 #include "heap/boot.h"
 #include "heap/engine.h"
 
@@ -54,6 +55,15 @@ static inline void *umpa_heap_refuse(void)
 	return NULL;
 }
 
+/*
+ * Certainly the engine's. In the window, or in the bootstrap arena, or at the beginning of a page,
+ * where a block outside the window may begin: the slow functions look closer.
+ */
+static inline int umpa_heap_is_engines(const void *p)
+{
+	return likely(!umpa_in_window(p) && (uintptr_t)p % PAGE_NBYTES && !umpa_boot_owns(p));
+}
+
 static inline void *umpa_heap_malloc(size_t nbytes)
 {
 	if (umpa_heap_is_small(nbytes))
@@ -74,7 +84,7 @@ static inline void *umpa_heap_calloc(size_t n, size_t each)
 
 static inline void *umpa_heap_realloc(void *p, size_t nbytes)
 {
-	if (umpa_heap_is_small(nbytes) && likely(!umpa_owns(p) && !umpa_boot_owns(p)))
+	if (umpa_heap_is_small(nbytes) && umpa_heap_is_engines(p))
 		return umpa_engine.realloc(p, nbytes);
 	return umpa_heap_realloc_slow(p, nbytes);
 }
@@ -92,7 +102,7 @@ static inline void umpa_heap_free(void *p)
 {
 	void (*engine_free)(void *) = __atomic_load_n(&umpa_engine.free, __ATOMIC_RELAXED);
 
-	if (likely(engine_free && !umpa_owns(p) && !umpa_boot_owns(p)))
+	if (likely(engine_free && umpa_heap_is_engines(p)))
 		engine_free(p);
 	else
 		umpa_heap_free_slow(p);

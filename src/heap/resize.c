@@ -101,7 +101,7 @@ void *umpa_heap_realloc_slow(void *p, size_t nbytes)
 		return NULL;
 	if (!threshold())
 		umpa_heap_start();
-	if (umpa_owns(p))
+	if (umpa_owns_block(p))
 		return nbytes ? resize_block(p, nbytes) : resize_block_to_0(p);
 	return resize_engines(p, nbytes);
 }

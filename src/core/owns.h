@@ -1,0 +1,40 @@
+/*
+ * Whose a pointer is, in a few instructions, for callers that ask it of every pointer they see,
+ * umpa's or not. Unlike umpa_owns() this does not start umpa.
+ */
+#ifndef UMPA_CORE_OWNS_H
+#define UMPA_CORE_OWNS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/units.h"
+#include "core/outside.h"
+
+/* The window, 0 bytes until there is one. Apart from umpa_core, as it is read while another thread
+ * may be setting that up: base is written first. */
+struct umpa_bounds {
+	uintptr_t base;
+	size_t nbytes;
+};
+
+extern __attribute__((visibility("hidden"))) struct umpa_bounds umpa_bounds;
+
+static inline int umpa_in_window(const void *ptr)
+{
+	/* Pairs with the release in umpa_core_start(): who sees nbytes sees base. */
+	size_t nbytes = __atomic_load_n(&umpa_bounds.nbytes, __ATOMIC_ACQUIRE);
+
+	return (uintptr_t)ptr - __atomic_load_n(&umpa_bounds.base, __ATOMIC_RELAXED) < nbytes;
+}
+
+/* 1 if a block of umpa's begins at ptr, or did, or ptr is anywhere in the window. */
+static inline int umpa_owns_block(const void *ptr)
+{
+	if (umpa_in_window(ptr))
+		return 1;
+	return (uintptr_t)ptr % PAGE_NBYTES == 0 && umpa_outside_npages(ptr) != 0;
+}
+
+#endif
