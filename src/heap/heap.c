@@ -62,7 +62,7 @@ void *umpa_heap_malloc_slow(size_t nbytes)
 	if (is_too_much(nbytes))
 		return umpa_heap_refuse();
 	if (route == TO_BOOT)
-		return umpa_boot_alloc(1, nbytes);
+		return umpa_boot_alloc(nbytes);
 	if (route == TO_UMPA) {
 		p = umpa_alloc(nbytes, 0);
 		if (likely(p))
@@ -79,7 +79,7 @@ void *umpa_heap_calloc_slow(size_t nbytes)
 	if (is_too_much(nbytes))
 		return umpa_heap_refuse();
 	if (route == TO_BOOT)
-		return umpa_boot_alloc(1, nbytes);
+		return umpa_boot_alloc(nbytes);
 	if (route == TO_UMPA) {
 		p = umpa_alloc(nbytes, UMPA_ZERO);
 		if (likely(p))
@@ -127,6 +127,11 @@ static void *alloc_aligned(size_t align, size_t nbytes)
 	return log2 > ALIGN_LOG2_MAX ? NULL : umpa_alloc(nbytes, UMPA_ALIGN(log2));
 }
 
+static void *boot_aligned(size_t align, size_t nbytes)
+{
+	return align <= PAGE_NBYTES ? umpa_boot_alloc(nbytes) : NULL;
+}
+
 int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
 {
 	enum route route = route_of(nbytes);
@@ -138,7 +143,7 @@ int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
 	if (is_too_much(nbytes))
 		return ENOMEM;
 	if (route == TO_BOOT)
-		p = umpa_boot_alloc(align, nbytes);
+		p = boot_aligned(align, nbytes);
 	else if (route == TO_UMPA)
 		p = alloc_aligned(align, nbytes);
 	if (!p)
@@ -159,7 +164,7 @@ static void *aligned_slow(size_t align, size_t nbytes, void *(*const *engines)(s
 	if (is_too_much(nbytes) && is_power_of_two(align))
 		return umpa_heap_refuse();
 	if (route == TO_BOOT)
-		return umpa_boot_alloc(align, nbytes);
+		return boot_aligned(align, nbytes);
 	p = route == TO_UMPA ? alloc_aligned(align, nbytes) : NULL;
 	return p ? p : (*engines)(align, nbytes);
 }

@@ -36,7 +36,6 @@ void umpa_heap_start(void);
 void *umpa_heap_malloc_slow(size_t nbytes);
 void *umpa_heap_calloc_slow(size_t nbytes);
 void *umpa_heap_realloc_slow(void *p, size_t nbytes);
-void umpa_heap_free_slow(void *p);
 int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes);
 void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes);
 void *umpa_heap_memalign_slow(size_t align, size_t nbytes);
@@ -56,12 +55,12 @@ static inline void *umpa_heap_refuse(void)
 }
 
 /*
- * Certainly the engine's. In the window, or in the bootstrap arena, or at the beginning of a page,
- * where a block outside the window may begin: the slow functions look closer.
+ * Certainly the engine's. A block of umpa's is in the window or begins at a page, like a bootstrap
+ * block; for these, NULL and the engine's own pages the slow functions look closer.
  */
 static inline int umpa_heap_is_engines(const void *p)
 {
-	return likely(!umpa_in_window(p) && (uintptr_t)p % PAGE_NBYTES && !umpa_boot_owns(p));
+	return likely(!umpa_in_window(p) && (uintptr_t)p % PAGE_NBYTES);
 }
 
 static inline void *umpa_heap_malloc(size_t nbytes)
@@ -100,10 +99,9 @@ static inline void *umpa_heap_reallocarray(void *p, size_t n, size_t each)
 
 static inline void umpa_heap_free(void *p)
 {
-	void (*engine_free)(void *) = __atomic_load_n(&umpa_engine.free, __ATOMIC_RELAXED);
-
-	if (likely(engine_free && umpa_heap_is_engines(p)))
-		engine_free(p);
+	if (umpa_heap_is_engines(p))
+		/* Until the engine is known this is the slow function too. */
+		__atomic_load_n(&umpa_engine.free, __ATOMIC_RELAXED)(p);
 	else
 		umpa_heap_free_slow(p);
 }

@@ -229,7 +229,7 @@ static void huge_alignment(size_t align)
 	int error;
 
 	errno = EDOM;
-	error = posix_memalign(&p, align, 100000);
+	error = posix_memalign(&p, align, BIG);
 	EXPECT(error ? error == ENOMEM && p == mark : aligned_to(p, align));
 	EXPECT(errno == EDOM || !with_umpa);
 	if (!error)

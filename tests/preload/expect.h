@@ -74,7 +74,7 @@ static inline int tagged(const void *p, size_t nbytes, uint64_t seed)
 
 static inline int all_zero(const void *p, size_t nbytes)
 {
-	const char *c = p;
+	const char *c = (const char *)p;
 
 	return !nbytes || (!c[0] && !memcmp(c, c + 1, nbytes - 1));
 }
