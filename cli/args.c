@@ -29,7 +29,7 @@ static int wrong_flag(const struct umpa_args *a, const char *name)
 	if (near)
 		umpa_say("%s: no option --%s; did you mean --%s?", a->command->name, name, near);
 	else
-		umpa_say("%s: no option --%s; see 'umpa help %s'", a->command->name, name,
+		umpa_say("%s: no option --%s; see 'umpa %s --help'", a->command->name, name,
 			a->command->name);
 	return ARGS_WRONG;
 }
@@ -90,7 +90,7 @@ static int short_flag(struct umpa_args *a, const char *group)
 		return ARGS_HELP;
 	}
 	if (!flags[i].name) {
-		umpa_say("%s: no option %s; see 'umpa help %s'", a->command->name, shown,
+		umpa_say("%s: no option %s; see 'umpa %s --help'", a->command->name, shown,
 			a->command->name);
 		return ARGS_WRONG;
 	}

@@ -75,7 +75,7 @@ struct advice {
 
 static const struct advice newer_kernel = {
 	"the kernel can't move pages with userfaultfd: that is Linux 6.8 and later",
-	"apt-get install -t bookworm-backports linux-image-amd64 && reboot",
+	"apt-get install linux-image-6.12-amd64 && reboot",
 };
 static const struct advice filtered = {
 	"a seccomp filter forbids userfaultfd",

@@ -225,26 +225,27 @@ void umpa_find_library(struct umpa_findings *f)
 	free(why);
 }
 
-/* A bare name that the loader does not find is one it warns about. */
+/* A library that is not there is one the loader can't open; anything else is its own fault. */
+static void find_peer(
+	struct umpa_findings *f, const char *name, const char *file, const char *package)
+{
+	char *why = umpa_preload_refusal(file);
+	char *fix = umpa_text("apt-get install %s", package);
+
+	if (!why)
+		umpa_finding(f, STATE_OK, name, file, NULL, NULL);
+	else if (strstr(why, "cannot open shared object file"))
+		umpa_finding(f, STATE_NOTE, name, "not installed",
+			"umpa bench has one allocator less to compare with", fix);
+	else
+		umpa_finding(f, STATE_NOTE, name, "does not load", why, fix);
+	free(why);
+	free(fix);
+}
+
 void umpa_find_peers(struct umpa_findings *f)
 {
-	static const struct {
-		const char *name, *file, *package;
-	} peers[] = {
-		{"jemalloc", "libjemalloc.so.2", "libjemalloc2"},
-		{"tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"},
-		{"mimalloc", "libmimalloc.so.2.0", "libmimalloc2.0"},
-	};
-	size_t i;
-
-	for (i = 0; i < array_len(peers); i++) {
-		char *why = umpa_preload_refusal(peers[i].file);
-		char *fix = umpa_text("apt-get install %s", peers[i].package);
-
-		umpa_finding(f, why ? STATE_NOTE : STATE_OK, peers[i].name,
-			why ? "not installed" : peers[i].file,
-			why ? "umpa bench has one allocator less to compare with" : NULL, fix);
-		free(why);
-		free(fix);
-	}
+	find_peer(f, "jemalloc", "libjemalloc.so.2", "libjemalloc2");
+	find_peer(f, "tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4");
+	find_peer(f, "mimalloc", "libmimalloc.so.2.0", "libmimalloc2.0");
 }

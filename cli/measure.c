@@ -110,12 +110,24 @@ static int open_report(int fd[2])
 	return fd[0] < 0 || fd[1] < 0 ? -EMFILE : 0;
 }
 
+/* The parent's half. Result: 0 or errno. */
+static int await(pid_t pid, int report_fd, double start_s, struct umpa_usage *out)
+{
+	int error = read_report(report_fd), status;
+	struct rusage ru;
+
+	if (wait_for(pid, &status, &ru) < 0)
+		return errno;
+	if (!error)
+		fill_usage(out, seconds_now() - start_s, status, &ru);
+	return error;
+}
+
 int umpa_measure_run(char *const argv[], char *const envp[], int quiet, struct umpa_usage *out)
 {
 	off_t place = lseek(STDIN_FILENO, 0, SEEK_CUR);
-	int fd[2], error, status;
-	struct rusage ru;
 	double start_s;
+	int fd[2], error;
 	pid_t pid;
 
 	error = open_report(fd);
@@ -123,17 +135,12 @@ int umpa_measure_run(char *const argv[], char *const envp[], int quiet, struct u
 		return error;
 	start_s = seconds_now();
 	pid = fork();
+	error = pid < 0 ? errno : 0;
 	if (pid == 0)
 		become(argv, envp, quiet, place >= 0, fd[1]);
-	error = pid < 0 ? errno : 0;
 	close(fd[1]);
-	if (pid > 0) {
-		error = read_report(fd[0]);
-		if (wait_for(pid, &status, &ru) < 0)
-			error = errno;
-	}
 	if (!error)
-		fill_usage(out, seconds_now() - start_s, status, &ru);
+		error = await(pid, fd[0], start_s, out);
 	close(fd[0]);
 	if (place >= 0)
 		lseek(STDIN_FILENO, place, SEEK_SET);

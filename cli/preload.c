@@ -21,8 +21,6 @@
 #define UMPA_BINDIR_TO_LIBDIR "../lib"
 #endif
 
-extern char **environ;
-
 /* The path of this executable, or 0 where /proc is missing and the kernel's note of it is no help.
  */
 static int own_path(char path[PATH_MAX])

@@ -15,13 +15,6 @@
 
 #define NHEADERS_MOST 64
 
-int umpa_program_refused(const char *name, int error)
-{
-	if (error == ENOENT || error == ENOTDIR)
-		return umpa_refuse(EXIT_NOT_FOUND, "%s: program not found", name);
-	return umpa_refuse(EXIT_CANNOT_RUN, "%s: can't be run: %s", name, strerror(error));
-}
-
 static int runnable(const char *path)
 {
 	struct stat st;
@@ -61,6 +54,17 @@ static int find(const char *name, char path[PATH_MAX])
 			error = EACCES;
 	}
 	return error;
+}
+
+int umpa_program_refused(const char *name, int error)
+{
+	char path[PATH_MAX];
+
+	if (error != ENOENT && error != ENOTDIR)
+		return umpa_refuse(EXIT_CANNOT_RUN, "%s: can't be run: %s", name, strerror(error));
+	if (find(name, path))
+		return umpa_refuse(EXIT_NOT_FOUND, "%s: program not found", name);
+	return umpa_refuse(EXIT_CANNOT_RUN, "%s: can't be run: its interpreter is missing", name);
 }
 
 static int has_interpreter(int fd, const ElfW(Ehdr) * head)
