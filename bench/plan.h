@@ -43,7 +43,8 @@ struct umpa_bench_test {
 	const char *args;       /* "key=value key=value" */
 	const char *short_args; /* added to args in the short form; NULL: not part of it */
 	unsigned methods;       /* BIT() of each */
-	size_t warm_nbytes;     /* a bit more than any method takes */
+	size_t warm_nbytes; /* more than any method takes; what others on the machine do eats into
+			       it */
 	const char *help;
 };
 

@@ -90,23 +90,24 @@ static int write_file(const struct umpa_samples *s, const char *dir, const char 
 	return fclose(f) ? umpa_refuse(-1, "bench: can't write %s", path) : 0;
 }
 
-/* Beside the sources of a build tree, or where it is installed. */
+/* Where it is installed, else where it was when this was built. */
 static int find_script(char path[PATH_MAX])
 {
-	static const char *const places[] = {"../bench", "../../bench", "../share/umpa"};
 	char dir[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	size_t i;
 
-	if (n <= 0)
-		return -1;
-	dir[n] = 0;
-	*strrchr(dir, '/') = 0;
-	for (i = 0; i < array_len(places); i++)
-		if (snprintf(path, PATH_MAX, "%s/%s/" SCRIPT, dir, places[i]) < PATH_MAX &&
+	if (n > 0) {
+		dir[n] = 0;
+		*strrchr(dir, '/') = 0;
+		if (snprintf(path, PATH_MAX, "%s/../share/umpa/" SCRIPT, dir) < PATH_MAX &&
 			!access(path, R_OK))
 			return 0;
-	return -1;
+	}
+	snprintf(dir, sizeof(dir), "%s", __FILE__);
+	if (!strrchr(dir, '/'))
+		return -1;
+	*strrchr(dir, '/') = 0;
+	return snprintf(path, PATH_MAX, "%s/" SCRIPT, dir) >= PATH_MAX || access(path, R_OK);
 }
 
 static int run_gnuplot(const char *dir, char *script)
