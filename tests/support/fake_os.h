@@ -2,11 +2,15 @@
  * The fake OS: implements os.h over a simulated page table, so that a test can ask which frame is
  * behind which page, make the n-th call fail, and look at the clock it sets itself.
  *
- * Addresses are real memory (reserved from the host once per reset), so the code under test may read
- * and write blocks as always; the fake adds, per page, whether it is opened and which numbered frame
- * is behind it. A frame is born when a page is first backed or touched (fake_touch) and dies when it is
- * given back; its number is never used again. Only the first FAKE_TAG_NBYTES of each page are carried by the
- * fake mover (and zeroed at birth), which is what tests may rely on; it keeps millions of operations cheap.
+ * Addresses are real memory, so the code under test may read and write blocks as always; the fake
+ * adds, per page, whether it is opened and which numbered frame is behind it. A frame is born when
+ * a page is first backed or touched (fake_touch) and dies when it is given back, which zeroes the
+ * page; its number is never used again. Only the first FAKE_TAG_NBYTES of each page are carried by
+ * the fake mover (and zeroed where they came from), which is what tests may rely on; it keeps
+ * millions of operations cheap: about 10 us a superpage.
+ *
+ * A call against the contract (a range that is not opened, not whole pages, outside the window)
+ * ends the program with a line that says so.
  *
  * Not thread-safe unless fake_threads(1) was said; then one lock guards the page table.
  */
@@ -25,25 +29,27 @@
 void fake_reset(void);
 void fake_threads(int on);
 
-/* The machine umpa_os_machine() reports; page 4096, 256 MiB of memory, 2 CPUs, no limits after reset. */
+/* What umpa_os_machine() reports; after reset 256 MiB of memory, 2 CPUs, no limits. */
 extern struct umpa_os_machine fake_machine;
 extern uint64_t fake_clock_ms;
-/* Frames there are: backing one more is -ENOMEM (fake_touch then fails the test). SIZE_MAX after reset. */
+/* Frames there are: backing one more is -ENOMEM (fake_touch then ends the program). SIZE_MAX after
+ * reset. */
 extern size_t fake_nframes_max;
 /* Most bytes that may be opened (RLIMIT_DATA). SIZE_MAX after reset. */
 extern size_t fake_open_max;
 
-/* The n-th call from now (1 = the next) of any verb or mover call that can refuse fails with error, once.
- * 0: none. error is negative. */
+/* The n-th call from now (1 = the next) of any verb or mover call that can refuse fails with error,
+ * once. 0: none. error is negative. */
 void fake_fail_at(uint64_t n, int error);
 /* From the n-th on, every such call fails. */
 void fake_fail_from(uint64_t n, int error);
-/* Calls of verbs and movers that can refuse, since reset; and what was called, for counting. */
+/* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
+ * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "move". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 
-/* The program touches: every page of the range gets a frame if it has none. In a slot advised huge, with all
- * 512 pages opened and none backed, the whole slot gets frames, as the kernel would. */
+/* The program touches: every page of the range gets a frame if it has none. In a slot advised huge,
+ * with all 512 pages opened and none backed, the whole slot gets frames, as the kernel would. */
 void fake_touch(void *addr, size_t nbytes);
 /* Frame number behind the page of addr, 0 if none. */
 uint64_t fake_frame(const void *addr);
@@ -51,15 +57,16 @@ size_t fake_nframes(void);         /* frames alive */
 size_t fake_opened_nbytes(void);   /* bytes opened in reservations */
 size_t fake_reserved_nbytes(void); /* bytes reserved, mapped not counted */
 size_t fake_mapped_nbytes(void);   /* bytes from umpa_os_map */
-/* Marks the frames of a range as shared with another process: moving them is -EBUSY until cleared. */
+/* Marks the frames of a range as shared with another process: moving them is -EBUSY until cleared.
+ */
 void fake_share(void *addr, size_t nbytes, int shared);
 
 /* Checks the page table: no frame behind two pages, unopened pages without frames. 0 and a line on
  * stdout if not. */
 int fake_consistent(void);
 
-/* The fake mover: any mover kind asked of umpa_mover_choose() (src/os/mover.c) in a program linked with the fake gets it,
- * but plain. Superpages and pages. What umpa_mover_move does is per the rules in mover.h. */
+/* The fake mover: moves superpages and pages by the rules in mover.h. In a program linked with the
+ * fake, umpa_mover_choose() (src/os/mover.c) gets it under the name of the mover it tries. */
 void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes);
 /* The next move stops after nbytes with -EAGAIN, once. */
 void fake_mover_partial(size_t nbytes);
