@@ -99,9 +99,10 @@ static void print_table(const struct umpa_comparison *c, int host_warm)
 
 	umpa_comparison_rows(c, &rows);
 	umpa_rows_print(&rows, stdout);
-	printf("\nmedians of %zu runs each, in turns, host memory %s; ratio: with umpa over %s%s\n",
-		c->nruns, host_warm ? "warm" : "as it was", c->baseline ? "" : "without",
-		c->baseline ? c->baseline : "");
+	printf("\nmedians of %zu run%s each, in turns, host memory %s; ratio: with umpa over "
+	       "%s%s\n",
+		c->nruns, c->nruns == 1 ? "" : "s", host_warm ? "warm" : "as it was",
+		c->baseline ? "" : "without", c->baseline ? c->baseline : "");
 	umpa_rows_fini(&rows);
 }
 

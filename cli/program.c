@@ -50,7 +50,8 @@ static int find(const char *name, char path[PATH_MAX])
 		tried = runnable(path);
 		if (!tried)
 			return 0;
-		if (tried == EACCES)
+		/* A folder that can't be looked into may as well not have it. */
+		if (tried == EACCES && !access(path, F_OK))
 			error = EACCES;
 	}
 	return error;

@@ -13,7 +13,7 @@ right "the order of the runs" \
 for row in "wall time" "user time" "system time" "peak resident" "minor faults" "major faults"; do
 	prints "$row"
 done
-prints "medians of 2 runs each"
+prints "medians of 2 runs each, in turns"
 prints "host memory as it was"
 run "$umpa" compare -n1 -- true
 prints "host memory warm"

@@ -52,6 +52,11 @@ ends 126 "a script without its interpreter"
 says "its interpreter is missing"
 run env PATH="$scratch" "$umpa" run -- plain
 ends 126 "not executable, in PATH"
+mkdir -p "$scratch/shut/in"
+chmod 0 "$scratch/shut"
+run env PATH="$scratch/shut/in:$PATH" "$umpa" run -- no-such-program
+ends 127 "a folder in PATH that can't be looked into"
+chmod 700 "$scratch/shut"
 run "$umpa" run
 ends 2 "no program"
 says "a program is missing"
@@ -95,4 +100,4 @@ cc -static -o "$scratch/five" "$scratch/five.c"
 run "$umpa" run -- "$scratch/five"
 ends 5 "a static program runs all the same"
 says "runs without umpa: it is statically linked"
-finish 44
+finish 45
