@@ -45,25 +45,21 @@ static inline uint64_t bitmap_range_mask(unsigned w, unsigned from, unsigned n)
 }
 
 #define bitmap_for_range(w, from, n)                                                               \
-	for (unsigned w = (from) / 64; (n) > 0 && w <= ((from) + (n) - 1) / 64; w++)
+	for (unsigned w = (from) / 64; (n) > 0 && w <= ((from) + (n)-1) / 64; w++)
 
 static inline void bitmap_set_range(struct bitmap *b, unsigned from, unsigned n)
 {
-	bitmap_for_range (w, from, n)
-		b->word[w] |= bitmap_range_mask(w, from, n);
+	bitmap_for_range(w, from, n) b->word[w] |= bitmap_range_mask(w, from, n);
 }
 
 static inline void bitmap_clear_range(struct bitmap *b, unsigned from, unsigned n)
 {
-	bitmap_for_range (w, from, n)
-		b->word[w] &= ~bitmap_range_mask(w, from, n);
+	bitmap_for_range(w, from, n) b->word[w] &= ~bitmap_range_mask(w, from, n);
 }
 
 static inline int bitmap_any_in(const struct bitmap *b, unsigned from, unsigned n)
 {
-	bitmap_for_range (w, from, n)
-		if (b->word[w] & bitmap_range_mask(w, from, n))
-			return 1;
+	bitmap_for_range(w, from, n) if (b->word[w] & bitmap_range_mask(w, from, n)) return 1;
 	return 0;
 }
 

@@ -5,9 +5,9 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define must_check   __attribute__((warn_unused_result))
-#define public_api   __attribute__((visibility("default")))
-#define cold_path    __attribute__((cold, noinline))
+#define must_check        __attribute__((warn_unused_result))
+#define public_api        __attribute__((visibility("default")))
+#define cold_path         __attribute__((cold, noinline))
 #define format_like(f, a) __attribute__((format(printf, f, a)))
 
 /* In a loop that waits for another thread. */

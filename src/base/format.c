@@ -57,8 +57,7 @@ size_t umpa_vformat(char *buf, size_t nbuf, const char *format, va_list args)
 			put_signed(&o, nlong ? va_arg(args, long long) : va_arg(args, int));
 		else if (*f == 'u' || *f == 'x')
 			put_number(&o,
-				nlong ? va_arg(args, unsigned long long)
-				      : va_arg(args, unsigned),
+				nlong ? va_arg(args, unsigned long long) : va_arg(args, unsigned),
 				*f == 'u' ? 10 : 16);
 		else if (*f == 'p') {
 			put_string(&o, "0x");

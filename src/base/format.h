@@ -1,6 +1,6 @@
 /*
- * Formatted print into a caller's buffer, without stdio, locale or allocation: %s %d %u %zu %p %x %llu
- * (and %%). For the places where the program may be in any state.
+ * Formatted print into a caller's buffer, without stdio, locale or allocation: %s %d %u %zu %p %x
+ * %llu (and %%). For the places where the program may be in any state.
  */
 #ifndef UMPA_BASE_FORMAT_H
 #define UMPA_BASE_FORMAT_H

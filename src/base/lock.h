@@ -1,9 +1,9 @@
 /*
- * Locks with ranks. A thread takes locks in rising rank only; debug builds check it. No lock of umpa is
- * held across a call of the mover or a system call but those docs/design/locking.md lists.
+ * Locks with ranks. A thread takes locks in rising rank only; debug builds check it. No lock of
+ * umpa is held across a call of the mover or a system call but those docs/design/locking.md lists.
  *
- * The lock is libc's mutex, which neither allocates nor needs to be destroyed: sanitizers and debuggers know
- * it, and it sleeps in the kernel when it has to wait long.
+ * The lock is libc's mutex, which neither allocates nor needs to be destroyed: sanitizers and
+ * debuggers know it, and it sleeps in the kernel when it has to wait long.
  */
 #ifndef UMPA_BASE_LOCK_H
 #define UMPA_BASE_LOCK_H
@@ -25,7 +25,10 @@ struct umpa_lock {
 	enum umpa_lock_rank rank;
 };
 
-#define UMPA_LOCK_INITIALIZER(r) {PTHREAD_MUTEX_INITIALIZER, (r)}
+#define UMPA_LOCK_INITIALIZER(r)                                                                   \
+	{                                                                                          \
+		PTHREAD_MUTEX_INITIALIZER, (r)                                                     \
+	}
 
 #ifdef UMPA_DEBUG
 extern __thread unsigned char umpa_locks_held[LOCK_NRANKS];

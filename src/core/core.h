@@ -44,6 +44,7 @@ struct slot_record {
 
 struct umpa_shard {
 	struct umpa_lock lock; /* guards all below, and the run maps of the shelf's slots */
+	unsigned number;
 	struct umpa_shelf shelf;
 	uint64_t nallocs, nfrees, block_npages;
 } __attribute__((aligned(64)));
@@ -80,7 +81,8 @@ struct umpa_core {
 	struct umpa_mover mover;
 	int mover_state; /* atomic, enum mover_state; mover is constant once it is MOVER_CHOSEN */
 	struct umpa_events events;
-	struct umpa_shard *shard;
+	char *shards; /* nshards times shard_nbytes: a struct umpa_shard each and its heights */
+	size_t shard_nbytes;
 	unsigned nshards;
 	int huge; /* huge pages may be behind slots */
 };
@@ -101,6 +103,11 @@ static inline void umpa_core_need(void)
 
 /* Forgets everything and gives all memory back; no block may be in use. For tests. */
 void umpa_core_stop(void);
+
+static inline struct umpa_shard *umpa_shard(unsigned i)
+{
+	return (struct umpa_shard *)(void *)(umpa_core.shards + i * umpa_core.shard_nbytes);
+}
 
 static inline void event_add(uint64_t *counter, uint64_t n)
 {

@@ -29,7 +29,7 @@ void umpa_fork_prepare(void)
 	have_window = c->window.nbytes != 0;
 	if (have_window) {
 		for (unsigned i = 0; i < c->nshards; i++)
-			umpa_lock_take(&c->shard[i].lock);
+			umpa_lock_take(&umpa_shard(i)->lock);
 		take_space_at_rest(&c->space);
 	}
 	umpa_outside_fork_take();
@@ -43,7 +43,7 @@ static void give_all(void)
 	if (have_window) {
 		umpa_lock_give(&c->space.lock);
 		for (unsigned i = c->nshards; i-- > 0;)
-			umpa_lock_give(&c->shard[i].lock);
+			umpa_lock_give(&umpa_shard(i)->lock);
 	}
 	umpa_trial_fork_give();
 	umpa_core_fork_start_give();

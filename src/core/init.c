@@ -58,19 +58,37 @@ static unsigned shard_count(const struct umpa_os_machine *m)
 	return n < NSHARDS_MAX ? (unsigned)n : NSHARDS_MAX;
 }
 
+/* The tables beside the window: of extents, of what slots are used for, of runs, and of each
+ * shelf's heights. */
+enum {
+	TABLE_EXTENTS,
+	TABLE_RECORDS,
+	TABLE_RUN_MAPS,
+	TABLE_HEIGHTS
+};
+
+/* A shard's own memory: itself, and the upper part of its shelf's heights. */
+static size_t shard_nbytes(const struct umpa_core *c)
+{
+	return pages_of(sizeof(struct umpa_shard) + umpa_heights_inner_nbytes(c->window.nslots))
+	       << PAGE_SHIFT;
+}
+
 static int init_shards(struct umpa_core *c)
 {
-	size_t nbytes;
 	void *memory;
 
-	c->nshards = shard_count(&c->machine);
-	nbytes = pages_of(c->nshards * sizeof(struct umpa_shard)) << PAGE_SHIFT;
-	if (umpa_os_map(nbytes, &memory))
+	if (umpa_os_map(c->nshards * shard_nbytes(c), &memory))
 		return -1;
-	c->shard = memory;
+	c->shards = memory;
+	c->shard_nbytes = shard_nbytes(c);
 	for (unsigned i = 0; i < c->nshards; i++) {
-		umpa_lock_init(&c->shard[i].lock, LOCK_SHELF);
-		umpa_shelf_init(&c->shard[i].shelf, c->map);
+		struct umpa_shard *s = umpa_shard(i);
+
+		umpa_lock_init(&s->lock, LOCK_SHELF);
+		s->number = i;
+		umpa_shelf_init(&s->shelf, c->map, c->window.nslots,
+			c->window.table[TABLE_HEIGHTS + i].base, s + 1);
 	}
 	return 0;
 }
@@ -97,30 +115,33 @@ static void init_nursery(struct umpa_core *c)
 		(void)!umpa_os_advise_huge(front, (size_t)c->space.nnursery << SLOT_SHIFT, 0);
 }
 
+static int init_window(struct umpa_core *c)
+{
+	size_t record_nbytes[TABLE_HEIGHTS + NSHARDS_MAX] = {sizeof(struct umpa_extent),
+		sizeof(struct slot_record), sizeof(struct umpa_run_map)};
+
+	for (unsigned i = 0; i < c->nshards; i++)
+		record_nbytes[TABLE_HEIGHTS + i] = sizeof(uint16_t);
+	return umpa_window_init(&c->window, window_size(&c->machine), SLOT_NBYTES, record_nbytes,
+		TABLE_HEIGHTS + c->nshards);
+}
+
 /* Without a window every block comes from the kernel. */
 static void set_up(struct umpa_core *c)
 {
-	static const size_t records[] = {sizeof(struct umpa_extent), sizeof(struct slot_record),
-		sizeof(struct umpa_run_map)};
-
 	umpa_os_machine(&c->machine);
-	if (c->machine.page_nbytes != PAGE_NBYTES)
+	c->nshards = shard_count(&c->machine);
+	if (c->machine.page_nbytes != PAGE_NBYTES || init_window(c))
 		return;
-	if (umpa_window_init(
-		    &c->window, window_size(&c->machine), SLOT_NBYTES, records, array_len(records)))
-		return;
-	c->record = (void *)c->window.table[1].base;
-	c->map = (void *)c->window.table[2].base;
-	umpa_space_init(&c->space, (void *)c->window.table[0].base);
+	c->record = (void *)c->window.table[TABLE_RECORDS].base;
+	c->map = (void *)c->window.table[TABLE_RUN_MAPS].base;
+	umpa_space_init(&c->space, (void *)c->window.table[TABLE_EXTENTS].base);
 	umpa_mover_plain_init(&c->mover, (void *)c->window.base, c->window.nbytes);
 	if (init_shards(c)) {
 		umpa_window_fini(&c->window);
 		return;
 	}
 	init_nursery(c);
-	__atomic_store_n(&umpa_bounds.base, c->window.base, __ATOMIC_RELAXED);
-	/* Pairs with umpa_in_window(). */
-	__atomic_store_n(&umpa_bounds.nbytes, c->window.nbytes, __ATOMIC_RELEASE);
 }
 
 void umpa_core_start(void)
@@ -140,8 +161,7 @@ void umpa_core_stop(void)
 	if (c->window.nbytes) {
 		if (c->mover.fini)
 			c->mover.fini(&c->mover);
-		umpa_os_unmap(
-			c->shard, pages_of(c->nshards * sizeof(struct umpa_shard)) << PAGE_SHIFT);
+		umpa_os_unmap(c->shards, c->nshards * c->shard_nbytes);
 		umpa_window_fini(&c->window);
 	}
 	umpa_outside_stop();

@@ -195,7 +195,8 @@ static size_t print_nbytes(char *buf, size_t n, size_t value)
 	return umpa_format(buf, n, "%zu%s", value, units[u]);
 }
 
-int umpa_option_text(const char *name, char *value, size_t nvalue, char *origin, size_t norigin)
+public_api int umpa_option_text(
+	const char *name, char *value, size_t nvalue, char *origin, size_t norigin)
 {
 	const struct umpa_options *o = umpa_options_get();
 	size_t i = 0;
@@ -222,7 +223,8 @@ int umpa_option_text(const char *name, char *value, size_t nvalue, char *origin,
 	return 0;
 }
 
-int umpa_option_describe(size_t i, const char **name, const char **default_text, const char **help)
+public_api int umpa_option_describe(
+	size_t i, const char **name, const char **default_text, const char **help)
 {
 	if (i >= array_len(table)) {
 		errno = ENOENT;

@@ -12,18 +12,18 @@ static struct umpa_shard *my_shard(void)
 
 	if (unlikely(!mine))
 		mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % 1024;
-	return &umpa_core.shard[(mine - 1) % umpa_core.nshards];
+	return umpa_shard((mine - 1) % umpa_core.nshards);
 }
 
 static struct umpa_shard *shard_of(struct slot slot)
 {
-	return &umpa_core.shard[umpa_core.record[slot.i].shard];
+	return umpa_shard(umpa_core.record[slot.i].shard);
 }
 
 static void add_locked(struct umpa_shard *s, struct slot slot, unsigned nfirst,
 	enum umpa_shelf_first first, int dirty)
 {
-	umpa_core.record[slot.i].shard = (uint32_t)(s - umpa_core.shard);
+	umpa_core.record[slot.i].shard = s->number;
 	slot_set_use(slot, SLOT_SHELF);
 	umpa_shelf_add(&s->shelf, slot, nfirst, first, dirty);
 }
@@ -229,5 +229,5 @@ static void release_shard(struct umpa_shard *s)
 void umpa_run_release_free(void)
 {
 	for (unsigned i = 0; i < umpa_core.nshards; i++)
-		release_shard(&umpa_core.shard[i]);
+		release_shard(umpa_shard(i));
 }

@@ -11,7 +11,7 @@
 static void gather_shards(struct umpa_stats *st)
 {
 	for (unsigned i = 0; i < umpa_core.nshards; i++) {
-		struct umpa_shard *s = &umpa_core.shard[i];
+		struct umpa_shard *s = umpa_shard(i);
 
 		umpa_lock_take(&s->lock);
 		st->nallocs += s->nallocs;

@@ -4,48 +4,32 @@
 
 #include "base/panic.h"
 
-static void link_slot(struct umpa_shelf *s, struct slot slot, unsigned longest)
+/* Slots tried for a run that must be aligned, before one is taken that fits however it lies. */
+enum {
+	NTRIES = 16
+};
+
+/* Notes what a slot has to offer now. */
+static void rate(struct umpa_shelf *s, struct slot slot)
 {
 	struct umpa_run_map *m = &s->map[slot.i];
 
-	m->longest = (uint16_t)longest;
-	m->prev = 0;
-	m->next = s->head[longest];
-	if (m->next)
-		s->map[m->next - 1].prev = slot.i + 1;
-	s->head[longest] = slot.i + 1;
-	s->nonempty[longest / 64] |= (uint64_t)1 << (longest % 64);
+	m->longest = (uint16_t)umpa_bitmap_longest_clear(&m->used);
+	__atomic_store_n(&m->nfront, (uint16_t)bitmap_next_set(&m->used, 0), __ATOMIC_RELAXED);
+	umpa_heights_set(&s->heights, slot.i, (uint16_t)(m->longest + 1));
 }
 
-static void unlink_slot(struct umpa_shelf *s, struct slot slot)
+static struct slot find_slot(const struct umpa_shelf *s, uint32_t from, unsigned npages)
 {
-	struct umpa_run_map *m = &s->map[slot.i];
-
-	if (m->prev)
-		s->map[m->prev - 1].next = m->next;
-	else
-		s->head[m->longest] = m->next;
-	if (m->next)
-		s->map[m->next - 1].prev = m->prev;
-	if (!s->head[m->longest])
-		s->nonempty[m->longest / 64] &= ~((uint64_t)1 << (m->longest % 64));
+	return (struct slot){umpa_heights_find(&s->heights, from, (uint16_t)(npages + 1))};
 }
 
-/* Lists the slot where it belongs now. */
-static void relist(struct umpa_shelf *s, struct slot slot)
-{
-	unsigned longest = umpa_bitmap_longest_clear(&s->map[slot.i].used);
-
-	if (longest == s->map[slot.i].longest)
-		return;
-	unlink_slot(s, slot);
-	link_slot(s, slot, longest);
-}
-
-void umpa_shelf_init(struct umpa_shelf *s, struct umpa_run_map *maps)
+void umpa_shelf_init(
+	struct umpa_shelf *s, struct umpa_run_map *maps, uint32_t nslots, void *leaf, void *inner)
 {
 	memset(s, 0, sizeof(*s));
 	s->map = maps;
+	umpa_heights_init(&s->heights, nslots, leaf, inner);
 }
 
 void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
@@ -64,7 +48,7 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
 		m->ntail = (uint16_t)nfirst;
 	s->nslots++;
 	s->nfree_pages += SLOT_NPAGES - nfirst;
-	link_slot(s, slot, SLOT_NPAGES - nfirst);
+	rate(s, slot);
 }
 
 static void use_pages(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
@@ -77,38 +61,27 @@ static void use_pages(struct umpa_shelf *s, struct slot slot, unsigned page, uns
 	bitmap_set_range(&m->used, page, npages);
 	bitmap_set_range(&m->dirty, page, npages);
 	s->nfree_pages -= npages;
-	relist(s, slot);
-}
-
-static unsigned next_list(const struct umpa_shelf *s, unsigned from)
-{
-	for (unsigned w = from / 64; w < array_len(s->nonempty); w++) {
-		uint64_t x = s->nonempty[w];
-
-		if (w == from / 64)
-			x &= ~(uint64_t)0 << (from % 64);
-		if (x)
-			return w * 64 + (unsigned)__builtin_ctzll(x);
-	}
-	return SLOT_NPAGES + 1;
+	rate(s, slot);
 }
 
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty)
 {
-	/* The newest slot of each list is tried; rows this long fit at any alignment. */
-	for (unsigned list = next_list(s, npages); list <= SLOT_NPAGES;
-		list = next_list(s, list + 1)) {
-		struct slot slot = {s->head[list] - 1};
+	unsigned sure = npages + align - 1 < SLOT_NPAGES ? npages + align - 1 : SLOT_NPAGES;
+	struct slot slot = find_slot(s, 0, npages);
+
+	for (int i = 1; !slot_is(slot, NO_SLOT); i++) {
 		struct umpa_run_map *m = &s->map[slot.i];
 		unsigned page = umpa_bitmap_find_clear(&m->used, npages, align);
 
-		if (page == BITMAP_NBITS)
-			continue;
-		*run = (struct umpa_run){slot, (uint16_t)page, (uint16_t)npages};
-		bitmap_set(&m->head, page);
-		use_pages(s, slot, page, npages, dirty);
-		return 1;
+		if (page != BITMAP_NBITS) {
+			*run = (struct umpa_run){slot, (uint16_t)page, (uint16_t)npages};
+			bitmap_set(&m->head, page);
+			use_pages(s, slot, page, npages, dirty);
+			return 1;
+		}
+		slot = i < NTRIES ? find_slot(s, slot.i + 1, npages)
+				  : find_slot(s, i == NTRIES ? 0 : slot.i + 1, sure);
 	}
 	return 0;
 }
@@ -131,7 +104,7 @@ static void leave(struct umpa_shelf *s, struct slot slot)
 {
 	struct umpa_run_map *m = &s->map[slot.i];
 
-	unlink_slot(s, slot);
+	umpa_heights_set(&s->heights, slot.i, 0);
 	s->nslots--;
 	s->nfree_pages -= SLOT_NPAGES - bitmap_count(&m->used);
 }
@@ -145,7 +118,7 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 	if (page < m->ntail)
 		m->ntail = (uint16_t)page;
 	s->nfree_pages += npages;
-	relist(s, slot);
+	rate(s, slot);
 	return m->longest == SLOT_NPAGES;
 }
 
@@ -157,9 +130,9 @@ void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot)
 
 int umpa_shelf_has_spare(const struct umpa_shelf *s)
 {
-	uint32_t link = s->head[SLOT_NPAGES];
+	struct slot slot = find_slot(s, 0, SLOT_NPAGES);
 
-	return link && s->map[link - 1].next;
+	return !slot_is(slot, NO_SLOT) && !slot_is(find_slot(s, slot.i + 1, SLOT_NPAGES), NO_SLOT);
 }
 
 int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
@@ -188,11 +161,10 @@ int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntai
 
 struct slot umpa_shelf_remove_free(struct umpa_shelf *s)
 {
-	struct slot slot = {s->head[SLOT_NPAGES] - 1};
+	struct slot slot = find_slot(s, 0, SLOT_NPAGES);
 
-	if (!s->head[SLOT_NPAGES])
-		return NO_SLOT;
-	leave(s, slot);
+	if (!slot_is(slot, NO_SLOT))
+		leave(s, slot);
 	return slot;
 }
 
@@ -213,24 +185,23 @@ static int slot_valid(const struct umpa_run_map *m)
 		if (p < m->ntail && !used)
 			return 0;
 	}
-	return umpa_bitmap_longest_clear(&m->used) == m->longest;
+	return umpa_bitmap_longest_clear(&m->used) == m->longest &&
+	       bitmap_next_set(&m->used, 0) == m->nfront;
 }
 
 int umpa_shelf_valid(const struct umpa_shelf *s)
 {
 	uint32_t nslots = 0, nfree = 0;
 
-	for (unsigned list = 0; list <= SLOT_NPAGES; list++) {
-		if (!s->head[list] != !(s->nonempty[list / 64] >> (list % 64) & 1))
-			return 0;
-		for (uint32_t link = s->head[list]; link; link = s->map[link - 1].next) {
-			const struct umpa_run_map *m = &s->map[link - 1];
+	for (uint32_t i = 0; i < s->heights.nused; i++) {
+		const struct umpa_run_map *m = &s->map[i];
 
-			if (m->longest != list || !slot_valid(m))
-				return 0;
-			nslots++;
-			nfree += SLOT_NPAGES - bitmap_count(&m->used);
-		}
+		if (!umpa_heights_get(&s->heights, i))
+			continue;
+		if (umpa_heights_get(&s->heights, i) != m->longest + 1 || !slot_valid(m))
+			return 0;
+		nslots++;
+		nfree += SLOT_NPAGES - bitmap_count(&m->used);
 	}
 	return nslots == s->nslots && nfree == s->nfree_pages;
 }

@@ -1,10 +1,11 @@
 /*
  * A shelf: the slots that one shard fills with runs (blocks below a superpage), packed densely.
  *
- * A slot on a shelf has a map of its 512 pages. Slots are listed by the length of their longest row
- * of free pages, and a run goes to the slot where that row is shortest but long enough: the fullest
- * that fits, as far as one number can tell. The tail of a span may occupy the first pages of a
- * slot: these are used pages that begin no run.
+ * A slot on a shelf has a map of its 512 pages. A run goes to the first slot, by address, whose
+ * longest row of free pages is long enough, and there to the first place that fits: so the slots at
+ * the front stay full, those at the back empty and become superpages again. (Measured against the
+ * fullest slot and against best fit, on the scaling test: the least memory.) The tail of a span may
+ * occupy the first pages of a slot: used pages that begin no run.
  *
  * Pure: no OS call, no allocation, no lock. The caller supplies one struct umpa_run_map a slot of
  * the window, shared by all shelves, and holds the lock of the shelf that a slot is on.
@@ -13,25 +14,27 @@
  *  1. A page with its head bit set is used; a run is its head and the used pages behind it up to
  *     the next head or free page, and lies in one slot.
  *  2. A page not dirty reads as zero: no one has been given it since the kernel cleared it.
- *  3. A slot with at least one free page is listed under its longest row, a full one under 0.
+ *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1;
+ * else 0.
  */
 #ifndef UMPA_FRAME_SHELF_H
 #define UMPA_FRAME_SHELF_H
 
 #include "base/bitmap.h"
+#include "base/heights.h"
 #include "base/units.h"
 
 struct umpa_run_map {
 	struct bitmap used, head, dirty;
-	uint32_t next, prev; /* neighbours in the list, slot plus 1 */
-	uint16_t longest;    /* longest row of free pages: the list this slot is in */
-	uint16_t ntail;      /* first pages that belong to the tail of a span */
+	uint16_t longest; /* longest row of free pages */
+	uint16_t ntail;   /* first pages that belong to the tail of a span */
+	uint16_t
+		nfront; /* first pages that are free; atomic, so that others may look for a place */
 };
 
 struct umpa_shelf {
 	struct umpa_run_map *map;
-	uint64_t nonempty[SLOT_NPAGES / 64 + 1];
-	uint32_t head[SLOT_NPAGES + 1];
+	struct umpa_heights heights;
 	uint32_t nslots;
 	uint32_t nfree_pages;
 };
@@ -42,7 +45,9 @@ struct umpa_run {
 	uint16_t page, npages;
 };
 
-void umpa_shelf_init(struct umpa_shelf *s, struct umpa_run_map *maps);
+/* leaf and inner: memory for the heights of nslots slots (base/heights.h). */
+void umpa_shelf_init(
+	struct umpa_shelf *s, struct umpa_run_map *maps, uint32_t nslots, void *leaf, void *inner);
 
 /*
  * Puts a slot on the shelf, free but for its first nfirst pages, 0 to 511: a run (FIRST_RUN), or
@@ -90,7 +95,7 @@ int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, uns
  */
 int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntail);
 
-/* Takes any slot that is all free off the shelf. NO_SLOT if there is none. */
+/* Takes the first slot that is all free off the shelf. NO_SLOT if there is none. */
 struct slot umpa_shelf_remove_free(struct umpa_shelf *s);
 
 /* Every invariant above; for tests. 1 if they hold. */

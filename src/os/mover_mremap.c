@@ -10,12 +10,15 @@
  * large windows; what is over it is refused, -ENOMEM.
  *
  * Traps, and what is done about them:
- *  - The kernel unmaps the destination, frames and all, so mincore() must find none there.
+ *  - The kernel unmaps the destination, frames and all, so mincore() must find none there; and,
+ * where the system swaps, /proc/self/pagemap must find no page swapped out there.
  *  - Before Linux 6.17 it does so before it looks at the source. What can be known beforehand is
  *    asked beforehand (one mapping? not locked in memory?), the rest is repaired.
  *  - It takes the whole source mapping out of mlock(): msync(MS_INVALIDATE) tells of such a lock
  *    without doing anything to anonymous memory, and the move is refused.
  */
+#include <fcntl.h>
+#include <linux/sysinfo.h>
 #include <sys/mman.h>
 
 #include "base/panic.h"
@@ -32,6 +35,10 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+
+/* Bits of an entry in /proc/PID/pagemap. */
+#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
+#define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
 
 /* The program keeps three quarters of its mappings for itself. */
 #define BUDGET_SHARE 4
@@ -110,8 +117,35 @@ static int is_one_mapping(const struct umpa_mover *m, const char *addr, size_t n
 	return SYS_4(SYS_mremap, addr, asked, asked + PAGE_NBYTES, 0) != -EFAULT;
 }
 
+static int system_swaps(void)
+{
+	struct sysinfo info;
+
+	return SYS_1(SYS_sysinfo, &info) || info.totalswap;
+}
+
+/* Pages swapped out have content and no frame. Not to be learned: taken as if there were some. */
+static int has_swapped(const char *slot)
+{
+	uint64_t entries[SLOT_NPAGES];
+	long fd = SYS_4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	long got;
+
+	if (fd < 0)
+		return 1;
+	got = SYS_4(SYS_pread64, fd, entries, sizeof(entries),
+		(uintptr_t)slot / PAGE_NBYTES * sizeof(*entries));
+	SYS_1(SYS_close, fd);
+	if (got != sizeof(entries))
+		return 1;
+	for (size_t i = 0; i < SLOT_NPAGES; i++)
+		if (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED))
+			return 1;
+	return 0;
+}
+
 /* 0: slot src can go to dst. Else why not. */
-static int look(const char *dst, const char *src, unsigned flags)
+static int look(const char *dst, const char *src, unsigned flags, int swaps)
 {
 	unsigned char vec[SLOT_NPAGES];
 	int error = umpa_os_resident(dst, SLOT_NPAGES, vec);
@@ -119,6 +153,8 @@ static int look(const char *dst, const char *src, unsigned flags)
 	for (size_t i = 0; !error && i < SLOT_NPAGES; i++)
 		if (vec[i] & 1)
 			return -EEXIST;
+	if (!error && swaps && has_swapped(dst))
+		return -EEXIST;
 	if (!error && !(flags & UMPA_MOVE_HOLES))
 		error = umpa_os_resident(src, SLOT_NPAGES, vec);
 	for (size_t i = 0; !error && !(flags & UMPA_MOVE_HOLES) && i < SLOT_NPAGES; i++)
@@ -173,15 +209,16 @@ static int move_mremap(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	size_t good = 0;
-	int refused = 0, error = 0;
+	int refused = 0, error = 0, swaps;
 
 	*moved = 0;
 	if (((uintptr_t)dst | (uintptr_t)src | nbytes) % SLOT_NBYTES)
 		return -ENOSYS;
 	if (is_locked(src, nbytes) || is_locked(dst, nbytes))
 		return -EINVAL;
+	swaps = system_swaps();
 	while (good < nbytes && !refused) {
-		refused = look((char *)dst + good, (char *)src + good, flags);
+		refused = look((char *)dst + good, (char *)src + good, flags, swaps);
 		good += refused ? 0 : SLOT_NBYTES;
 	}
 	while (*moved < good && !error)

@@ -106,8 +106,8 @@ int umpa_window_open(struct umpa_window *w, uint32_t nslots)
 		if (err)
 			return err;
 	}
-	err = umpa_os_open(umpa_window_at(w, (struct slot){w->nslots_open}, 0),
-		(size_t)nslots << SLOT_SHIFT);
+	err = umpa_os_open(
+		umpa_window_at(w, (struct slot){w->nslots_open}, 0), (size_t)nslots << SLOT_SHIFT);
 	if (!err)
 		w->nslots_open += nslots;
 	return err;

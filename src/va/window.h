@@ -1,13 +1,14 @@
 /*
- * The window: the one big address range all blocks lie in, and the frontier up to which it is opened.
+ * The window: the one big address range all blocks lie in, and the frontier up to which it is
+ * opened.
  *
- * Reserved without access at an unpredictable, superpage-aligned place; slots are made writable from the
- * front as they are first needed, so that what counts as memory (strict overcommit, RLIMIT_DATA, mlockall)
- * stays close to what is used. The records about slots lie in tables apart, opened along with the slots, so
- * that no stray write into a block can reach them.
+ * Reserved without access at an unpredictable, superpage-aligned place; slots are made writable
+ * from the front as they are first needed, so that what counts as memory (strict overcommit,
+ * RLIMIT_DATA, mlockall) stays close to what is used. The records about slots lie in tables apart,
+ * opened along with the slots, so that no stray write into a block can reach them.
  *
- * Not locked: base and nslots never change after umpa_window_init(); the frontier is guarded by whoever
- * calls umpa_window_open().
+ * Not locked: base and nslots never change after umpa_window_init(); the frontier is guarded by
+ * whoever calls umpa_window_open().
  */
 #ifndef UMPA_VA_WINDOW_H
 #define UMPA_VA_WINDOW_H
@@ -15,7 +16,9 @@
 #include "base/compiler.h"
 #include "base/units.h"
 
-enum { WINDOW_NTABLES_MAX = 4 };
+enum {
+	WINDOW_NTABLES_MAX = 72
+};
 
 struct umpa_window_table {
 	char *base;
@@ -35,15 +38,16 @@ struct umpa_window {
 };
 
 /*
- * Reserves nbytes of window, or half of it, and again, down to min_nbytes, and a table for each of the ntables
- * record sizes. Result: 0, or -ENOMEM and w->nbytes 0.
+ * Reserves nbytes of window, or half of it, and again, down to min_nbytes, and a table for each of
+ * the ntables record sizes. Result: 0, or -ENOMEM and w->nbytes 0.
  */
 must_check int umpa_window_init(struct umpa_window *w, size_t nbytes, size_t min_nbytes,
 	const size_t *record_nbytes, unsigned ntables);
 
 void umpa_window_fini(struct umpa_window *w);
 
-/* Opens the next nslots slots behind the frontier, and their records. 0 or -ENOMEM, nothing opened. */
+/* Opens the next nslots slots behind the frontier, and their records. 0 or -ENOMEM, nothing opened.
+ */
 must_check int umpa_window_open(struct umpa_window *w, uint32_t nslots);
 
 static inline int umpa_window_has(const struct umpa_window *w, const void *ptr)

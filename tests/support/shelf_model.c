@@ -98,15 +98,21 @@ static const char *add(struct shelf_model *m, struct numbers *numbers)
 	return NULL;
 }
 
-/* A row of this length holds the run wherever it begins. */
-static const char *look_for_better(
-	const struct shelf_model *m, unsigned sure, unsigned longest_taken)
+static int fits_at_all(const struct shelf_model *m, unsigned slot, unsigned npages, unsigned align)
 {
-	for (unsigned s = 0; s < SHELF_MODEL_NSLOTS; s++)
-		if (m->on_shelf[s] && longest_free(m, s) >= sure &&
-			longest_free(m, s) < longest_taken)
-			return longest_taken > SLOT_NPAGES ? "take: refused though a slot fits"
-							   : "take: a fuller slot fits";
+	for (unsigned p = 0; p < SLOT_NPAGES; p += align)
+		if (are_free(m, slot, p, npages))
+			return 1;
+	return 0;
+}
+
+/* No slot before `end` holds the run. */
+static const char *look_for_earlier(
+	const struct shelf_model *m, unsigned end, unsigned npages, unsigned align)
+{
+	for (unsigned s = 0; s < end; s++)
+		if (m->on_shelf[s] && fits_at_all(m, s, npages, align))
+			return "take: a slot further to the front fits";
 	return NULL;
 }
 
@@ -122,7 +128,7 @@ static const char *check_place(
 	for (unsigned p = 0; p < run->page; p += align)
 		if (are_free(m, run->slot.i, p, npages))
 			return "take: not the first place in the slot";
-	return look_for_better(m, npages + align - 1, longest_free(m, run->slot.i));
+	return look_for_earlier(m, run->slot.i, npages, align);
 }
 
 static const char *take(struct shelf_model *m, struct numbers *numbers)
@@ -135,7 +141,7 @@ static const char *take(struct shelf_model *m, struct numbers *numbers)
 	const char *wrong;
 
 	if (!umpa_shelf_take(&m->shelf, npages, align, &run, look ? &dirty : NULL))
-		return look_for_better(m, npages + align - 1, SLOT_NPAGES + 1);
+		return look_for_earlier(m, SHELF_MODEL_NSLOTS, npages, align);
 	wrong = check_place(m, &run, npages, align);
 	if (!wrong && look && !dirty_is(m, run.slot.i, &dirty))
 		wrong = "take: other pages are dirty";
@@ -306,7 +312,7 @@ void shelf_model_init(struct shelf_model *m)
 {
 	memset(m, 0, sizeof(*m));
 	m->last_owner = TAIL;
-	umpa_shelf_init(&m->shelf, m->map);
+	umpa_shelf_init(&m->shelf, m->map, SHELF_MODEL_NSLOTS, m->leaf, m->inner);
 }
 
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers)

@@ -11,7 +11,7 @@ static void all_valid(void)
 	CHECK(umpa_extents_valid(&umpa_core.space.extents));
 	CHECK(fake_consistent());
 	for (unsigned i = 0; i < 4; i++)
-		CHECK(i >= umpa_core.nshards || umpa_shelf_valid(&umpa_core.shard[i].shelf));
+		CHECK(i >= umpa_core.nshards || umpa_shelf_valid(&umpa_shard(i)->shelf));
 }
 
 /* Everything is free again and everything that was given is counted. */
