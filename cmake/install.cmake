@@ -16,6 +16,8 @@ foreach(target umpa-preload umpa-program)
 endforeach()
 install(DIRECTORY include/umpa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 	FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
+install(DIRECTORY bench/plot DESTINATION ${CMAKE_INSTALL_DATADIR}/umpa
+	FILES_MATCHING PATTERN "*.gp")
 foreach(section 1 3 5 7)
 	file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
 	if(pages)
