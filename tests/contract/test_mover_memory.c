@@ -150,6 +150,82 @@ TEST(mremap_repairs_the_destination)
 	contract_finish(&b);
 }
 
+/* --- swapped out -------------------------------------------------------------------------- */
+
+/* The kernel may keep the frames until the pages are written; it is given a moment. */
+static int swap_out(char *addr, size_t nbytes)
+{
+	if (madvise(addr, nbytes, MADV_PAGEOUT))
+		return 0;
+	for (int i = 0; i < 20 && !bench_absent(addr, nbytes); i++)
+		usleep(10000);
+	return bench_absent(addr, nbytes);
+}
+
+/* The page has content and no frame; a mover that took it for absent would destroy it. */
+static void destination_swapped_out(const struct contract *c)
+{
+	struct bench b;
+	char *dst;
+	int result;
+
+	contract_setup(&b, c);
+	dst = bench_slot(&b, 8);
+	if (umpa_os_advise_huge(dst, SLOT_NBYTES, 0))
+		SKIP("the system takes no advice on huge pages");
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	bench_fill(&b, dst + 7 * PAGE_NBYTES, 2 * PAGE_NBYTES, 5000);
+	if (!swap_out(dst, SLOT_NBYTES))
+		SKIP("this system does not swap");
+	PLAN(SETUP_NCHECKS + 3);
+	result = bench_move(&b, dst, bench_slot(&b, 2), SLOT_NBYTES, 0, &(size_t){0});
+	CHECK_EQ(result, -EEXIST);
+	CHECK(bench_holds(dst + 7 * PAGE_NBYTES, 2 * PAGE_NBYTES, 5000));
+	CHECK(bench_holds(bench_slot(&b, 2) + 7 * PAGE_NBYTES, SLOT_NBYTES - 7 * PAGE_NBYTES, 8));
+	contract_finish(&b);
+}
+
+TEST(uffd_destination_swapped_out)
+{
+	destination_swapped_out(&uffd);
+}
+
+TEST(mremap_destination_swapped_out)
+{
+	destination_swapped_out(&by_mremap);
+}
+
+static void source_swapped_out(const struct contract *c)
+{
+	struct bench b;
+	char *dst, *src;
+	size_t moved;
+	int result;
+
+	contract_setup(&b, c);
+	dst = bench_slot(&b, 8), src = bench_slot(&b, 2);
+	bench_fill(&b, src, SLOT_NBYTES, 1);
+	if (!swap_out(src, SLOT_NBYTES))
+		SKIP("this system does not swap");
+	PLAN(SETUP_NCHECKS + 3);
+	result = bench_move(&b, dst, src, SLOT_NBYTES, 0, &moved);
+	CHECK(!result || result == -ENOENT || result == -EBUSY || result == -EAGAIN);
+	CHECK(bench_is_moved(dst, src, SLOT_NBYTES, moved, 1));
+	CHECK(result ? bench_holds(src + moved, SLOT_NBYTES - moved, 1 + moved / PAGE_NBYTES)
+		     : moved == SLOT_NBYTES);
+	contract_finish(&b);
+}
+
+TEST(uffd_source_swapped_out)
+{
+	source_swapped_out(&uffd);
+}
+
+TEST(mremap_source_swapped_out)
+{
+	source_swapped_out(&by_mremap);
+}
+
 /* --- pinned ------------------------------------------------------------------------------- */
 
 static void in_a_pipe(const struct contract *c)
