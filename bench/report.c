@@ -207,6 +207,7 @@ static void malloc_row(const struct report *r, struct umpa_grid *t, const char *
 	umpa_grid_text(t, "%s", method == BY_TOUCH ? "touch only" : umpa_methods[method].name);
 	umpa_grid_number(t, median(r, test, method, "time_ns", 0) / 1e6, "");
 	umpa_grid_number(t, to_fastest(r, test, method, "time_ns"), "x");
+	umpa_grid_number(t, median(r, test, method, "cpu_ns", 0) / 1e6, "");
 	count_row(r, t, test, method);
 	umpa_grid_number(t, median(r, untouched, method, "time_ns", 0) / 1e6, "");
 	umpa_grid_number(t, to_fastest(r, untouched, method, "time_ns"), "x");
@@ -222,8 +223,8 @@ static void malloc_table(const struct report *r, const char *test, const char *t
 	if (!has_any(r, test))
 		return;
 	title(r, text);
-	HEAD(&t, "allocator", "ms", "of fastest peer", "faults", "system calls", "mappings",
-		"peak MiB", "untouched ms", "of fastest peer");
+	HEAD(&t, "allocator", "ms", "of fastest peer", "CPU ms", "faults", "system calls",
+		"mappings", "peak MiB", "untouched ms", "of fastest peer");
 	for (i = 0; i < array_len(rows); i++)
 		if (has(r, test, rows[i], "time_ns"))
 			malloc_row(r, &t, test, rows[i]);

@@ -16,12 +16,17 @@
 #include "base/units.h"
 #include "cli/cli.h"
 
-uint64_t umpa_now_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+uint64_t umpa_now_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
 }
 
 uint64_t umpa_clock_ns(void)
@@ -135,7 +140,7 @@ static int read_stats(const struct umpa_work *w, struct umpa_stats *out)
 }
 
 static struct {
-	uint64_t start_ns;
+	uint64_t start_ns, start_cpu_ns;
 	struct rusage usage;
 	struct umpa_stats stats;
 } begun;
@@ -151,21 +156,15 @@ void umpa_phase_begin(const struct umpa_work *w)
 	memset(&begun.stats, 0, sizeof(begun.stats));
 	(void)read_stats(w, &begun.stats);
 	getrusage(RUSAGE_SELF, &begun.usage);
+	begun.start_cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
 	mark(w, UMPA_MARK_BEGIN);
 	begun.start_ns = umpa_now_ns();
-}
-
-static double ns_between(struct timeval a, struct timeval b)
-{
-	return ((double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_usec - a.tv_usec)) * 1e3;
 }
 
 static void put_usage(const struct rusage *usage)
 {
 	const struct rusage *was = &begun.usage;
 
-	umpa_put("user_ns", 0, ns_between(was->ru_utime, usage->ru_utime));
-	umpa_put("sys_ns", 0, ns_between(was->ru_stime, usage->ru_stime));
 	umpa_put("nfaults", 0, (double)(usage->ru_minflt - was->ru_minflt));
 	umpa_put("npreempted", 0, (double)(usage->ru_nivcsw - was->ru_nivcsw));
 }
@@ -183,17 +182,19 @@ static void put_stats(const struct umpa_stats *now)
 
 void umpa_phase_end(const struct umpa_work *w)
 {
-	uint64_t end_ns = umpa_now_ns(), nmappings, peak_nbytes;
+	uint64_t end_ns = umpa_now_ns(), cpu_ns, nmappings, peak_nbytes;
 	struct umpa_stats stats;
 	struct rusage usage;
 	int has_stats;
 
 	mark(w, UMPA_MARK_END);
+	cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID) - begun.start_cpu_ns;
 	getrusage(RUSAGE_SELF, &usage);
 	has_stats = read_stats(w, &stats);
 	nmappings = count_mappings();
 	peak_nbytes = umpa_status_nbytes("VmHWM:");
 	umpa_put("time_ns", 0, (double)(end_ns - begun.start_ns));
+	umpa_put("cpu_ns", 0, (double)cpu_ns);
 	put_usage(&usage);
 	umpa_put("nmappings", 0, (double)nmappings);
 	umpa_put("peak_nbytes", 0, (double)peak_nbytes);
