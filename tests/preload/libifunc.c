@@ -15,7 +15,7 @@ static int answer(void)
 	return 42;
 }
 
-static int (*resolve(void))(void)
+__attribute__((used)) static int (*resolve(void))(void)
 {
 	early[0] = malloc(100);
 	early[1] = calloc(10, 10);
