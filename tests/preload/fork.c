@@ -28,7 +28,7 @@ static int churn(struct block *block, uint64_t *state, unsigned nsteps)
 {
 	while (nsteps--) {
 		unsigned i = (unsigned)(random_next(state) % NBLOCKS);
-		size_t nbytes = random_nbytes(state, 22), old = block[i].nbytes;
+		size_t nbytes = random_nbytes(state, 21), old = block[i].nbytes;
 		char *p;
 
 		if (!tagged(block[i].p, old, i))
