@@ -11,9 +11,10 @@
  *
  * Traps, and what is done about them:
  *  - The kernel unmaps the destination, frames and all, so mincore() must find none there; and,
- * where the system swaps, /proc/self/pagemap must find no page swapped out there.
- *  - Before Linux 6.17 it does so before it looks at the source. What can be known beforehand is
- *    asked beforehand (one mapping? not locked in memory?), the rest is repaired.
+ *    where the system swaps, /proc/self/pagemap must find no page swapped out there.
+ *  - Before Linux 6.17 (tried: 6.1, 6.12) it does so before it looks at the source. What can be
+ *    known beforehand is asked beforehand (one mapping? not locked in memory?), the rest is
+ *    repaired.
  *  - It takes the whole source mapping out of mlock(): msync(MS_INVALIDATE) tells of such a lock
  *    without doing anything to anonymous memory, and the move is refused.
  */
