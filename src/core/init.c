@@ -142,6 +142,9 @@ static void set_up(struct umpa_core *c)
 		return;
 	}
 	init_nursery(c);
+	__atomic_store_n(&umpa_bounds.base, c->window.base, __ATOMIC_RELAXED);
+	/* Pairs with umpa_in_window(). */
+	__atomic_store_n(&umpa_bounds.nbytes, c->window.nbytes, __ATOMIC_RELEASE);
 }
 
 void umpa_core_start(void)

@@ -150,6 +150,29 @@ int umpa_space_take(
 	return err;
 }
 
+static int has_free_front(struct slot slot, void *arg)
+{
+	const unsigned *ntail = arg;
+
+	return slot_use(slot) == SLOT_SHELF &&
+	       __atomic_load_n(&umpa_core.map[slot.i].nfront, __ATOMIC_RELAXED) >= *ntail;
+}
+
+int umpa_space_take_before_tail(uint32_t nslots, unsigned ntail, struct space_grant *grant)
+{
+	struct umpa_space *s = &umpa_core.space;
+	int found = 0;
+
+	umpa_lock_take(&s->lock);
+	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
+		found = grant_whole(grant,
+			umpa_extents_take_end(&s->extents, (enum umpa_extent_kind)kind, nslots,
+				has_free_front, &ntail),
+			nslots, (enum umpa_extent_kind)kind);
+	umpa_lock_give(&s->lock);
+	return found ? 0 : -ENOENT;
+}
+
 int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant)
 {
 	struct umpa_space *s = &umpa_core.space;

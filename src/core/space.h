@@ -41,6 +41,11 @@ void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags);
 must_check int umpa_space_take(
 	uint32_t nslots, uint32_t align, enum space_prefer prefer, struct space_grant *grant);
 
+/* Takes nslots slots that lie right before a slot on a shelf with its first ntail pages free, as
+ * far as can be seen without that shard's lock. 0 or -ENOENT. */
+must_check int umpa_space_take_before_tail(
+	uint32_t nslots, unsigned ntail, struct space_grant *grant);
+
 /* Takes exactly the slots at [slot, slot + nslots) if they are free. 0 or -ENOMEM. */
 must_check int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant);
 

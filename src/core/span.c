@@ -116,34 +116,61 @@ static void count_alloc(const struct space_grant *g, uint64_t npages_whole)
 	umpa_lock_give(&s->lock);
 }
 
-static void *set_up(const struct space_grant *g, size_t npages, unsigned tail, int dirty)
+static void *set_up(const struct space_grant *g, size_t npages, uint32_t nslots, unsigned tail)
 {
 	struct slot_record *r = record_of(g->slot);
 
 	r->npages = npages;
 	r->ntail = tail;
-	r->nslots = g->nslots - (tail != 0);
+	r->nslots = nslots;
 	slot_set_use(g->slot, SLOT_SPAN);
-	if (tail)
-		umpa_run_adopt(slot_after(g->slot, r->nslots), tail, FIRST_TAIL, dirty);
 	count_alloc(g, npages - tail);
 	return slot_address(g->slot);
 }
 
-void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
+/* A span whose tail goes to the free front of a slot that holds runs already: the tightest packing
+ * there is. */
+static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 {
-	int roomy = npages_room > npages;
-	unsigned tail = roomy ? 0 : tail_to_share(npages);
+	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	struct space_grant g;
 
-	/* Room to grow must not hold frames, and NOBACK wants none. */
-	if (roomy || flags & UMPA_NOBACK) {
-		if (!take_void(span_slots(npages_room), align, &g))
-			return NULL;
-	} else if (umpa_space_take(span_slots(npages_room), align, PREFER_RESIDENT, &g)) {
+	if (umpa_space_take_before_tail(nslots, tail, &g))
+		return NULL;
+	if (!umpa_run_extend_tail(slot_after(g.slot, nslots), 0, tail, flags)) {
+		give_back(&g);
 		return NULL;
 	}
-	return set_up(&g, npages, tail, ready_grant(&g, npages, flags));
+	ready_grant(&g, npages - tail, flags);
+	return set_up(&g, npages, nslots, tail);
+}
+
+/* A span on slots of its own; what the tail leaves of the last one goes to a shelf. */
+static void *alloc_whole(const struct space_grant *g, size_t npages, unsigned tail, int dirty)
+{
+	uint32_t nslots = g->nslots - (tail != 0);
+
+	if (tail)
+		umpa_run_adopt(slot_after(g->slot, nslots), tail, FIRST_TAIL, dirty);
+	return set_up(g, npages, nslots, tail);
+}
+
+void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
+{
+	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK;
+	unsigned tail = roomy ? 0 : tail_to_share(npages);
+	struct space_grant g;
+	void *block = NULL;
+
+	if (tail && !bare && align == 1)
+		block = alloc_before_tail(npages, tail, flags);
+	if (block)
+		return block;
+	/* Room to grow must not hold frames, and NOBACK wants none. */
+	if (bare ? !take_void(span_slots(npages_room), align, &g)
+		 : umpa_space_take(span_slots(npages_room), align, PREFER_RESIDENT, &g))
+		return NULL;
+	return alloc_whole(&g, npages, tail, ready_grant(&g, npages, flags));
 }
 
 /* --- free --------------------------------------------------------------------------------- */
@@ -358,5 +385,5 @@ void *umpa_span_move(
 		return NULL;
 	nmoved = carry(&g, slot, g.nslots - (tail != 0), npages, flags);
 	leave(slot, nmoved);
-	return set_up(&g, npages, tail, 1);
+	return alloc_whole(&g, npages, tail, 1);
 }

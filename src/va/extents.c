@@ -6,7 +6,8 @@
 
 /* How many extents of a class are looked at where the class alone does not settle the matter. */
 enum {
-	NTRIES = 4
+	NTRIES = 4,
+	NTRIES_END = 32
 };
 
 static unsigned class_of(uint32_t nslots)
@@ -210,6 +211,25 @@ struct slot umpa_extents_take_last(
 	have = e->tag[first].nslots;
 	*nslots = have < max ? have : max;
 	return carve(e, first, first + have - *nslots, *nslots);
+}
+
+struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
+	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg)
+{
+	const struct umpa_extent_bins *b = &e->bins[kind];
+	unsigned class = class_of(nslots);
+	int ntries = 0;
+
+	for (; ntries < NTRIES_END && next_class(b, class, &class); class ++)
+		for (uint32_t link = b->head[class]; link && ntries < NTRIES_END; ntries++) {
+			uint32_t first = link - 1, end = first + e->tag[first].nslots;
+
+			if (end - first >= nslots && end < e->nslots &&
+				fits((struct slot){end}, arg))
+				return carve(e, first, end - nslots, nslots);
+			link = e->tag[first].next;
+		}
+	return NO_SLOT;
 }
 
 unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,

@@ -86,6 +86,13 @@ struct slot umpa_extents_take_some(
 struct slot umpa_extents_take_last(
 	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t max, uint32_t *nslots);
 
+/*
+ * Takes the last nslots slots of an extent of that kind for which fits(slot behind the extent, arg)
+ * says 1; a bounded number of extents is looked at, short ones first. NO_SLOT if none of them fits.
+ */
+struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
+	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg);
+
 /* Pieces of free extents in a row, front to back, each of one kind. */
 struct umpa_extent_piece {
 	struct slot slot;
