@@ -48,6 +48,11 @@ right "CSV columns" [ "$(awk -F, '{ print NF }' "$scratch/runs.csv" | sort -u)" 
 median=$(awk -F, '$2 == "with" { print $7 }' "$scratch/runs.csv" | sort -n | sed -n 2p)
 query '.measures[4].with' "$median"
 
+run "$umpa" compare -n 2 --json --csv "$scratch/two.csv" -- sh -c : "$(printf 'a\tb\nc\033')"
+query '.program[3]' "$(printf 'a\tb\nc\033')"
+mean=$(awk -F, '$2 == "without" { sum += $7 } END { print sum / 2 }' "$scratch/two.csv")
+query '.measures[4].without' "$mean"
+
 # The options reach the program, and only with umpa.
 run "$umpa" compare -n 1 --show -o huge=0 -- sh -c 'echo "<${UMPA_OPTIONS-}>"'
 right "options with umpa" [ "$(grep -c '^<huge=0>$' "$scratch/out")" = 2 ]
@@ -112,4 +117,4 @@ prints "run 1 of 1, with"
 run "$umpa" compare -n 1 -- true
 silent
 right "no escape sequences" [ "$(grep -c "$(printf '\033')" "$scratch/out")" = 0 ]
-finish 65
+finish 67
