@@ -24,4 +24,4 @@ for nbytes in $out; do
 done
 traced -n 1 --no-warm --warm -- true
 right "the last flag decides" [ "$nsteps" = 2 ]
-finish 13
+finish 14
