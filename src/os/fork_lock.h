@@ -6,6 +6,8 @@
 #ifndef UMPA_OS_FORK_LOCK_H
 #define UMPA_OS_FORK_LOCK_H
 
+#include <stdint.h>
+
 #include "os/syscall.h"
 
 static inline void fork_lock_take(uint32_t *lock)

@@ -120,7 +120,7 @@ static int is_one_mapping(const struct umpa_mover *m, const char *addr, size_t n
 
 static int system_swaps(void)
 {
-	struct sysinfo info;
+	struct sysinfo info = {0};
 
 	return SYS_1(SYS_sysinfo, &info) || info.totalswap;
 }
@@ -128,7 +128,7 @@ static int system_swaps(void)
 /* Pages swapped out have content and no frame. Not to be learned: taken as if there were some. */
 static int has_swapped(const char *slot)
 {
-	uint64_t entries[SLOT_NPAGES];
+	uint64_t entries[SLOT_NPAGES] = {0};
 	long fd = SYS_4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
 	long got;
 

@@ -57,7 +57,7 @@ struct uffdio_move {
 
 static int identify(int fd, uint64_t file[2])
 {
-	struct stat st;
+	struct stat st = {0};
 	long error = SYS_2(SYS_fstat, fd, &st);
 
 	file[0] = st.st_dev;
@@ -74,7 +74,7 @@ static int is_ours(const struct umpa_mover *m, int fd)
 
 static int park(int fd)
 {
-	struct rlimit limit;
+	struct rlimit limit = {0};
 	long from = PARK_MAX;
 
 	if (!SYS_4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) && limit.rlim_cur < PARK_MAX)

@@ -77,7 +77,7 @@ static const char *after(const char *text, const char *key)
 
 static uint64_t limit_of(int resource)
 {
-	struct rlimit limit;
+	struct rlimit limit = {0};
 
 	/* prlimit64, which has the same structure on every 64-bit system. */
 	if (SYS_4(SYS_prlimit64, 0, resource, NULL, &limit))
@@ -89,7 +89,7 @@ static uint64_t limit_of(int resource)
 
 static size_t memory_nbytes(void)
 {
-	struct sysinfo info;
+	struct sysinfo info = {0};
 	size_t nbytes;
 
 	if (SYS_1(SYS_sysinfo, &info))
@@ -100,7 +100,7 @@ static size_t memory_nbytes(void)
 
 static unsigned cpus_allowed(void)
 {
-	unsigned long mask[1024 / sizeof(long)];
+	unsigned long mask[1024 / sizeof(long)] = {0};
 	long nbytes = SYS_3(SYS_sched_getaffinity, 0, sizeof(mask), mask);
 	unsigned n = 0;
 
@@ -269,7 +269,7 @@ static int seccomp_mode(void)
 
 void umpa_os_facts(struct umpa_os_facts *f)
 {
-	struct utsname names;
+	struct utsname names = {0};
 	char text[FILE_NBYTES];
 	long refused = SYS_5(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 
