@@ -1,6 +1,5 @@
 #include "scaling.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,14 +122,14 @@ static void count_one(struct session *x, const struct umpa_bench_test *t, size_t
 	const struct umpa_method *m = &umpa_methods[method];
 	char text[512], *args[MOST_KEYS + 1];
 	unsigned long ncalls;
-	int error;
+	int refused;
 
 	show_progress(x, t->name, m->name);
 	fill_args(x, t, m, x->s->seed, 1, text, sizeof(text), args);
-	error = umpa_spawn_traced(args, x->envp[method], &ncalls);
-	if (error == -EPERM)
+	refused = umpa_spawn_traced(args, x->envp[method], &ncalls);
+	if (refused > 0)
 		umpa_say("bench: system calls can't be counted: tracing is not allowed");
-	else if (!error)
+	else if (!refused)
 		umpa_samples_add(x->out, &(struct umpa_series){t->name, m->name, "nsyscalls", 0}, 0,
 			(double)ncalls);
 }

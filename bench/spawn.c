@@ -144,7 +144,7 @@ int umpa_spawn_traced(char *const args[], char *const envp[], unsigned long *nca
 	if (t.pid < 0 || waitpid(t.pid, &status, 0) < 0)
 		return umpa_refuse(-1, "bench: can't start a process: %s", strerror(errno));
 	if (!WIFSTOPPED(status))
-		return -EPERM;
+		return 1;
 	ptrace(PTRACE_SETOPTIONS, t.pid, 0,
 		PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE |
 			PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK);

@@ -18,7 +18,7 @@ must_check int umpa_spawn(char *const args[], char *const envp[], char *out, siz
 
 /*
  * The same under ptrace; its threads and children are counted too. *ncalls: system calls between
- * the marks of worker.h. Result: 0; -EPERM: tracing is not allowed here; -1 after a message.
+ * the marks of worker.h. Result: 0; 1: tracing is not allowed here; -1 after a message.
  */
 must_check int umpa_spawn_traced(char *const args[], char *const envp[], unsigned long *ncalls);
 
