@@ -89,7 +89,7 @@ static struct block find(const void *ptr)
 		return b;
 	}
 	b.slot = umpa_window_slot(w, ptr);
-	if ((uintptr_t)ptr % PAGE_NBYTES || b.slot.i >= w->nslots_open)
+	if ((uintptr_t)ptr % PAGE_NBYTES || b.slot.i >= umpa_window_nslots_open(w))
 		return b;
 	if (slot_use(b.slot) == SLOT_SPAN && !b.page) {
 		b.kind = BLOCK_SPAN;
@@ -151,22 +151,14 @@ static int find_around(const void *addr, struct block *b, char **begin)
 		return b->npages != 0;
 	}
 	b->slot = umpa_window_slot(w, addr);
-	if (b->slot.i >= w->nslots_open)
+	if (b->slot.i >= umpa_window_nslots_open(w))
 		return 0;
-	if (slot_use(b->slot) == SLOT_SHELF) {
-		const struct umpa_run_map *m = &umpa_core.map[b->slot.i];
+	if (slot_use(b->slot) == SLOT_SHELF && !umpa_run_in_tail(b->slot, page)) {
+		struct umpa_run run = umpa_run_around(b->slot, page);
 
-		/* A tail's pages belong to the span before; a run's head is at or before the page.
-		 */
-		if (page < m->ntail) {
-			*b = find_span_around((struct slot){b->slot.i - 1});
-		} else {
-			while (page > 0 && !bitmap_get(&m->head, page))
-				page--;
-			b->page = page;
-			b->npages = umpa_run_find(b->slot, page).npages;
-			b->kind = BLOCK_RUN;
-		}
+		*b = (struct block){BLOCK_RUN, run.npages, b->slot, run.page};
+	} else if (slot_use(b->slot) == SLOT_SHELF) {
+		*b = find_span_around((struct slot){b->slot.i - 1});
 	} else {
 		*b = find_span_around(b->slot);
 	}
@@ -239,7 +231,7 @@ static void free_block(const char *call, void *block)
 	if (!umpa_window_has(w, block)) {
 		if (!umpa_outside_free(block))
 			misuse(call, block);
-	} else if ((uintptr_t)block % PAGE_NBYTES || slot.i >= w->nslots_open) {
+	} else if ((uintptr_t)block % PAGE_NBYTES || slot.i >= umpa_window_nslots_open(w)) {
 		misuse(call, block);
 	} else if (slot_use(slot) == SLOT_SHELF) {
 		if (umpa_run_free(slot, page))
@@ -287,8 +279,7 @@ static void make_roomy(struct request *r)
 {
 	size_t room;
 
-	if (r->npages < GROWTH_NPAGES_MIN || umpa_core.machine.strict_commit ||
-		umpa_core.space.locked)
+	if (r->npages < GROWTH_NPAGES_MIN || umpa_core.machine.strict_commit || umpa_space_locked())
 		return;
 	if (!__builtin_mul_overflow(r->npages, (size_t)GROWTH_ROOM, &room) &&
 		room / SLOT_NPAGES < umpa_core.window.nslots / 8 && room > r->npages_room)
@@ -372,12 +363,15 @@ public_api int umpa_owns(const void *ptr)
 /* The whole range must lie in one block. */
 static int find_range(const void *addr, size_t nbytes, struct block *b)
 {
-	char *begin, *at = (char *)(uintptr_t)addr;
+	size_t offset, size;
+	char *begin;
 
 	umpa_core_need();
 	if (!addr || !find_around(addr, b, &begin))
 		return refuse(EINVAL);
-	if (nbytes > (b->npages << PAGE_SHIFT) - (size_t)(at - begin))
+	offset = (uintptr_t)addr - (uintptr_t)begin;
+	size = b->npages << PAGE_SHIFT;
+	if (offset >= size || nbytes > size - offset)
 		return refuse(EINVAL);
 	return 1;
 }

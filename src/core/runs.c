@@ -89,6 +89,30 @@ struct umpa_run umpa_run_find(struct slot slot, unsigned page)
 	return run;
 }
 
+struct umpa_run umpa_run_around(struct slot slot, unsigned page)
+{
+	struct umpa_shard *s = shard_of(slot);
+	struct umpa_run run;
+
+	umpa_lock_take(&s->lock);
+	while (page && !bitmap_get(&umpa_core.map[slot.i].head, page))
+		page--;
+	run = umpa_shelf_find(&s->shelf, slot, page);
+	umpa_lock_give(&s->lock);
+	return run;
+}
+
+int umpa_run_in_tail(struct slot slot, unsigned page)
+{
+	struct umpa_shard *s = shard_of(slot);
+	int in_tail;
+
+	umpa_lock_take(&s->lock);
+	in_tail = page < umpa_core.map[slot.i].ntail;
+	umpa_lock_give(&s->lock);
+	return in_tail;
+}
+
 /*
  * Gives pages back and the shard's lock. A slot all free goes to the pool, but for the nursery's,
  * and but for one that the shard keeps, so that a thread which allocates and frees one block stays

@@ -19,6 +19,12 @@ void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags);
 /* The run that begins at page `page` of a slot on a shelf; npages 0 if none. */
 struct umpa_run umpa_run_find(struct slot slot, unsigned page);
 
+/* The run that page `page` of a slot on a shelf lies in; npages 0 if none. */
+struct umpa_run umpa_run_around(struct slot slot, unsigned page);
+
+/* 1 if the page belongs to the tail of a span. */
+int umpa_run_in_tail(struct slot slot, unsigned page);
+
 /* Takes a run back. 0; -EINVAL if no run begins there. */
 must_check int umpa_run_free(struct slot slot, unsigned page);
 

@@ -68,7 +68,7 @@ static int grow(struct umpa_space *s, uint32_t need)
 	}
 	if (err)
 		return err;
-	s->locked = populated(first);
+	__atomic_store_n(&s->locked, populated(first), __ATOMIC_RELAXED);
 	umpa_extents_grow(&s->extents, n, s->locked ? EXTENT_RESIDENT : EXTENT_VOID);
 	return 0;
 }

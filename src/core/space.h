@@ -83,4 +83,11 @@ uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots);
 
 uint32_t umpa_space_pool_nslots(void);
 
+/* 1 if the system gives opened memory frames at once, so that no more should be opened than is
+ * needed. */
+static inline int umpa_space_locked(void)
+{
+	return __atomic_load_n(&umpa_core.space.locked, __ATOMIC_RELAXED);
+}
+
 #endif

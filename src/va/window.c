@@ -109,6 +109,6 @@ int umpa_window_open(struct umpa_window *w, uint32_t nslots)
 	err = umpa_os_open(
 		umpa_window_at(w, (struct slot){w->nslots_open}, 0), (size_t)nslots << SLOT_SHIFT);
 	if (!err)
-		w->nslots_open += nslots;
+		__atomic_store_n(&w->nslots_open, w->nslots_open + nslots, __ATOMIC_RELAXED);
 	return err;
 }

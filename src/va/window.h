@@ -30,7 +30,7 @@ struct umpa_window {
 	uintptr_t base;
 	size_t nbytes; /* 0: there is no window */
 	uint32_t nslots;
-	uint32_t nslots_open;
+	uint32_t nslots_open; /* atomic: see umpa_window_nslots_open() */
 	struct umpa_window_table table[WINDOW_NTABLES_MAX];
 	unsigned ntables;
 	void *table_memory;
@@ -53,6 +53,13 @@ must_check int umpa_window_open(struct umpa_window *w, uint32_t nslots);
 static inline int umpa_window_has(const struct umpa_window *w, const void *ptr)
 {
 	return (uintptr_t)ptr - w->base < w->nbytes;
+}
+
+/* Slots opened so far. Relaxed: who holds a block has it from a call that opened its slots before.
+ */
+static inline uint32_t umpa_window_nslots_open(const struct umpa_window *w)
+{
+	return __atomic_load_n(&w->nslots_open, __ATOMIC_RELAXED);
 }
 
 static inline struct slot umpa_window_slot(const struct umpa_window *w, const void *ptr)

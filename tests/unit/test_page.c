@@ -264,6 +264,34 @@ TEST(page_unback_feeds_the_pool)
 	end();
 }
 
+/* Ranges that are not in one block are refused, wherever they begin. */
+TEST(page_back_and_unback_know_the_block)
+{
+	static const size_t sizes[] = {4096, 5 * 4096, 2 * MIB + 8192, 9 * MIB, 64 * MIB};
+	uint64_t nwrong = 0;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t n = sizes[i];
+		char *p = touched(n, 0);
+
+		for (size_t at = 0; at<n; at += n> MIB ? MIB / 2 + 4096 : 4096) {
+			nwrong += umpa_back(p + at, n - at) != 0;
+			nwrong += umpa_back(p + at, n - at + 1) != -1;
+			nwrong += umpa_unback(p + at, n - at + 4096) != -1;
+			nwrong += umpa_unback(p + at, SIZE_MAX) != -1;
+			nwrong += umpa_unback(p + at, 4096) != 0;
+			nwrong += fake_frame(p + at) != 0;
+		}
+		umpa_free(p);
+		nwrong += umpa_back(p, 1) != -1;
+		nwrong += umpa_unback(p, 1) != -1;
+	}
+	CHECK_EQ(nwrong, 0);
+	end();
+}
+
 TEST(page_trim)
 {
 	char *a;

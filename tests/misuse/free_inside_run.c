@@ -1,0 +1,10 @@
+/* stderr: umpa: umpa_free(0x*): no live block begins here; freed twice, or inside a block */
+#include <umpa/umpa.h>
+
+int main(void)
+{
+	char *block = umpa_alloc(10000, 0);
+
+	umpa_free(block + 4096);
+	return 0;
+}

@@ -1,0 +1,107 @@
+/* Threads on the fake OS: what the thread sanitizer is to see, and content that no other thread
+ * touches. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+#include "support/model.h"
+
+enum {
+	NTHREADS = 4,
+	NHANDED = 64
+};
+
+static void *run_model(void *arg)
+{
+	struct model_options o = {.seed = *(uint64_t *)arg,
+		.nops = 300,
+		.nblocks = 12,
+		.log2_min = 12,
+		.log2_max = 23,
+		.touch = fake_touch};
+	struct model_result r = model_run(&o);
+
+	return (void *)(uintptr_t)(r.nwrong_tags + r.nwrong_zeros + r.nrefused);
+}
+
+static uintptr_t run_all(void *(*fn)(void *))
+{
+	pthread_t thread[NTHREADS];
+	uint64_t seed[NTHREADS];
+	uintptr_t sum = 0;
+
+	for (int i = 0; i < NTHREADS; i++) {
+		seed[i] = 100 + (uint64_t)i;
+		pthread_create(&thread[i], NULL, fn, &seed[i]);
+	}
+	for (int i = 0; i < NTHREADS; i++) {
+		void *result;
+
+		pthread_join(thread[i], &result);
+		sum += (uintptr_t)result;
+	}
+	return sum;
+}
+
+static void end(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.nblocks, 0);
+	CHECK_EQ(st.block_nbytes, 0);
+	CHECK(umpa_extents_valid(&umpa_core.space.extents));
+	umpa_core_stop();
+	CHECK_EQ(fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes(), 0);
+	fake_threads(0);
+}
+
+static void begin(void)
+{
+	fake_reset();
+	fake_threads(1);
+	fake_machine.memory_nbytes = (size_t)512 << 20;
+	fake_machine.ncpus = 3;
+}
+
+TEST(threads_each_with_its_own_blocks)
+{
+	PLAN(5);
+	begin();
+	CHECK_EQ(run_all(run_model), 0);
+	end();
+}
+
+static void *handed[NHANDED];
+
+/* Takes what another thread left at a place, leaves a new block there. */
+static void *hand_over(void *arg)
+{
+	unsigned seed = (unsigned)*(uint64_t *)arg;
+
+	for (int i = 0; i < 4000; i++) {
+		size_t nbytes = (size_t)4096 << (rand_r(&seed) % 11);
+		void *block = umpa_alloc(nbytes + (size_t)rand_r(&seed) % nbytes, 0);
+
+		umpa_free(__atomic_exchange_n(
+			&handed[rand_r(&seed) % NHANDED], block, __ATOMIC_ACQ_REL));
+		if (i % 512 == 0)
+			umpa_trim((size_t)8 << 20);
+	}
+	return NULL;
+}
+
+TEST(threads_free_each_others_blocks)
+{
+	PLAN(5);
+	begin();
+	CHECK_EQ(run_all(hand_over), 0);
+	for (int i = 0; i < NHANDED; i++) {
+		umpa_free(handed[i]);
+		handed[i] = NULL;
+	}
+	end();
+}
