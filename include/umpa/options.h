@@ -19,9 +19,9 @@ extern "C" {
  */
 int umpa_option_text(const char *name, char *value, size_t nvalue, char *origin, size_t norigin);
 
-/* Name, default text and help of option number i, from 0. Result: 0, or -1: ENOENT past the last. */
-int umpa_option_describe(
-	size_t i, const char **name, const char **default_text, const char **help);
+/* Name, default text and help of option number i, from 0. Result: 0, or -1: ENOENT past the last.
+ */
+int umpa_option_describe(size_t i, const char **name, const char **default_text, const char **help);
 
 #ifdef __cplusplus
 }

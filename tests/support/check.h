@@ -11,10 +11,10 @@
  *	}
  *
  * A failed check is printed and counted and the test goes on; REQUIRE stops the test (as failed).
- * SKIP("reason") ends a test as skipped, and the reason is listed. A program is one or more files with
- * tests linked with check.c, which has main(): prints a line a test, then "N passed, N failed, N
- * skipped" alone on a line; exit status 0, or 1 if any failed, or 77 if all were skipped. Arguments
- * are name patterns (substrings). PLAN may be called anywhere, with a computed number.
+ * SKIP("reason") ends a test as skipped, and the reason is listed. A program is one or more files
+ *with tests linked with check.c, which has main(): prints a line a test, then "N passed, N failed,
+ *N skipped" alone on a line; exit status 0, or 1 if any failed, or 77 if all were skipped.
+ *Arguments are name patterns (substrings). PLAN may be called anywhere, with a computed number.
  */
 #ifndef UMPA_TESTS_CHECK_H
 #define UMPA_TESTS_CHECK_H
