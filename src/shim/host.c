@@ -5,9 +5,8 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "core/options.h"
-#include "core/stats.h"
 #include "heap/heap.h"
+#include "shim/report.h"
 
 static int constructed;
 
@@ -59,10 +58,11 @@ __attribute__((constructor(101))) static void construct(void)
 {
 	constructed = 1;
 	umpa_heap_start();
+	if (umpa_host_consent() == UMPA_CONSENT_GIVEN)
+		umpa_report_init();
 }
 
 __attribute__((destructor)) static void destruct(void)
 {
-	if (umpa_host_consent() == UMPA_CONSENT_GIVEN && umpa_option(OPTION_stats))
-		umpa_stats_print(STDERR_FILENO);
+	umpa_report_fini();
 }

@@ -1,0 +1,410 @@
+/*
+ * The malloc family on the fake OS, over an engine of the test's own that counts what it is asked
+ * and can be told to refuse.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "core/owns.h"
+#include "heap/heap.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+/* --- the engine ----------------------------------------------------------------------------- */
+
+static struct {
+	unsigned nmallocs, naligned, nfrees, nfinds;
+	int refuses;    /* every request */
+	int keeps_at_0; /* realloc to 0 gives a block, as mimalloc's does */
+	int measures;
+	int recursions; /* mallocs made while it is being found */
+	int nowhere;    /* there is none */
+	enum umpa_consent consent;
+} engine;
+
+static void *engine_malloc(size_t nbytes)
+{
+	__atomic_fetch_add(&engine.nmallocs, 1, __ATOMIC_RELAXED);
+	return engine.refuses ? umpa_heap_refuse() : malloc(nbytes);
+}
+
+static void *engine_calloc(size_t n, size_t each)
+{
+	return engine.refuses ? umpa_heap_refuse() : calloc(n, each);
+}
+
+static void *engine_realloc(void *p, size_t nbytes)
+{
+	if (engine.refuses)
+		return umpa_heap_refuse();
+	return realloc(p, nbytes || !engine.keeps_at_0 ? nbytes : 1);
+}
+
+static void engine_free(void *p)
+{
+	__atomic_fetch_add(&engine.nfrees, 1, __ATOMIC_RELAXED);
+	free(p);
+}
+
+static int engine_posix_memalign(void **out, size_t align, size_t nbytes)
+{
+	engine.naligned++;
+	errno = ERANGE;
+	return engine.refuses ? ENOMEM : posix_memalign(out, align, nbytes);
+}
+
+static void *engine_aligned(size_t align, size_t nbytes)
+{
+	engine.naligned++;
+	if (align & (align - 1)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return engine.refuses ? umpa_heap_refuse() : aligned_alloc(align, nbytes);
+}
+
+static size_t engine_usable_size(void *p)
+{
+	(void)p;
+	return 48 * KIB;
+}
+
+/* What libc's own lookup does: it allocates, from the malloc that is being looked up. */
+static int recurse(void)
+{
+	char *p = umpa_heap_calloc(4, 25), *q = umpa_heap_malloc(3000), *r = NULL;
+	int right = p && q && umpa_boot_owns(p) && umpa_boot_owns(q) &&
+		    umpa_heap_usable_size(p) == 100 && !p[99];
+
+	memset(p, 7, 100);
+	r = umpa_heap_realloc(p, 5000);
+	right &= r && umpa_boot_owns(r) && r[99] == 7 && !r[100];
+	umpa_heap_free(r);
+	umpa_heap_free(q);
+	umpa_heap_free(NULL);
+	return right;
+}
+
+int umpa_host_find_engine(struct umpa_engine *out)
+{
+	__atomic_fetch_add(&engine.nfinds, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < engine.recursions; i++)
+		CHECK(recurse());
+	if (engine.nowhere)
+		return 0;
+	*out = (struct umpa_engine){engine_malloc, engine_calloc, engine_realloc, engine_free,
+		engine_posix_memalign, engine_aligned, engine_aligned, engine_usable_size,
+		engine.measures};
+	return 1;
+}
+
+enum umpa_consent umpa_host_consent(void)
+{
+	return engine.consent;
+}
+
+/* A process's beginning: no engine, no window. */
+static void begin(void)
+{
+	fake_reset();
+	umpa_engine = (struct umpa_engine){.free = umpa_heap_free_slow};
+	umpa_heap_min = 0;
+	memset(&engine, 0, sizeof(engine));
+	engine.consent = UMPA_CONSENT_GIVEN;
+	engine.measures = 1;
+}
+
+static void end(void)
+{
+	struct umpa_stats st;
+
+	CHECK_EQ(umpa_get_stats(&st, sizeof(st)), 0);
+	CHECK_EQ(st.nblocks, 0);
+	umpa_core_stop();
+	CHECK_EQ(fake_nframes(), 0);
+}
+enum {
+	END_CHECKS = 3
+};
+
+static int umpas(const void *p)
+{
+	return umpa_owns_block(p);
+}
+
+/* --- the tests ------------------------------------------------------------------------------ */
+
+TEST(heap_small_is_the_engines)
+{
+	void *p, *q;
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	p = umpa_heap_malloc(64 * KIB - 1);
+	q = umpa_heap_malloc(64 * KIB);
+	CHECK(p && !umpas(p));
+	CHECK(umpas(q));
+	CHECK_EQ(engine.nmallocs, 1);
+	CHECK_EQ(engine.nfinds, 1);
+	CHECK_EQ(umpa_heap_usable_size(p), 48 * KIB);
+	CHECK_EQ(umpa_heap_usable_size(q), 64 * KIB);
+	umpa_heap_free(p);
+	umpa_heap_free(q);
+	CHECK_EQ(engine.nfrees, 1);
+	end();
+}
+
+TEST(heap_boot_blocks_for_the_lookup)
+{
+	void *p;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	engine.recursions = 3;
+	p = umpa_heap_malloc(100);
+	CHECK(p && !umpa_boot_owns(p));
+	umpa_heap_free(p);
+	CHECK_EQ(engine.nfinds, 1);
+	CHECK_EQ(engine.nfrees, 1);
+	end();
+}
+
+TEST(heap_boot_blocks_live_on)
+{
+	char *p, *q;
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	engine.nowhere = 1;
+	p = umpa_heap_calloc(1, 5000);
+	CHECK(umpa_boot_owns(p));
+	memset(p, 3, 5000);
+	CHECK(!umpa_heap_malloc(BOOT_NBYTES + 1));
+	CHECK(umpa_boot_owns(umpa_heap_memalign(4096, 1)));
+	engine.nowhere = 0;
+	umpa_heap_start();
+	q = umpa_heap_realloc(p, 100 * KIB);
+	CHECK(umpas(q) && q[0] == 3 && q[4999] == 3);
+	umpa_heap_free(q);
+	q = umpa_heap_realloc(p, 50);
+	CHECK(q && !umpas(q) && !umpa_boot_owns(q) && q[49] == 3);
+	umpa_heap_free(p);
+	CHECK_EQ(engine.nfrees, 0);
+	umpa_heap_free(q);
+	CHECK_EQ(engine.nfrees, 1);
+	end();
+}
+
+static void *first_malloc(void *arg)
+{
+	size_t nbytes = 60 * KIB + ((uintptr_t)arg & 1) * 10 * KIB;
+	char *p = umpa_heap_malloc(nbytes);
+
+	if (!p || umpa_boot_owns(p))
+		return NULL;
+	if (umpas(p))
+		fake_touch(p, nbytes);
+	umpa_heap_free(p);
+	return arg;
+}
+
+TEST(heap_starts_in_many_threads)
+{
+	enum {
+		NTHREADS = 8,
+		NROUNDS = 20
+	};
+	pthread_t thread[NTHREADS];
+	void *result;
+
+	PLAN(NROUNDS * (NTHREADS + END_CHECKS));
+	for (unsigned round = 0; round < NROUNDS; round++) {
+		begin();
+		fake_threads(1);
+		for (uintptr_t i = 0; i < NTHREADS; i++)
+			pthread_create(&thread[i], NULL, first_malloc, (void *)(i + 2));
+		for (unsigned i = 0; i < NTHREADS; i++) {
+			pthread_join(thread[i], &result);
+			CHECK(result != NULL);
+		}
+		fake_threads(0);
+		end();
+	}
+}
+
+TEST(heap_acts_with_consent_only)
+{
+	void *p;
+
+	PLAN(8 + END_CHECKS);
+	begin();
+	engine.consent = UMPA_CONSENT_NOT_YET;
+	p = umpa_heap_malloc(MIB);
+	CHECK(p && !umpas(p));
+	p = umpa_heap_realloc(p, 2 * MIB);
+	CHECK(p && !umpas(p));
+	umpa_heap_free(p);
+	CHECK_EQ(fake_ncalls(), 0);
+	engine.consent = UMPA_CONSENT_GIVEN;
+	p = umpa_heap_malloc(MIB);
+	CHECK(umpas(p));
+	umpa_heap_free(p);
+	end();
+
+	begin();
+	engine.consent = UMPA_CONSENT_NEVER;
+	p = umpa_heap_calloc(1, MIB);
+	CHECK(p && !umpas(p));
+	p = umpa_heap_realloc(p, 2 * MIB);
+	CHECK(p && !umpas(p));
+	umpa_heap_free(p);
+	CHECK_EQ(umpa_heap_min, SIZE_MAX);
+	CHECK_EQ(fake_ncalls(), 0);
+}
+
+TEST(heap_resize_across_the_threshold)
+{
+	char *p, *q;
+
+	PLAN(10 + END_CHECKS);
+	begin();
+	p = umpa_heap_malloc(48 * KIB);
+	memset(p, 5, 48 * KIB);
+	q = umpa_heap_realloc(p, 100 * KIB);
+	CHECK(umpas(q) && q[0] == 5 && q[48 * KIB - 1] == 5);
+	CHECK_EQ(engine.nfrees, 1);
+	/* Above half of what it has, it stays. */
+	p = umpa_heap_realloc(q, 60 * KIB);
+	CHECK(p == q);
+	CHECK_EQ(umpa_heap_usable_size(p), 60 * KIB);
+	q = umpa_heap_realloc(p, 30 * KIB);
+	CHECK(q && !umpas(q) && q[0] == 5 && q[30 * KIB - 1] == 5);
+	umpa_heap_free(q);
+
+	p = umpa_heap_malloc(4 * MIB);
+	p[999] = 9;
+	engine.refuses = 1;
+	q = umpa_heap_realloc(p, 1000);
+	CHECK(q == p && q[999] == 9);
+	CHECK_EQ(umpa_heap_usable_size(q), 4 * KIB);
+	engine.refuses = 0;
+	q = umpa_heap_realloc(q, 10);
+	CHECK(q && !umpas(q));
+	CHECK(q != p);
+	umpa_heap_free(q);
+	CHECK_EQ(engine.nfrees, 3);
+	end();
+}
+
+TEST(heap_resize_of_the_engines_large_blocks)
+{
+	void *p;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	/* What can't be measured can't be copied: its engine resizes it. */
+	engine.measures = 0;
+	p = umpa_heap_malloc(100);
+	p = umpa_heap_realloc(p, MIB);
+	CHECK(p && !umpas(p));
+	umpa_heap_free(p);
+	p = umpa_heap_realloc(NULL, MIB);
+	CHECK(umpas(p));
+	umpa_heap_free(p);
+	CHECK_EQ(engine.nfrees, 1);
+	end();
+}
+
+TEST(heap_resize_to_nothing)
+{
+	void *p;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	CHECK(!umpa_heap_realloc(umpa_heap_malloc(MIB), 0));
+	engine.keeps_at_0 = 1;
+	p = umpa_heap_realloc(umpa_heap_malloc(MIB), 0);
+	CHECK(p && !umpas(p));
+	umpa_heap_free(p);
+	engine.refuses = 1;
+	CHECK(!umpa_heap_realloc(umpa_heap_malloc(MIB), 0));
+	end();
+}
+
+TEST(heap_asks_the_engine_where_umpa_refuses)
+{
+	char *p, *q;
+	void *r = NULL;
+
+	PLAN(9 + END_CHECKS);
+	begin();
+	p = umpa_heap_malloc(MIB);
+	p[0] = 4;
+	fake_fail_from(1, -ENOMEM);
+	q = umpa_heap_malloc(200 * MIB);
+	CHECK(q && !umpas(q));
+	umpa_heap_free(q);
+	q = umpa_heap_calloc(1, 200 * MIB);
+	CHECK(q && !umpas(q) && !q[200 * MIB - 1]);
+	umpa_heap_free(q);
+	CHECK(!umpa_heap_posix_memalign(&r, 64, 200 * MIB) && r && !umpas(r));
+	umpa_heap_free(r);
+	q = umpa_heap_realloc(p, 200 * MIB);
+	CHECK(q && !umpas(q) && q[0] == 4);
+	umpa_heap_free(q);
+
+	engine.refuses = 1;
+	errno = 0;
+	CHECK(!umpa_heap_malloc(200 * MIB) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!umpa_heap_calloc(200, MIB) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!umpa_heap_memalign(64, 200 * MIB) && errno == ENOMEM);
+	errno = EDOM;
+	r = &r;
+	CHECK_EQ(umpa_heap_posix_memalign(&r, 64, 200 * MIB), ENOMEM);
+	CHECK(r == &r && errno == EDOM);
+	fake_fail_from(0, 0);
+	end();
+}
+
+TEST(heap_alignment)
+{
+	void *p = NULL;
+
+	PLAN(14 + END_CHECKS);
+	begin();
+	CHECK(umpa_heap_posix_memalign(&p, 64 * KIB, 64 * KIB) == 0 && umpas(p));
+	CHECK(!((uintptr_t)p % (64 * KIB)));
+	umpa_heap_free(p);
+	p = umpa_heap_aligned_alloc(8 * MIB, MIB);
+	CHECK(umpas(p) && !((uintptr_t)p % (8 * MIB)));
+	umpa_heap_free(p);
+	p = umpa_heap_valloc(MIB);
+	CHECK(umpas(p));
+	umpa_heap_free(p);
+	p = umpa_heap_pvalloc(60 * KIB + 1);
+	CHECK(umpas(p) || !((uintptr_t)p % PAGE_NBYTES));
+	umpa_heap_free(p);
+	CHECK_EQ(engine.naligned, 0);
+
+	/* What an odd alignment means is for the engine to say. */
+	errno = 0;
+	CHECK(!umpa_heap_memalign(24, MIB) && errno == EINVAL);
+	CHECK(!umpa_heap_aligned_alloc(24, MIB) && errno == EINVAL);
+	CHECK_EQ(engine.naligned, 2);
+	p = &p;
+	errno = EDOM;
+	CHECK_EQ(umpa_heap_posix_memalign(&p, 24, MIB), EINVAL);
+	CHECK_EQ(umpa_heap_posix_memalign(&p, 0, MIB), EINVAL);
+	CHECK_EQ(umpa_heap_posix_memalign(&p, 64, (size_t)PTRDIFF_MAX + 1), ENOMEM);
+	CHECK(p == &p);
+	CHECK_EQ(errno, EDOM);
+	end();
+}
