@@ -1,0 +1,95 @@
+#!/bin/sh
+# umpa bench: what is refused, what the tables make of given figures, and what can be counted exactly.
+# No time is looked at.
+. "$UMPA_SOURCE/tests/cli/common"
+needs jq
+csv=$scratch/figures
+mkdir "$csv"
+
+run "$umpa" bench
+ends 0 "bench alone"
+prints "scaling"
+prints "malloc-sparse"
+run "$umpa" bench scaling --help
+ends 0 "help of a bench"
+prints "--csv DIR"
+run "$umpa" bench nonsense
+ends 2 "no such bench"
+says "no bench 'nonsense'"
+run "$umpa" bench scaling --repetition 3
+ends 2 "a flag that is none"
+run "$umpa" bench scaling -n 0
+ends 2 "no repetition"
+run "$umpa" bench scaling more
+ends 2 "an operand too many"
+run "$umpa" bench scaling --only no-such-test --no-calls
+ends 125 "nothing to measure"
+says "nothing was measured"
+run "$umpa" bench report "$scratch/nowhere"
+ends 125 "no figures"
+says "nowhere/scaling.csv: No such file"
+
+# Ratios are formed within a repetition, and the median of them is taken: 40/2, 60/2, 10/5.
+cat >"$csv/scaling.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+page-bins,kernel,0,4096,cost_ns,40
+page-bins,umpa,0,4096,cost_ns,2
+page-bins,kernel,1,4096,cost_ns,60
+page-bins,umpa,1,4096,cost_ns,2
+page-bins,kernel,2,4096,cost_ns,10
+page-bins,umpa,2,4096,cost_ns,5
+malloc-B,glibc,0,0,time_ns,1000
+malloc-B,tcmalloc,0,0,time_ns,100
+malloc-B,umpa-preload,0,0,time_ns,50
+malloc-B,glibc,1,0,time_ns,100
+malloc-B,tcmalloc,1,0,time_ns,1000
+malloc-B,umpa-preload,1,0,time_ns,30
+CSV
+run "$umpa" bench report --json "$csv"
+query '.results[] | select(.method == "kernel") | .median' 40
+query '.results[] | select(.method == "kernel") | .samples | length' 3
+query '.targets[] | select(.target | startswith("kernel / umpa, 4 to 32")) | .measured' 20
+query '.targets[] | select(.target | startswith("kernel / umpa, 4 to 32")) | .reached' true
+query '.targets[] | select(.target | startswith("B (64")) | .measured' 0.4
+query '.targets[] | select(.target | startswith("B (64")) | .reached' false
+query '.targets[] | select(.target | startswith("A (4")) | .reached' null
+run "$umpa" bench report --markdown "$csv"
+prints "| 4 KiB | 0.040 | - | - | 0.002 | - | 20.0x | 0.450x | - |"
+prints "| B (64 KiB to 64 MiB, 64 live) / fastest peer | at most 0.3x | 0.400x |  | missed |"
+echo "page-bins,umpa,0,4096,cost_ns,many" >>"$csv/scaling.csv"
+run "$umpa" bench report "$csv"
+ends 125 "a line that is no figure"
+says "Invalid argument"
+
+# count KIND KEYS...: the figures of one worker process, as "metric bin value" lines.
+count()
+{
+	run "$umpa" bench "$@"
+	ends 0 "$*"
+}
+
+figure()
+{
+	printf '%s\n' "$out" | awk -v metric="$1" '$1 == metric { print $3 }'
+}
+
+# Exactly as many faults as pages, where the kernel serves; blocks that umpa had before have none.
+count @ring api=kernel min=64K max=64K live=2 warmup=4 ops=10
+right "160 faults, not $(figure nfaults)" [ "$(figure nfaults)" -ge 160 ]
+right "no more than 160 and a few" [ "$(figure nfaults)" -le 170 ]
+count @ring api=umpa min=64K max=64K live=2 warmup=64 ops=100
+right "less faults than blocks, not $(figure nfaults)" [ "$(figure nfaults)" -lt 20 ]
+right "100 blocks handed out" [ "$(figure umpa_nallocs)" = 100 ]
+right "100 taken back" [ "$(figure umpa_nfrees)" = 100 ]
+count @ring api=umpa min=4K max=64K live=32 batch=16 warmup=64 ops=128
+right "4 size bins" [ "$(printf '%s\n' "$out" | grep -c '^cost_ns ')" = 4 ]
+count @grow api=umpa min=1M max=8M factor=150
+count @sparse api=kernel max=64M
+run "$umpa" bench @ring api=umpa min=4K max=64K live=31 batch=16 warmup=64 ops=128
+ends 125 "a ring that is no whole batches"
+run "$umpa" bench @ring api=nobody
+ends 2 "an api there is none of"
+run "$umpa" bench @ring min=4K max=64K live=8 ops=
+ends 2 "a key without a number"
+
+finish 39
