@@ -274,6 +274,7 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 {
 	const struct umpa_run_map *map = &m->map[slot];
 	const uint32_t *owner = m->owner[slot];
+	unsigned ntail = 0;
 
 	for (unsigned p = 0; p < SLOT_NPAGES; p++) {
 		int begins = owner[p] > TAIL && (!p || owner[p - 1] != owner[p]);
@@ -282,7 +283,10 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 			return "other pages are in use than should be";
 		if (bitmap_get(&map->head, p) != begins)
 			return "other runs are there than should be";
+		ntail += owner[p] == TAIL;
 	}
+	if (map->ntail != ntail)
+		return "another tail is there than should be";
 	return dirty_is(m, slot, &map->dirty) ? NULL : "other pages are dirty than should be";
 }
 

@@ -106,6 +106,19 @@ TEST(extents_take_prefers_the_shortest_class)
 	CHECK(umpa_extents_valid(&e));
 }
 
+/* 16 and 17 slots are of one class: the newest extent there is not the only one looked at. */
+TEST(extents_take_looks_at_others_of_the_class)
+{
+	PLAN(3);
+	begin(1000);
+	give(0, 17, EXTENT_VOID);
+	give(100, 16, EXTENT_VOID);
+	give(200, 16, EXTENT_VOID);
+	CHECK_EQ(take(EXTENT_VOID, 17, 1), 0);
+	CHECK_EQ(take(EXTENT_VOID, 17, 1), NONE);
+	CHECK(umpa_extents_valid(&e));
+}
+
 TEST(extents_take_aligned_leaves_both_sides_free)
 {
 	PLAN(7);

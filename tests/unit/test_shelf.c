@@ -138,7 +138,7 @@ TEST(shelf_tails_are_no_runs)
 {
 	struct slot slot = {3};
 
-	PLAN(13);
+	PLAN(14);
 	begin();
 	add(3, 20, FIRST_TAIL, 1);
 	CHECK_EQ(found(3, 0), 0);
@@ -151,6 +151,7 @@ TEST(shelf_tails_are_no_runs)
 	CHECK_EQ(give(3, 10, 40), 0);
 	CHECK_EQ(take(1, 1), 3 * 512 + 10);
 	CHECK_EQ(give(3, 10, 1), 0);
+	CHECK_EQ(umpa_shelf_remove_tail(&s, slot, 11), 0); /* it has 10 pages */
 	CHECK_EQ(umpa_shelf_remove_tail(&s, slot, 10), 1);
 	CHECK_EQ(s.nslots + s.nfree_pages, 0);
 	CHECK(umpa_shelf_valid(&s));
