@@ -3,7 +3,10 @@
 
 # initial-exec: thread-local storage that never needs an allocation to be reached.
 set(library_options -fvisibility=hidden -ftls-model=initial-exec)
-set(library_link_options -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+# Symbolic: a program that is linked with libumpa.a and exports its functions has two copies of umpa in it
+# under preload; each must call its own.
+set(library_link_options -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+	-Wl,-Bsymbolic-functions)
 
 function(umpa_objects name)
 	add_library(${name} OBJECT ${ARGN})
