@@ -8,6 +8,9 @@
 # Real programs for the preload smoke test, small enough for the guest; those not installed are left out.
 plan_programs="dash sort xz sqlite3 perl"
 
+# Programs of tests/preload that know nothing of umpa, each with its arguments.
+plan_preloads="threads fork weather:umpa:churn"
+
 # Every test program that needs a real kernel; one that has a source must have been built.
 plan_tests()
 {
@@ -41,11 +44,21 @@ plan_mode()
 	done
 }
 
+plan_preloaded()
+{
+	for words in $plan_preloads; do
+		program=$build_dir/tests/preload/${words%%:*}
+		arguments=$(echo "${words#"${words%%:*}"}" | tr : ' ')
+		echo "preload-${program##*/}@$1|user|$1|env LD_PRELOAD=$build_dir/libumpa-preload.so $program$arguments"
+	done
+}
+
 plan_of()
 {
 	plan_tests >/dev/null || return 1
 	findings="uffd 0"
 	[ "$1" != 6.1 ] || findings="mremap 1"
 	plan_mode always
+	plan_preloaded always
 	[ "$1" != 6.1 ] || plan_mode never
 }
