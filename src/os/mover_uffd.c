@@ -28,6 +28,7 @@
 #include "base/units.h"
 #include "os/fork_lock.h"
 #include "os/mover.h"
+#include "os/os.h"
 #include "os/syscall.h"
 
 /* Newer than the headers of some systems that umpa is built on: Linux 6.8 and 5.11. */
@@ -175,6 +176,26 @@ static long move_once(int fd, struct uffdio_move *op)
 	return error;
 }
 
+/*
+ * What has moved and was not counted. Linux 6.18 was seen to move pages and leave them out of its
+ * count, after it met one that was being migrated: the pages right behind those it counted, up to
+ * the end of a page table at most, and then to stop there, since what it moved is in its way. Taken
+ * at its word, it would lose content: the caller would go on to use the source. Since there was
+ * nothing at the destination, what has a frame there, and none at the source, has moved.
+ */
+static size_t uncounted(const char *dst, const char *src, size_t nbytes)
+{
+	unsigned char at_dst[SLOT_NPAGES], at_src[SLOT_NPAGES];
+	size_t npages = nbytes / PAGE_NBYTES, n = 0;
+
+	npages = npages < SLOT_NPAGES ? npages : SLOT_NPAGES;
+	if (umpa_os_resident(dst, npages, at_dst) || umpa_os_resident(src, npages, at_src))
+		return 0;
+	while (n < npages && at_dst[n] & 1 && !(at_src[n] & 1))
+		n++;
+	return n * PAGE_NBYTES;
+}
+
 static int move_on(int fd, char *dst, char *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	struct uffdio_move op = {
@@ -182,20 +203,25 @@ static int move_on(int fd, char *dst, char *src, size_t nbytes, unsigned flags, 
 	};
 
 	for (int i = 0; i < NTRIES; i++) {
+		size_t step;
 		long error;
 
 		op.dst = (uintptr_t)dst + *moved;
 		op.src = (uintptr_t)src + *moved;
 		op.len = nbytes - *moved;
 		error = move_once(fd, &op);
-		if (error && error != -EAGAIN)
+		step = op.move > 0 ? (size_t)op.move : 0;
+		if (error && error != -EAGAIN && error != -EEXIST)
 			return (int)error;
-		if (op.move > 0) {
-			*moved += (size_t)op.move;
-			i = 0;
-		}
-		if (!error)
+		if (error && step < op.len)
+			step += uncounted(dst + *moved + step, src + *moved + step, op.len - step);
+		*moved += step;
+		if (!error || *moved == nbytes)
 			return 0;
+		if (error == -EEXIST && !step)
+			return -EEXIST;
+		if (step)
+			i = 0;
 	}
 	return -EAGAIN;
 }

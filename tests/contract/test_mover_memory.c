@@ -17,7 +17,9 @@
 #include "real_os.h"
 
 static const struct contract uffd = {umpa_mover_uffd_init, real_touch, 1};
+static const struct contract uffd_small = {umpa_mover_uffd_init, real_touch, 0};
 static const struct contract by_mremap = {umpa_mover_mremap_init, real_touch, 1};
+static const struct contract mremap_small = {umpa_mover_mremap_init, real_touch, 0};
 
 /* Whatever the result, the content is where the rules say. */
 static int moves_fairly(struct bench *b, char *dst, char *src, uint64_t tag, int *result)
@@ -376,6 +378,96 @@ TEST(uffd_threads_move_disjoint_ranges)
 TEST(mremap_threads_move_disjoint_ranges)
 {
 	threads_move_disjoint_ranges(&by_mremap);
+}
+
+/* --- frames that the kernel moves itself --------------------------------------------------- */
+
+static volatile int compacting;
+
+/* Memory with holes in it, so that there is something to compact. */
+static void make_holes(char *addr, size_t nbytes)
+{
+	real_touch(addr, nbytes);
+	for (size_t at = 0; at < nbytes; at += 2 * PAGE_NBYTES)
+		madvise(addr + at, PAGE_NBYTES, MADV_DONTNEED);
+}
+
+static void *compact(void *arg)
+{
+	size_t nbytes = 48 * SLOT_NBYTES;
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY);
+	char *holes =
+		mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	madvise(holes, nbytes, MADV_NOHUGEPAGE);
+	while (compacting) {
+		make_holes(holes, nbytes);
+		if (write(fd, "1", 1) != 1)
+			break;
+	}
+	munmap(holes, nbytes);
+	close(fd);
+	return arg;
+}
+
+/* Half the window is moved to the other half, with fresh tags each time, so that a page which
+ * stayed behind shows. */
+static int moves_in_rounds(struct bench *b, unsigned nrounds)
+{
+	size_t nbytes = CONTRACT_NSLOTS / 2 * SLOT_NBYTES;
+
+	for (unsigned i = 0; i < nrounds; i++) {
+		char *src = bench_slot(b, i % 2 ? CONTRACT_NSLOTS / 2 : 0);
+		char *dst = bench_slot(b, i % 2 ? 0 : CONTRACT_NSLOTS / 2);
+		uint64_t tag = (uint64_t)i << 32;
+		size_t moved;
+		int result;
+
+		bench_fill(b, src, nbytes, tag);
+		result = bench_move(b, dst, src, nbytes, i % 3 ? 0 : UMPA_MOVE_HOLES, &moved);
+		if (result && result != -EBUSY && result != -EAGAIN)
+			return 0;
+		if (!bench_is_moved(dst, src, nbytes, moved, tag))
+			return 0;
+		if (result && (!bench_absent(dst + moved, nbytes - moved) ||
+				      umpa_os_unback(src + moved, nbytes - moved)))
+			return 0;
+	}
+	return 1;
+}
+
+static void while_frames_migrate(const struct contract *c)
+{
+	pthread_t compactor;
+	struct bench b;
+	int ok;
+
+	if (access("/proc/sys/vm/compact_memory", W_OK))
+		SKIP("only root can make the kernel migrate frames");
+	PLAN(SETUP_NCHECKS + 1);
+	contract_setup(&b, c);
+	compacting = 1;
+	pthread_create(&compactor, NULL, compact, NULL);
+	ok = moves_in_rounds(&b, 60);
+	compacting = 0;
+	pthread_join(compactor, NULL);
+	CHECK(ok);
+	contract_finish(&b);
+}
+
+TEST(uffd_huge_while_frames_migrate)
+{
+	while_frames_migrate(&uffd);
+}
+
+TEST(uffd_small_while_frames_migrate)
+{
+	while_frames_migrate(&uffd_small);
+}
+
+TEST(mremap_small_while_frames_migrate)
+{
+	while_frames_migrate(&mremap_small);
 }
 
 /* --- mappings ----------------------------------------------------------------------------- */
