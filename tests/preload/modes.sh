@@ -18,4 +18,10 @@ case $? in
 	;;
 *) result "noufd" 1 ;;
 esac
-finish 19
+if "$programs/nothp" true; then
+	check "no huge pages, churn" "$programs/nothp" "$programs/weather" umpa churn
+	check "no huge pages, fork" "$programs/nothp" "$programs/fork"
+else
+	leave_out "no huge pages: the kernel can't be told so" 2
+fi
+finish 21

@@ -7,6 +7,7 @@
 
 enum {
 	NSHORT = 1000,
+	NMANY = 400,
 	NATONCE = 8,
 	NTHREADS = 4,
 	NSTEPS = 20000,
@@ -63,6 +64,44 @@ static unsigned long short_lives(void)
 	}
 	EXPECT(ndestroyed == NSHORT);
 	return NSHORT * 3 + 2;
+}
+
+static pthread_barrier_t barrier;
+
+/* All hold their blocks at the same time. */
+static void *live_among_many(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+	size_t nbytes = 66000 + 100 * i;
+	char *p = malloc(nbytes), *q = calloc(1, 30000);
+	int right;
+
+	tag(p, nbytes, i);
+	pthread_barrier_wait(&barrier);
+	right = tagged(p, nbytes, i) && all_zero(q, 30000);
+	free(p);
+	free(q);
+	return right ? arg : NULL;
+}
+
+static unsigned long many_at_once(void)
+{
+	static pthread_t thread[NMANY];
+	pthread_attr_t attr;
+	void *result;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
+	pthread_barrier_init(&barrier, NULL, NMANY);
+	for (unsigned i = 0; i < NMANY; i++)
+		if (!EXPECT(!pthread_create(
+			    &thread[i], &attr, live_among_many, (void *)(uintptr_t)(i + 1))))
+			exit(expect_end(0));
+	for (unsigned i = 0; i < NMANY; i++) {
+		pthread_join(thread[i], &result);
+		EXPECT(result != NULL);
+	}
+	return NMANY * 2;
 }
 
 /* A block in a place that any thread may take out and free. Its first words say what it is. */
@@ -123,6 +162,7 @@ int main(void)
 {
 	unsigned long n = short_lives();
 
+	n += many_at_once();
 	n += strangers_free();
 	return expect_end(n);
 }

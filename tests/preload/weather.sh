@@ -23,4 +23,11 @@ if [ "$limit" = unlimited ] || [ "$(id -u)" = 0 ]; then
 else
 	leave_out "locking memory: ulimit -l is $limit" 3
 fi
-finish 18
+if unshare -m umount -l /proc 2>"$scratch/out"; then
+	LD_PRELOAD='' unshare -m sh -c 'umount -l /proc && LD_PRELOAD=$0 exec "$@"' "$preload" \
+		"$weather" umpa churn close churn
+	result "/proc not mounted" $?
+else
+	leave_out "/proc not mounted: needs root"
+fi
+finish 19
