@@ -261,7 +261,7 @@ TEST(options_told_are_read_the_same)
 	unsigned nwrong = 0;
 
 	PLAN(1);
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 20; i++) {
 		struct umpa_options first;
 		char text[400], told[1024] = "", *line, *rest = end.stderr_text;
 

@@ -155,12 +155,12 @@ TEST(outside_refusals_change_nothing)
 /* --- many --------------------------------------------------------------------------------- */
 
 enum {
-	NBLOCKS = 9000
+	NBLOCKS = 4500
 };
 
 static char *blocks[NBLOCKS];
 
-/* More than the first table and the second hold; freed in another order. */
+/* More than the first table holds; freed in another order. */
 TEST(outside_table_grows)
 {
 	unsigned nwrong = 0;
@@ -172,7 +172,7 @@ TEST(outside_table_grows)
 		nwrong += !blocks[i];
 	}
 	CHECK_EQ(stats().nblocks, NBLOCKS);
-	CHECK_EQ(fake_mapped_nbytes(), (size_t)NBLOCKS * 2 * PAGE_NBYTES + 4 * TABLE_NBYTES);
+	CHECK_EQ(fake_mapped_nbytes(), (size_t)NBLOCKS * 2 * PAGE_NBYTES + 2 * TABLE_NBYTES);
 	for (size_t k = 0; k < NBLOCKS; k++) {
 		size_t i = k * 7919 % NBLOCKS;
 
@@ -209,7 +209,7 @@ TEST(outside_full_table_refuses)
 
 enum {
 	NLIVE = 64,
-	NSTEPS = 30000
+	NSTEPS = 15000
 };
 
 static struct live {
