@@ -53,7 +53,7 @@ struct umpa_space {
 	struct umpa_lock lock; /* guards all below but the mover, and the window's frontier */
 	struct umpa_extents extents;
 	uint32_t nnursery;      /* slots at the window's front that are for runs only */
-	uint32_t nnursery_used; /* of those, handed out so far; they never come back */
+	uint32_t nnursery_used; /* of those, handed out so far; they never come back. atomic */
 	uint32_t ntransit;      /* calls that hold slots in transit */
 	int locked; /* opened memory gets frames at once (mlockall): open no more than needed */
 	uint64_t nallocs, nfrees, span_npages;

@@ -158,7 +158,15 @@ static int find_around(const void *addr, struct block *b, char **begin)
 
 		*b = (struct block){BLOCK_RUN, run.npages, b->slot, run.page};
 	} else if (slot_use(b->slot) == SLOT_SHELF) {
-		*b = find_span_around((struct slot){b->slot.i - 1});
+		struct slot before = {b->slot.i - 1};
+
+		if (slot_use(before) == SLOT_SHELF) {
+			struct umpa_run run = umpa_run_around(before, SLOT_NPAGES - 1);
+
+			*b = (struct block){BLOCK_RUN, run.npages, before, run.page};
+		} else {
+			*b = find_span_around(before);
+		}
 	} else {
 		*b = find_span_around(b->slot);
 	}

@@ -64,18 +64,95 @@ static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct um
 	return got;
 }
 
+/* A run from this many pages on may straddle two slots; smaller ones find a place soon enough. */
+enum {
+	STRADDLE_NPAGES_MIN = 32
+};
+
+/* Takes the last npages of a slot as the beginning of a run. */
+static int take_back(struct slot slot, unsigned npages, unsigned flags)
+{
+	struct umpa_shard *s = shard_of(slot);
+	struct bitmap dirty;
+	int got;
+
+	umpa_lock_take(&s->lock);
+	got = slot_use(slot) == SLOT_SHELF && umpa_shelf_take_back(&s->shelf, slot, npages, &dirty);
+	if (got) {
+		s->nallocs++;
+		s->block_npages += npages;
+	}
+	umpa_lock_give(&s->lock);
+	if (got && flags & UMPA_ZERO)
+		umpa_clear_dirty(slot_address(slot), SLOT_NPAGES - npages, npages, &dirty);
+	return got;
+}
+
+/* A run that begins in the free back of a slot and ends in a fresh one. */
+static void *alloc_straddling(unsigned npages, unsigned flags)
+{
+	enum umpa_extent_kind kind;
+	struct slot second, first;
+	unsigned nback;
+
+	if (umpa_space_take_behind_back(STRADDLE_NPAGES_MIN / 2, &second, &kind, &nback))
+		return NULL;
+	first = (struct slot){second.i - 1};
+	if (nback >= npages)
+		nback = npages - 1;
+	if (!nback || !take_back(first, nback, flags)) {
+		umpa_space_give(second, 1, kind);
+		return NULL;
+	}
+	if (kind == EXTENT_RESIDENT && flags & UMPA_ZERO)
+		umpa_clear_frames(slot_address(second), npages - nback);
+	umpa_run_adopt(second, npages - nback, FIRST_TAIL, kind == EXTENT_RESIDENT);
+	return page_address(first, SLOT_NPAGES - nback);
+}
+
+static int nursery_is_used_up(void)
+{
+	const struct umpa_space *s = &umpa_core.space;
+
+	return __atomic_load_n(&s->nnursery_used, __ATOMIC_RELAXED) == s->nnursery;
+}
+
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 {
 	struct umpa_shard *s = my_shard();
 	struct bitmap dirty;
 	struct umpa_run run;
 
-	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL))
+	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL)) {
+		void *block = NULL;
+
+		if (npages >= STRADDLE_NPAGES_MIN && align == 1 && nursery_is_used_up())
+			block = alloc_straddling(npages, flags);
+		if (block)
+			return block;
 		if (restock(s))
 			return NULL;
+	}
 	if (flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
 	return page_address(run.slot, run.page);
+}
+
+/* Pages that a run, which reaches the end of its slot, has in the next one. A slot on a shelf is
+ * followed by a tail only if its last run goes on there: before the tail of a span there is the
+ * span. */
+static unsigned tail_behind(struct slot slot)
+{
+	struct slot next = slot_after(slot, 1);
+
+	if (next.i >= umpa_window_nslots_open(&umpa_core.window) || slot_use(next) != SLOT_SHELF)
+		return 0;
+	return __atomic_load_n(&umpa_core.map[next.i].ntail, __ATOMIC_RELAXED);
+}
+
+static unsigned tail_of(struct umpa_run run)
+{
+	return run.npages && run.page + run.npages == SLOT_NPAGES ? tail_behind(run.slot) : 0;
 }
 
 struct umpa_run umpa_run_find(struct slot slot, unsigned page)
@@ -86,6 +163,7 @@ struct umpa_run umpa_run_find(struct slot slot, unsigned page)
 	umpa_lock_take(&s->lock);
 	run = umpa_shelf_find(&s->shelf, slot, page);
 	umpa_lock_give(&s->lock);
+	run.npages = (uint16_t)(run.npages + tail_of(run));
 	return run;
 }
 
@@ -99,6 +177,7 @@ struct umpa_run umpa_run_around(struct slot slot, unsigned page)
 		page--;
 	run = umpa_shelf_find(&s->shelf, slot, page);
 	umpa_lock_give(&s->lock);
+	run.npages = (uint16_t)(run.npages + tail_of(run));
 	return run;
 }
 
@@ -133,16 +212,32 @@ static void give(struct umpa_shard *s, struct slot slot, unsigned page, unsigned
 	}
 }
 
+static void shorten(struct slot slot, unsigned page, unsigned npages)
+{
+	struct umpa_shard *s = shard_of(slot);
+
+	umpa_lock_take(&s->lock);
+	s->block_npages -= npages;
+	give(s, slot, page, npages, 0);
+}
+
 int umpa_run_free(struct slot slot, unsigned page)
 {
 	struct umpa_shard *s = shard_of(slot);
 	struct umpa_run run;
+	unsigned ntail;
 
 	umpa_lock_take(&s->lock);
 	run = umpa_shelf_find(&s->shelf, slot, page);
-	if (!run.npages) {
+	ntail = tail_of(run);
+	if (!run.npages || ntail) {
 		umpa_lock_give(&s->lock);
-		return -EINVAL;
+		if (!run.npages)
+			return -EINVAL;
+		/* The tail goes first: while it is there, the end of this slot must not be
+		 * another's. */
+		umpa_run_trim_tail(slot_after(slot, 1), ntail, 0);
+		umpa_lock_take(&s->lock);
 	}
 	s->nfrees++;
 	s->block_npages -= run.npages;
@@ -166,21 +261,22 @@ static int extend(struct slot slot, unsigned page, unsigned npages, unsigned fla
 	return got;
 }
 
-static void shorten(struct slot slot, unsigned page, unsigned npages)
-{
-	struct umpa_shard *s = shard_of(slot);
-
-	umpa_lock_take(&s->lock);
-	s->block_npages -= npages;
-	give(s, slot, page, npages, 0);
-}
-
 int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags)
 {
+	unsigned nhere = run.npages, ntail = 0;
+	struct slot next = slot_after(run.slot, 1);
+
+	if (run.page + nhere > SLOT_NPAGES) {
+		nhere = SLOT_NPAGES - run.page;
+		ntail = run.npages - nhere;
+	}
 	if (npages > run.npages)
-		return extend(run.slot, run.page + run.npages, npages - run.npages, flags);
-	if (npages < run.npages)
-		shorten(run.slot, run.page + npages, run.npages - npages);
+		return ntail ? umpa_run_extend_tail(next, ntail, npages - run.npages, flags)
+			     : extend(run.slot, run.page + nhere, npages - nhere, flags);
+	if (ntail && npages < run.npages)
+		umpa_run_trim_tail(next, ntail, npages > nhere ? npages - nhere : 0);
+	if (npages < nhere)
+		shorten(run.slot, run.page + npages, nhere - npages);
 	return 1;
 }
 

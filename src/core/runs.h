@@ -1,7 +1,8 @@
 /*
- * Runs: blocks below a superpage, and the tails of spans. Shared out to shards: a thread takes from
- * its own shard's shelf and gives to the one the slot is on. Each shard's lock guards its shelf; no
- * other lock is taken while it is held.
+ * Runs: blocks below a superpage, and the tails of spans. A run lies in one slot, or where no slot
+ * has room, in the last pages of one and the first of the next: its tail there is like a span's.
+ * Shared out to shards: a thread takes from its own shard's shelf and gives to the one the slot is
+ * on. Each shard's lock guards its shelf; no other lock is taken while it is held.
  */
 #ifndef UMPA_CORE_RUNS_H
 #define UMPA_CORE_RUNS_H
@@ -35,7 +36,7 @@ int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags);
 /* A slot whose first nfirst pages stay in use (as shelf.h says) goes to this thread's shard. */
 void umpa_run_adopt(struct slot slot, unsigned nfirst, enum umpa_shelf_first first, int dirty);
 
-/* The tail of a span, in a slot on a shelf: made longer (1, or 0 if there is no room), shorter or
+/* The tail of a block, in a slot on a shelf: made longer (1, or 0 if there is no room), shorter or
  * ended (nkeep 0), or the whole slot taken off the shelf (1, or 0 if it holds runs). */
 int umpa_run_extend_tail(struct slot slot, unsigned ntail, unsigned npages, unsigned flags);
 void umpa_run_trim_tail(struct slot slot, unsigned ntail, unsigned nkeep);

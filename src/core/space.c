@@ -173,6 +173,39 @@ int umpa_space_take_before_tail(uint32_t nslots, unsigned ntail, struct space_gr
 	return found ? 0 : -ENOENT;
 }
 
+static unsigned free_back(struct slot slot)
+{
+	if (slot_use(slot) != SLOT_SHELF)
+		return 0;
+	return __atomic_load_n(&umpa_core.map[slot.i].nback, __ATOMIC_RELAXED);
+}
+
+static int has_free_back(struct slot slot, void *arg)
+{
+	const unsigned *nmin = arg;
+
+	return free_back(slot) >= *nmin;
+}
+
+int umpa_space_take_behind_back(
+	unsigned nmin, struct slot *slot, enum umpa_extent_kind *kind, unsigned *nback)
+{
+	struct umpa_space *s = &umpa_core.space;
+
+	umpa_lock_take(&s->lock);
+	for (int k = EXTENT_NKINDS; k-- > 0;) {
+		*kind = (enum umpa_extent_kind)k;
+		*slot = umpa_extents_take_begin(&s->extents, *kind, 1, has_free_back, &nmin);
+		if (!slot_is(*slot, NO_SLOT))
+			break;
+	}
+	umpa_lock_give(&s->lock);
+	if (slot_is(*slot, NO_SLOT))
+		return -ENOENT;
+	*nback = free_back((struct slot){slot->i - 1});
+	return 0;
+}
+
 int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant)
 {
 	struct umpa_space *s = &umpa_core.space;
@@ -199,7 +232,8 @@ int umpa_space_take_for_shelf(
 	*nreserved_pages = 0;
 	umpa_lock_take(&s->lock);
 	if (s->nnursery_used < s->nnursery) {
-		*slot = (struct slot){s->nnursery_used++};
+		*slot = (struct slot){s->nnursery_used};
+		__atomic_store_n(&s->nnursery_used, slot->i + 1, __ATOMIC_RELAXED);
 		*kind = s->locked ? EXTENT_RESIDENT : EXTENT_VOID;
 		*nreserved_pages = slot->i ? 0 : TRIAL_NPAGES;
 	} else {

@@ -202,9 +202,10 @@ void umpa_span_free(struct slot slot)
 
 	slot_set_use(slot, SLOT_INNER);
 	count_free(r.npages - r.ntail);
-	give_slots(slot, 0, used_slots(&r), r.nslots);
+	/* The tail goes first: before it there must be nothing but its span. */
 	if (r.ntail)
 		umpa_run_trim_tail(slot_after(slot, r.nslots), r.ntail, 0);
+	give_slots(slot, 0, used_slots(&r), r.nslots);
 }
 
 /* --- in place ----------------------------------------------------------------------------- */
@@ -367,11 +368,11 @@ static void leave(struct slot slot, uint32_t nmoved)
 
 	slot_set_use(slot, SLOT_INNER);
 	count_free(r.npages - r.ntail);
+	if (r.ntail)
+		umpa_run_trim_tail(slot_after(slot, r.nslots), r.ntail, 0);
 	if (nmoved)
 		umpa_space_give(slot, nmoved, EXTENT_VOID);
 	give_slots(slot, nmoved, used_slots(&r), r.nslots);
-	if (r.ntail)
-		umpa_run_trim_tail(slot_after(slot, r.nslots), r.ntail, 0);
 }
 
 void *umpa_span_move(

@@ -9,6 +9,20 @@ enum {
 	NTRIES = 16
 };
 
+static void set_tail(struct umpa_run_map *m, unsigned ntail)
+{
+	__atomic_store_n(&m->ntail, (uint16_t)ntail, __ATOMIC_RELAXED);
+}
+
+static unsigned count_back(const struct bitmap *used)
+{
+	for (unsigned w = BITMAP_NWORDS; w-- > 0;)
+		if (used->word[w])
+			return (BITMAP_NWORDS - 1 - w) * 64 +
+			       (unsigned)__builtin_clzll(used->word[w]);
+	return BITMAP_NBITS;
+}
+
 /* Notes what a slot has to offer now. */
 static void rate(struct umpa_shelf *s, struct slot slot)
 {
@@ -16,6 +30,7 @@ static void rate(struct umpa_shelf *s, struct slot slot)
 
 	m->longest = (uint16_t)umpa_bitmap_longest_clear(&m->used);
 	__atomic_store_n(&m->nfront, (uint16_t)bitmap_next_set(&m->used, 0), __ATOMIC_RELAXED);
+	__atomic_store_n(&m->nback, (uint16_t)count_back(&m->used), __ATOMIC_RELAXED);
 	umpa_heights_set(&s->heights, slot.i, (uint16_t)(m->longest + 1));
 }
 
@@ -37,15 +52,16 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
 {
 	struct umpa_run_map *m = &s->map[slot.i];
 
-	memset(m, 0, sizeof(*m));
-	if (dirty)
-		memset(&m->dirty, 0xff, sizeof(m->dirty));
+	memset(&m->used, 0, sizeof(m->used));
+	memset(&m->head, 0, sizeof(m->head));
+	memset(&m->dirty, dirty ? 0xff : 0, sizeof(m->dirty));
+	set_tail(m, 0);
 	bitmap_set_range(&m->used, 0, nfirst);
 	bitmap_set_range(&m->dirty, 0, nfirst);
 	if (first == FIRST_RUN && nfirst)
 		bitmap_set(&m->head, 0);
 	else
-		m->ntail = (uint16_t)nfirst;
+		set_tail(m, nfirst);
 	s->nslots++;
 	s->nfree_pages += SLOT_NPAGES - nfirst;
 	rate(s, slot);
@@ -86,6 +102,19 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 	return 0;
 }
 
+int umpa_shelf_take_back(
+	struct umpa_shelf *s, struct slot slot, unsigned npages, struct bitmap *dirty)
+{
+	unsigned page = SLOT_NPAGES - npages;
+
+	if (!umpa_heights_get(&s->heights, slot.i) ||
+		bitmap_any_in(&s->map[slot.i].used, page, npages))
+		return 0;
+	bitmap_set(&s->map[slot.i].head, page);
+	use_pages(s, slot, page, npages, dirty);
+	return 1;
+}
+
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page)
 {
 	const struct umpa_run_map *m = &s->map[slot.i];
@@ -116,7 +145,7 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 	bitmap_clear_range(&m->used, page, npages);
 	bitmap_clear(&m->head, page);
 	if (page < m->ntail)
-		m->ntail = (uint16_t)page;
+		set_tail(m, page);
 	s->nfree_pages += npages;
 	rate(s, slot);
 	return m->longest == SLOT_NPAGES;
@@ -143,7 +172,7 @@ int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, uns
 	if (page + npages > SLOT_NPAGES || bitmap_any_in(&m->used, page, npages))
 		return 0;
 	if (page == m->ntail)
-		m->ntail = (uint16_t)(page + npages);
+		set_tail(m, page + npages);
 	use_pages(s, slot, page, npages, dirty);
 	return 1;
 }

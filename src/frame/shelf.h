@@ -27,9 +27,11 @@
 struct umpa_run_map {
 	struct bitmap used, head, dirty;
 	uint16_t longest; /* longest row of free pages */
-	uint16_t ntail;   /* first pages that belong to the tail of a span */
-	uint16_t
-		nfront; /* first pages that are free; atomic, so that others may look for a place */
+	/* Atomic: a block that ends here, or one that looks for a place, reads them without the
+	 * lock. */
+	uint16_t ntail;  /* first pages, that belong to a block which begins in a slot before */
+	uint16_t nfront; /* first pages, that are free */
+	uint16_t nback;  /* last pages, that are free */
 };
 
 struct umpa_shelf {
@@ -69,7 +71,12 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty);
 
-/* The run that begins at that page; npages 0 if none does. */
+/* Takes the last npages of a slot on the shelf as a run (which may go on in the next slot). 1, or 0
+ * if they are not free. *dirty as above. */
+int umpa_shelf_take_back(
+	struct umpa_shelf *s, struct slot slot, unsigned npages, struct bitmap *dirty);
+
+/* The run that begins at that page, as far as it lies in this slot; npages 0 if none does. */
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page);
 
 /*

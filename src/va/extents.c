@@ -7,7 +7,7 @@
 /* How many extents of a class are looked at where the class alone does not settle the matter. */
 enum {
 	NTRIES = 4,
-	NTRIES_END = 32
+	NTRIES_BESIDE = 32
 };
 
 static unsigned class_of(uint32_t nslots)
@@ -213,23 +213,45 @@ struct slot umpa_extents_take_last(
 	return carve(e, first, first + have - *nslots, *nslots);
 }
 
-struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
-	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg)
+typedef int fits_fn(struct slot neighbour, void *arg);
+
+/* An extent of nslots or more with a neighbour, behind it or before it, that fits. Its first slot,
+ * or UINT32_MAX. */
+static uint32_t find_beside(const struct umpa_extents *e, enum umpa_extent_kind kind,
+	uint32_t nslots, int behind, fits_fn *fits, void *arg)
 {
 	const struct umpa_extent_bins *b = &e->bins[kind];
 	unsigned class = class_of(nslots);
 	int ntries = 0;
 
-	for (; ntries < NTRIES_END && next_class(b, class, &class); class ++)
-		for (uint32_t link = b->head[class]; link && ntries < NTRIES_END; ntries++) {
-			uint32_t first = link - 1, end = first + e->tag[first].nslots;
+	for (; ntries < NTRIES_BESIDE && next_class(b, class, &class); class ++)
+		for (uint32_t link = b->head[class]; link && ntries < NTRIES_BESIDE; ntries++) {
+			uint32_t first = link - 1, n = e->tag[first].nslots;
+			uint32_t beside = behind ? first + n : first - 1; /* wraps before slot 0 */
 
-			if (end - first >= nslots && end < e->nslots &&
-				fits((struct slot){end}, arg))
-				return carve(e, first, end - nslots, nslots);
+			if (n >= nslots && beside < e->nslots && fits((struct slot){beside}, arg))
+				return first;
 			link = e->tag[first].next;
 		}
-	return NO_SLOT;
+	return UINT32_MAX;
+}
+
+struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
+	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg)
+{
+	uint32_t first = find_beside(e, kind, nslots, 1, fits, arg);
+
+	if (first == UINT32_MAX)
+		return NO_SLOT;
+	return carve(e, first, first + e->tag[first].nslots - nslots, nslots);
+}
+
+struct slot umpa_extents_take_begin(struct umpa_extents *e, enum umpa_extent_kind kind,
+	uint32_t nslots, int (*fits)(struct slot before, void *arg), void *arg)
+{
+	uint32_t first = find_beside(e, kind, nslots, 0, fits, arg);
+
+	return first == UINT32_MAX ? NO_SLOT : carve(e, first, first, nslots);
 }
 
 unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,

@@ -93,6 +93,11 @@ struct slot umpa_extents_take_last(
 struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
 	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg);
 
+/* The same from the other end: takes the first nslots slots of an extent for which fits(slot before
+ * it, arg) says 1. */
+struct slot umpa_extents_take_begin(struct umpa_extents *e, enum umpa_extent_kind kind,
+	uint32_t nslots, int (*fits)(struct slot before, void *arg), void *arg);
+
 /* Pieces of free extents in a row, front to back, each of one kind. */
 struct umpa_extent_piece {
 	struct slot slot;

@@ -31,6 +31,15 @@ enum {
 	END_CHECKS = 4
 };
 
+static void all_valid(void)
+{
+	int valid = umpa_extents_valid(&umpa_core.space.extents);
+
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		valid &= umpa_shelf_valid(&umpa_shard(i)->shelf);
+	CHECK(valid);
+}
+
 static struct umpa_stats stats(void)
 {
 	struct umpa_stats st;
@@ -232,7 +241,7 @@ TEST(page_tail_is_shared)
 	begin();
 	a = touched(2 * MIB + 65536, 0);
 	fake_touch(a, 2 * MIB + 65536);
-	for (int i = 0; i < 16; i++) /* fill the nursery, which comes first */
+	for (int i = 0; i < 4; i++) /* fill the nursery, which comes first */
 		touched(2 * MIB - 8192, 0);
 	b = umpa_alloc(MIB + MIB / 2, 0);
 	CHECK_EQ((uintptr_t)b >> 21, (uintptr_t)(a + 2 * MIB) >> 21);
@@ -241,6 +250,50 @@ TEST(page_tail_is_shared)
 	umpa_core_stop();
 	begin();
 	umpa_free(umpa_alloc(1, 0));
+	end();
+}
+
+/* Blocks of a little over half a superpage are packed without gaps, across slots. */
+TEST(page_runs_straddle_slots)
+{
+	enum {
+		NBLOCKS = 64,
+		NPAGES = 257,
+		NURSERY = 4
+	};
+	char *block[NBLOCKS];
+	uint64_t nwrong = 0;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	for (int i = 0; i < NBLOCKS; i++)
+		block[i] = touched(NPAGES * 4096, 0);
+	CHECK(fake_nframes() <= (NBLOCKS - NURSERY) * NPAGES + NURSERY * NPAGES + 2 * 512);
+	for (int i = 0; i < NBLOCKS; i++) {
+		nwrong += umpa_usable_size(block[i]) != NPAGES * 4096;
+		nwrong += umpa_back(block[i], NPAGES * 4096) != 0;
+		nwrong += umpa_back(block[i] + 256 * 4096, 4096) != 0;
+		nwrong += umpa_back(block[i] + 256 * 4096, 4097) != -1;
+	}
+	CHECK_EQ(nwrong, 0);
+	/* Shorter and longer again, over the border and on either side of it. */
+	for (int i = 0; i < NBLOCKS; i++)
+		for (int npages = 256; npages > 0; npages -= 51) {
+			nwrong += umpa_realloc(block[i], (size_t)npages * 4096, 0) != block[i];
+			nwrong += umpa_usable_size(block[i]) != (size_t)npages * 4096;
+		}
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < NBLOCKS; i++) {
+		block[i] = umpa_realloc(block[i], 257 * 4096, UMPA_ZERO);
+		nwrong += block[i] == NULL;
+	}
+	CHECK_EQ(nwrong, 0);
+	all_valid();
+	for (int i = 0; i < NBLOCKS; i += 2)
+		umpa_free(block[i]);
+	for (int i = 1; i < NBLOCKS; i += 2)
+		umpa_free(block[i]);
+	all_valid();
 	end();
 }
 
