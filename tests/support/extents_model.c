@@ -7,7 +7,8 @@
 
 /* What the headers promise of "a few": extents looked at where the class does not settle it. */
 enum {
-	NTRIES = 4
+	NTRIES = 4,
+	NTRIES_BESIDE = 32
 };
 
 struct range {
@@ -155,6 +156,68 @@ static const char *take_last(struct extents_model *m, struct numbers *numbers)
 								       "longest class";
 	mark(m, got.i, n, 0);
 	return NULL;
+}
+
+/* A rule as good as any: which neighbours are liked. */
+static int is_liked(struct slot neighbour, void *arg)
+{
+	const uint32_t *liked = arg;
+
+	return neighbour.i % 3 == *liked;
+}
+
+static int beside_fits(const struct extents_model *m, struct range r, int behind, uint32_t liked)
+{
+	uint32_t beside = behind ? r.first + r.nslots : r.first - 1;
+
+	return beside < m->extents.nslots && is_liked((struct slot){beside}, &liked);
+}
+
+/* 1 if one of these can't have been overlooked: no more are long enough than are looked at. */
+static int beside_is_sure(const struct extents_model *m, enum umpa_extent_kind kind, uint32_t n,
+	int behind, uint32_t liked)
+{
+	uint32_t nlooked_at = 0, nfit = 0;
+
+	for_each_extent(r, m, FREE(kind))
+	{
+		nlooked_at += class_floor(r.nslots) >= class_floor(n);
+		nfit += r.nslots >= n && beside_fits(m, r, behind, liked);
+	}
+	return nlooked_at <= NTRIES_BESIDE && nfit > 0;
+}
+
+static const char *take_beside(struct extents_model *m, struct numbers *numbers, int behind)
+{
+	enum umpa_extent_kind kind = any_kind(numbers);
+	uint32_t n = number_up_to(numbers, 32), liked = number_below(numbers, 3);
+	struct slot got = (behind ? umpa_extents_take_end : umpa_extents_take_begin)(
+		&m->extents, kind, n, is_liked, &liked);
+	struct range from;
+
+	if (slot_is(got, NO_SLOT))
+		return beside_is_sure(m, kind, n, behind, liked)
+			       ? "take_end, take_begin: none though one fits"
+			       : NULL;
+	if (!all_are(m, got.i, n, FREE(kind)))
+		return "take_end, take_begin: not all of it was free and of that kind";
+	from = extent_around(m, got.i);
+	if (!beside_fits(m, from, behind, liked))
+		return "take_end, take_begin: a neighbour that does not fit";
+	if (got.i != (behind ? from.first + from.nslots - n : from.first))
+		return "take_end, take_begin: not beside it";
+	mark(m, got.i, n, 0);
+	return NULL;
+}
+
+static const char *take_end(struct extents_model *m, struct numbers *numbers)
+{
+	return take_beside(m, numbers, 1);
+}
+
+static const char *take_begin(struct extents_model *m, struct numbers *numbers)
+{
+	return take_beside(m, numbers, 0);
 }
 
 /* The pieces [first, first + n) is made of; 0 if it can't be taken. */
@@ -332,8 +395,8 @@ void extents_model_init(struct extents_model *m, uint32_t nslots_max, uint32_t o
 const char *extents_model_step(struct extents_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct extents_model *, struct numbers *) = {take,
-		take, take, take_some, take_last, take_at, find_mixed, give, give, give, give,
-		grow};
+		take, take, take_some, take_last, take_end, take_begin, take_at, find_mixed, give,
+		give, give, give, give, grow};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);
 

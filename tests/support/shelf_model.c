@@ -150,6 +150,23 @@ static const char *take(struct shelf_model *m, struct numbers *numbers)
 	return wrong;
 }
 
+static const char *take_back(struct shelf_model *m, struct numbers *numbers)
+{
+	unsigned slot = any_slot(numbers), npages = number_up_to(numbers, SLOT_NPAGES - 1);
+	unsigned page = SLOT_NPAGES - npages;
+	int fits = m->on_shelf[slot] && are_free(m, slot, page, npages);
+	struct bitmap dirty;
+	int got = umpa_shelf_take_back(&m->shelf, (struct slot){slot}, npages, &dirty);
+
+	if (got != fits)
+		return got ? "take_back: pages in use" : "take_back: refused though they are free";
+	if (got && !dirty_is(m, slot, &dirty))
+		return "take_back: other pages are dirty";
+	if (got)
+		use(m, slot, page, npages, ++m->last_owner);
+	return NULL;
+}
+
 static const char *find(struct shelf_model *m, struct numbers *numbers)
 {
 	unsigned slot = any_slot(numbers), page = number_below(numbers, SLOT_NPAGES);
@@ -274,8 +291,12 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 {
 	const struct umpa_run_map *map = &m->map[slot];
 	const uint32_t *owner = m->owner[slot];
-	unsigned ntail = 0;
+	unsigned ntail = 0, nfront = 0, nback = 0;
 
+	while (nfront < SLOT_NPAGES && !owner[nfront])
+		nfront++;
+	while (nback < SLOT_NPAGES && !owner[SLOT_NPAGES - 1 - nback])
+		nback++;
 	for (unsigned p = 0; p < SLOT_NPAGES; p++) {
 		int begins = owner[p] > TAIL && (!p || owner[p - 1] != owner[p]);
 
@@ -287,6 +308,8 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 	}
 	if (map->ntail != ntail)
 		return "another tail is there than should be";
+	if (map->nfront != nfront || map->nback != nback)
+		return "other pages are free at the ends than should be";
 	return dirty_is(m, slot, &map->dirty) ? NULL : "other pages are dirty than should be";
 }
 
@@ -322,8 +345,8 @@ void shelf_model_init(struct shelf_model *m)
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct shelf_model *, struct numbers *) = {add,
-		take, take, take, take, find, give, give, give, give_all, extend, remove_tail,
-		remove_free};
+		take, take, take, take, take_back, find, give, give, give, give_all, extend,
+		remove_tail, remove_free};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);
 

@@ -216,6 +216,45 @@ TEST(extents_take_last_takes_the_end_of_a_long_one)
 	CHECK(umpa_extents_valid(&e));
 }
 
+static int is_slot(struct slot neighbour, void *arg)
+{
+	const uint32_t *wanted = arg;
+
+	return neighbour.i == *wanted;
+}
+
+static uint32_t take_before(uint32_t n, uint32_t slot)
+{
+	return umpa_extents_take_end(&e, EXTENT_VOID, n, is_slot, &slot).i;
+}
+
+static uint32_t take_behind(uint32_t n, uint32_t slot)
+{
+	return umpa_extents_take_begin(&e, EXTENT_VOID, n, is_slot, &slot).i;
+}
+
+TEST(extents_are_taken_beside_a_slot)
+{
+	PLAN(12);
+	begin(100);
+	give(0, 10, EXTENT_VOID);
+	give(20, 10, EXTENT_VOID);
+	give(40, 10, EXTENT_RESIDENT);
+	give(60, 40, EXTENT_VOID);
+	CHECK_EQ(take_before(4, 30), 26);
+	CHECK_EQ(take_before(4, 26), 22);
+	CHECK_EQ(take_before(4, 22), NONE);  /* two are left */
+	CHECK_EQ(take_before(4, 50), NONE);  /* resident ones */
+	CHECK_EQ(take_before(4, 100), NONE); /* nothing is behind the last */
+	CHECK_EQ(take_behind(4, 59), 60);
+	CHECK_EQ(take_behind(36, 63), 64);
+	CHECK_EQ(take_behind(1, UINT32_MAX), NONE); /* nothing is before the first */
+	CHECK_EQ(take_behind(1, 39), NONE);
+	CHECK_EQ(take_before(10, 10), 0);
+	CHECK_EQ(umpa_extents_count(&e, EXTENT_VOID), 2);
+	CHECK(umpa_extents_valid(&e));
+}
+
 TEST(extents_take_at_crosses_kinds)
 {
 	struct umpa_extent_piece p[3];

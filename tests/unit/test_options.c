@@ -197,6 +197,11 @@ TEST(options_are_read_as_the_slow_parser_does)
 
 static struct child_end end;
 
+static void parse_silently(void *arg)
+{
+	umpa_options_parse(&o, arg, 0);
+}
+
 static void parse_aloud(void *arg)
 {
 	umpa_options_parse(&o, arg, 1);
@@ -204,13 +209,15 @@ static void parse_aloud(void *arg)
 
 TEST(options_warn_of_each_part_they_leave_out)
 {
-	PLAN(3);
+	PLAN(4);
 	child_run(parse_aloud, "keep=1,bogus=1,,keep=x", &end);
 	CHECK_STR(end.stderr_text,
 		"umpa: UMPA_OPTIONS: 'bogus=1' is not an option with its value; ignored (see umpa "
 		"options)\n"
 		"umpa: UMPA_OPTIONS: 'keep=x' is not an option with its value; ignored (see umpa "
 		"options)\n");
+	child_run(parse_silently, "keep=1,bogus=1", &end);
+	CHECK_STR(end.stderr_text, "");
 	child_run(parse_aloud, "keep=1,stats=0", &end);
 	CHECK_STR(end.stderr_text, "");
 	child_run(parse_aloud,

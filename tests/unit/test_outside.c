@@ -74,7 +74,7 @@ TEST(outside_blocks_are_aligned)
 {
 	unsigned nwrong = 0;
 
-	PLAN(4);
+	PLAN(5);
 	begin();
 	for (size_t align = PAGE_NBYTES; align <= 16 * SLOT_NBYTES; align *= 2) {
 		char *block = umpa_outside_alloc(5, align);
@@ -86,6 +86,7 @@ TEST(outside_blocks_are_aligned)
 		nwrong += umpa_outside_free(block) != 1;
 	}
 	CHECK_EQ(nwrong, 0);
+	CHECK(umpa_outside_alloc(SIZE_MAX >> PAGE_SHIFT, 2 * PAGE_NBYTES) == NULL);
 	CHECK(umpa_outside_alloc(PTRDIFF_MAX >> PAGE_SHIFT, (size_t)1 << 63) == NULL);
 	CHECK_EQ(stats().nblocks, 0);
 	CHECK(end());

@@ -134,6 +134,25 @@ TEST(shelf_extends_into_free_pages_alone)
 	CHECK(umpa_shelf_valid(&s));
 }
 
+TEST(shelf_gives_the_last_pages)
+{
+	struct bitmap dirty;
+	struct slot slot = {1};
+
+	PLAN(9);
+	begin();
+	CHECK_EQ(umpa_shelf_take_back(&s, slot, 1, &dirty), 0); /* not on the shelf */
+	add(1, 10, FIRST_RUN, 0);
+	CHECK_EQ(umpa_shelf_take_back(&s, slot, 503, &dirty), 0);
+	CHECK_EQ(umpa_shelf_take_back(&s, slot, 100, &dirty), 1);
+	CHECK_EQ(bitmap_count(&dirty), 10);
+	CHECK_EQ(found(1, 412), 100);
+	CHECK_EQ(umpa_shelf_take_back(&s, slot, 1, NULL), 0);
+	CHECK_EQ(take(402, 1), 512 + 10);
+	CHECK_EQ(s.nfree_pages, 0);
+	CHECK(umpa_shelf_valid(&s));
+}
+
 TEST(shelf_tails_are_no_runs)
 {
 	struct slot slot = {3};
