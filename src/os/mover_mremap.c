@@ -15,12 +15,15 @@
  *  - Before Linux 6.17 (tried: 6.1, 6.12) it does so before it looks at the source. What can be
  *    known beforehand is asked beforehand (one mapping? not locked in memory?), the rest is
  *    repaired.
+ *  - It asks the limits (RLIMIT_AS, RLIMIT_DATA) after it has unmapped the destination. One that
+ * was lowered below what is in use refuses then, also to the repair; so a page is mapped on trial.
  *  - It takes the whole source mapping out of mlock(): msync(MS_INVALIDATE) tells of such a lock
  *    without doing anything to anonymous memory, and the move is refused.
  */
 #include <fcntl.h>
 #include <linux/sysinfo.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/panic.h"
 #include "base/units.h"
@@ -118,6 +121,28 @@ static int is_one_mapping(const struct umpa_mover *m, const char *addr, size_t n
 	return SYS_4(SYS_mremap, addr, asked, asked + PAGE_NBYTES, 0) != -EFAULT;
 }
 
+static int is_limited(int resource)
+{
+	struct rlimit limit;
+
+	return SYS_4(SYS_prlimit64, 0, resource, NULL, &limit) || limit.rlim_cur != RLIM_INFINITY;
+}
+
+/* Whether what is in use is within the limits. Other threads can't bring it above them meanwhile.
+ */
+static int within_limits(void)
+{
+	long page;
+
+	if (!is_limited(RLIMIT_AS) && !is_limited(RLIMIT_DATA))
+		return 1;
+	page = sys_mmap(NULL, PAGE_NBYTES, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+	if (sys_failed(page))
+		return 0;
+	SYS_2(SYS_munmap, page, PAGE_NBYTES);
+	return 1;
+}
+
 static int system_swaps(void)
 {
 	struct sysinfo info = {0};
@@ -193,6 +218,8 @@ static int move_run(struct umpa_mover *m, char *dst, char *src, size_t nbytes, s
 		n = 1; /* the program split it */
 	if (!is_one_mapping(m, src, n * SLOT_NBYTES))
 		return -EINVAL;
+	if (!within_limits())
+		return -ENOMEM;
 	error = charge(m, slot_of(m, dst), slot_of(m, src), n);
 	if (error)
 		return error;

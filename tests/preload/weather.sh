@@ -15,6 +15,10 @@ for options in malloc_min=4K mover=plain; do
 	UMPA_OPTIONS=$options check "RLIMIT_AS, exhausted, $options" "$weather" as=1000 churn exhaust
 	UMPA_OPTIONS=$options check "RLIMIT_DATA, exhausted, $options" "$weather" data=500 churn exhaust
 done
+for what in as=700 data=20; do
+	UMPA_OPTIONS=malloc_min=4K,mover=mremap \
+		check "below what is in use, $what, mover=mremap" "$weather" churn "$what" exhaust churn
+done
 limit=$(ulimit -l)
 if [ "$limit" = unlimited ] || [ "$(id -u)" = 0 ]; then
 	check "memory locked early" "$weather" mlock umpa churn
@@ -30,4 +34,4 @@ if unshare -m umount -l /proc 2>"$scratch/out"; then
 else
 	leave_out "/proc not mounted: needs root"
 fi
-finish 19
+finish 21
