@@ -11,6 +11,7 @@
 #include "base/units.h"
 
 enum option_type {
+	TYPE_SIZE,
 	TYPE_NBYTES,
 	TYPE_COUNT,
 	TYPE_FLAG,
@@ -50,15 +51,11 @@ static int parse_digits(struct text *t, size_t *value)
 	return ndigits > 0;
 }
 
-static int parse_nbytes(struct text t, size_t *value)
+static int parse_size(struct text t, size_t *value)
 {
 	static const char units[] = "KMGT";
 	const char *unit;
 
-	if (text_is(t, "auto")) {
-		*value = OPTION_AUTO;
-		return 1;
-	}
 	if (!parse_digits(&t, value))
 		return 0;
 	if (!t.n)
@@ -69,12 +66,14 @@ static int parse_nbytes(struct text t, size_t *value)
 	       *value <= PTRDIFF_MAX;
 }
 
+static int parse_auto(struct text t, size_t *value)
+{
+	*value = OPTION_AUTO;
+	return text_is(t, "auto");
+}
+
 static int parse_count(struct text t, size_t *value)
 {
-	if (text_is(t, "auto")) {
-		*value = OPTION_AUTO;
-		return 1;
-	}
 	return parse_digits(&t, value) && !t.n && *value <= 1024;
 }
 
@@ -91,10 +90,12 @@ static int parse_mover(struct text t, size_t *value)
 static int parse_value(enum option_type type, struct text t, size_t *value)
 {
 	switch (type) {
+	case TYPE_SIZE:
+		return parse_size(t, value);
 	case TYPE_NBYTES:
-		return parse_nbytes(t, value);
+		return parse_auto(t, value) || parse_size(t, value);
 	case TYPE_COUNT:
-		return parse_count(t, value);
+		return parse_auto(t, value) || parse_count(t, value);
 	case TYPE_FLAG:
 		return parse_digits(&t, value) && !t.n && *value <= 1;
 	default:
@@ -213,7 +214,7 @@ public_api int umpa_option_text(
 	}
 	if (o->value[i] == OPTION_AUTO)
 		umpa_format(value, nvalue, "auto");
-	else if (table[i].type == TYPE_NBYTES)
+	else if (table[i].type == TYPE_NBYTES || table[i].type == TYPE_SIZE)
 		print_nbytes(value, nvalue, o->value[i]);
 	else if (table[i].type == TYPE_MOVER)
 		umpa_format(value, nvalue, "%s", mover_names[o->value[i]]);

@@ -24,7 +24,7 @@ enum {
 
 /* Blocks below this are kept dense even if they grow. */
 enum {
-	GROWTH_NPAGES_MIN = 2 * SLOT_NPAGES
+	GROWTH_NPAGES_MIN = 8 * SLOT_NPAGES
 };
 
 /* Pool slots given back at once where the pool may not grow (option keep). */

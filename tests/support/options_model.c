@@ -63,7 +63,7 @@ static int value_of(const char *type, char *text, size_t *value)
 		return mover_of(text, value);
 	if (!strcmp(type, "FLAG"))
 		return number_of(text, 1, value);
-	if (!strcmp(text, "auto")) {
+	if (!strcmp(text, "auto") && strcmp(type, "SIZE")) {
 		*value = OPTION_AUTO;
 		return 1;
 	}
