@@ -66,7 +66,8 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
 /*
  * Takes npages in a row, 1 to 511, at a multiple of `align` pages (a power of two up to 512).
  * Result: 1 and *run; or 0: no slot fits (where align is above 1, after some tries only slots are
- * looked at that fit however their row lies). *dirty, if not NULL, gets the dirty bits as they were.
+ * looked at that fit however their row lies). *dirty, if not NULL, gets the dirty bits as they
+ * were.
  */
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty);
