@@ -33,6 +33,8 @@ plan_mode()
 		case ${test##*/} in
 		# Once, as root: it changes the machine's settings and breaks its own weather.
 		test_weather) [ "$1" = never ] || echo "weather|root|$1|$test" ;;
+		# Minutes, and nothing in it depends on huge pages.
+		test_fork) [ "$1" = never ] || echo "test_fork@$1|user|$1|$test" ;;
 		# Each of its runs takes ten seconds and more here; the mover is this kernel's own.
 		test_model) echo "test_model@$1|user|$1|$test model_real_auto" ;;
 		*) echo "${test##*/}@$1|user|$1|$test" ;;
