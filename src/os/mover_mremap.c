@@ -123,7 +123,7 @@ static int is_one_mapping(const struct umpa_mover *m, const char *addr, size_t n
 
 static int is_limited(int resource)
 {
-	struct rlimit limit;
+	struct rlimit limit = {0};
 
 	return SYS_4(SYS_prlimit64, 0, resource, NULL, &limit) || limit.rlim_cur != RLIM_INFINITY;
 }
