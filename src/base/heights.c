@@ -13,7 +13,7 @@ static uint32_t nodes_of(uint32_t n)
 
 size_t umpa_heights_leaf_nbytes(uint32_t nindexes)
 {
-	return (size_t)nodes_of(nindexes) * HEIGHTS_FANOUT * sizeof(uint16_t);
+	return (size_t)nodes_of(nindexes) * HEIGHTS_FANOUT * sizeof(int16_t);
 }
 
 static uint32_t ninner(uint32_t nindexes)
@@ -23,7 +23,7 @@ static uint32_t ninner(uint32_t nindexes)
 
 size_t umpa_heights_inner_nbytes(uint32_t nindexes)
 {
-	return (size_t)(ninner(nindexes) + nodes_of(ninner(nindexes))) * sizeof(uint16_t);
+	return (size_t)(ninner(nindexes) + nodes_of(ninner(nindexes))) * sizeof(int16_t);
 }
 
 void umpa_heights_init(struct umpa_heights *h, uint32_t nindexes, void *leaf, void *inner)
@@ -35,9 +35,9 @@ void umpa_heights_init(struct umpa_heights *h, uint32_t nindexes, void *leaf, vo
 	h->nused = 0;
 }
 
-static uint16_t highest(const uint16_t *node)
+static int16_t highest(const int16_t *node)
 {
-	uint16_t max = 0;
+	int16_t max = 0;
 
 	for (int i = 0; i < HEIGHTS_FANOUT; i++)
 		max = node[i] > max ? node[i] : max;
@@ -45,15 +45,15 @@ static uint16_t highest(const uint16_t *node)
 }
 
 /* Sets level[i] and tells whether the maximum of its node may be another. */
-static int set_one(uint16_t *level, uint32_t i, uint16_t value, const uint16_t *above)
+static int set_one(int16_t *level, uint32_t i, int16_t value, const int16_t *above)
 {
-	uint16_t old = level[i];
+	int16_t old = level[i];
 
 	level[i] = value;
 	return value > *above || (old == *above && value < old);
 }
 
-void umpa_heights_set(struct umpa_heights *h, uint32_t index, uint16_t height)
+void umpa_heights_set(struct umpa_heights *h, uint32_t index, int16_t height)
 {
 	uint32_t node = index >> SHIFT, group = node >> SHIFT;
 
@@ -66,9 +66,20 @@ void umpa_heights_set(struct umpa_heights *h, uint32_t index, uint16_t height)
 	h->top[group] = highest(&h->inner[group << SHIFT]);
 }
 
-static uint32_t find_in(const uint16_t *level, uint32_t from, uint32_t end, uint16_t height)
+/* Looks at eight at a time first: compilers turn the inner loop into vector code. */
+static uint32_t find_in(const int16_t *level, uint32_t from, uint32_t end, int16_t height)
 {
-	for (uint32_t i = from; i < end; i++)
+	uint32_t i = from;
+
+	for (; i + 8 <= end; i += 8) {
+		int16_t max = 0;
+
+		for (uint32_t j = 0; j < 8; j++)
+			max = level[i + j] > max ? level[i + j] : max;
+		if (max >= height)
+			break;
+	}
+	for (; i < end; i++)
 		if (level[i] >= height)
 			return i;
 	return HEIGHTS_NONE;
@@ -80,8 +91,8 @@ static uint32_t node_end(uint32_t i)
 }
 
 /* The first one in level, from `from` on; above is the level of its nodes, whose end is nabove. */
-static uint32_t find_node(const uint16_t *level, const uint16_t *above, uint32_t nabove,
-	uint32_t from, uint16_t height)
+static uint32_t find_node(
+	const int16_t *level, const int16_t *above, uint32_t nabove, uint32_t from, int16_t height)
 {
 	uint32_t i = find_in(level, from, node_end(from), height);
 
@@ -91,7 +102,7 @@ static uint32_t find_node(const uint16_t *level, const uint16_t *above, uint32_t
 	return i == HEIGHTS_NONE ? i : find_in(level, i << SHIFT, (i + 1) << SHIFT, height);
 }
 
-uint32_t umpa_heights_find(const struct umpa_heights *h, uint32_t from, uint16_t height)
+uint32_t umpa_heights_find(const struct umpa_heights *h, uint32_t from, int16_t height)
 {
 	uint32_t node, i;
 

@@ -121,7 +121,7 @@ static int init_window(struct umpa_core *c)
 		sizeof(struct slot_record), sizeof(struct umpa_run_map)};
 
 	for (unsigned i = 0; i < c->nshards; i++)
-		record_nbytes[TABLE_HEIGHTS + i] = sizeof(uint16_t);
+		record_nbytes[TABLE_HEIGHTS + i] = sizeof(int16_t);
 	return umpa_window_init(&c->window, window_size(&c->machine), SLOT_NBYTES, record_nbytes,
 		TABLE_HEIGHTS + c->nshards);
 }

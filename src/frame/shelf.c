@@ -31,12 +31,12 @@ static void rate(struct umpa_shelf *s, struct slot slot)
 	m->longest = (uint16_t)umpa_bitmap_longest_clear(&m->used);
 	__atomic_store_n(&m->nfront, (uint16_t)bitmap_next_set(&m->used, 0), __ATOMIC_RELAXED);
 	__atomic_store_n(&m->nback, (uint16_t)count_back(&m->used), __ATOMIC_RELAXED);
-	umpa_heights_set(&s->heights, slot.i, (uint16_t)(m->longest + 1));
+	umpa_heights_set(&s->heights, slot.i, (int16_t)(m->longest + 1));
 }
 
 static struct slot find_slot(const struct umpa_shelf *s, uint32_t from, unsigned npages)
 {
-	return (struct slot){umpa_heights_find(&s->heights, from, (uint16_t)(npages + 1))};
+	return (struct slot){umpa_heights_find(&s->heights, from, (int16_t)(npages + 1))};
 }
 
 void umpa_shelf_init(

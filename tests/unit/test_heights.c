@@ -6,7 +6,7 @@
 #include "support/check.h"
 #include "support/numbers.h"
 
-static uint32_t find_plainly(const uint16_t *height, uint32_t n, uint32_t from, uint16_t wanted)
+static uint32_t find_plainly(const int16_t *height, uint32_t n, uint32_t from, int16_t wanted)
 {
 	for (uint32_t i = from; i < n; i++)
 		if (height[i] >= wanted)
@@ -17,9 +17,9 @@ static uint32_t find_plainly(const uint16_t *height, uint32_t n, uint32_t from, 
 /* Result: answers that differ from the array's. */
 static uint64_t run(uint32_t n, uint64_t seed, uint32_t nsteps)
 {
-	uint16_t *leaf = calloc(1, umpa_heights_leaf_nbytes(n));
-	uint16_t *inner = calloc(1, umpa_heights_inner_nbytes(n));
-	uint16_t *plain = calloc(n, sizeof(*plain));
+	int16_t *leaf = calloc(1, umpa_heights_leaf_nbytes(n));
+	int16_t *inner = calloc(1, umpa_heights_inner_nbytes(n));
+	int16_t *plain = calloc(n, sizeof(*plain));
 	struct numbers numbers = numbers_of_seed(seed);
 	struct umpa_heights h;
 	uint64_t nwrong = 0;
@@ -27,8 +27,8 @@ static uint64_t run(uint32_t n, uint64_t seed, uint32_t nsteps)
 	umpa_heights_init(&h, n, leaf, inner);
 	for (uint32_t i = 0; i < nsteps; i++) {
 		uint32_t at = number_below(&numbers, n), from = number_below(&numbers, n);
-		uint16_t height = (uint16_t)number_below(&numbers, 514);
-		uint16_t wanted = (uint16_t)(1 + number_below(&numbers, 513));
+		int16_t height = (int16_t)number_below(&numbers, 514);
+		int16_t wanted = (int16_t)(1 + number_below(&numbers, 513));
 
 		plain[at] = number_below(&numbers, 3) ? height : 0;
 		umpa_heights_set(&h, at, plain[at]);
@@ -58,7 +58,7 @@ TEST(heights_are_as_an_array_would_have_them)
 /* Sparse and high: answers found across empty nodes. */
 TEST(heights_skip_what_is_empty)
 {
-	static uint16_t leaf[1 << 17], inner[1 << 12];
+	static int16_t leaf[1 << 17], inner[1 << 12];
 	struct umpa_heights h;
 
 	PLAN(6);

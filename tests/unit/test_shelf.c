@@ -10,7 +10,7 @@ enum {
 };
 
 static struct umpa_run_map maps[NSLOTS];
-static uint16_t leaf[64], inner[128];
+static int16_t leaf[64], inner[128];
 static struct umpa_shelf s;
 
 static void begin(void)
