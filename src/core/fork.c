@@ -59,7 +59,7 @@ void umpa_fork_child(void)
 	give_all();
 }
 
-__attribute__((constructor)) static void register_phases(void)
+void umpa_fork_register(void)
 {
 	pthread_atfork(umpa_fork_prepare, umpa_fork_parent, umpa_fork_child);
 }

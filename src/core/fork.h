@@ -7,7 +7,10 @@
 #ifndef UMPA_CORE_FORK_H
 #define UMPA_CORE_FORK_H
 
-/* The three phases, as pthread_atfork() calls them; registered when the library is loaded. */
+/* Hands the three phases to pthread_atfork(), which may allocate. */
+void umpa_fork_register(void);
+
+/* The three phases. */
 void umpa_fork_prepare(void);
 void umpa_fork_parent(void);
 void umpa_fork_child(void);

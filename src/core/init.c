@@ -182,3 +182,13 @@ void umpa_core_fork_start_give(void)
 {
 	umpa_lock_give(&start_lock);
 }
+
+/*
+ * When the library is loaded, and not in umpa_core_start(): registering allocates, and that may
+ * come back here. In this file, because a linker takes no object from an archive that nothing
+ * refers to.
+ */
+__attribute__((constructor)) static void register_fork(void)
+{
+	umpa_fork_register();
+}
