@@ -100,10 +100,12 @@ static void head(struct umpa_grid *t, const char *const names[], size_t n)
 /* --- page level ---------------------------------------------------------------------------------
  */
 
-static void page_row(const struct report *r, struct umpa_grid *t, const char *test, uint64_t bin)
+static void page_row(
+	const struct report *r, struct umpa_grid *t, const char *test, uint64_t bin, int touched)
 {
 	static const size_t methods[] = {BY_KERNEL, BY_POPULATE, BY_HUGEPAGE, BY_UMPA, BY_TOUCH};
-	const struct umpa_published *was = umpa_published_find(bin);
+	/* What was published had every page touched. */
+	const struct umpa_published *was = touched ? umpa_published_find(bin) : NULL;
 	size_t i;
 
 	umpa_grid_row(t);
@@ -131,7 +133,7 @@ static void page_table(const struct report *r, int touched)
 	HEAD(&t, "from", "kernel", "populate", "hugepage", "umpa", "touch only", "kernel/umpa",
 		"in 2011", "umpa/touch");
 	for (i = 0; (test = umpa_page_test(r->s, i, touched, &bin)); i++)
-		page_row(r, &t, test, bin);
+		page_row(r, &t, test, bin, touched);
 	umpa_grid_print(&t, r->out, r->markdown);
 }
 
