@@ -303,29 +303,73 @@ static void arrive(const struct chunk *chunk, const enum umpa_extent_kind *kind,
 	umpa_lock_give(&s->lock);
 }
 
-size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots)
+static int move_frames(
+	struct slot dst, struct slot src, uint32_t nslots, unsigned flags, size_t *moved)
 {
-	struct umpa_mover *m = umpa_trial_mover();
-	size_t nbytes = (size_t)nslots << SLOT_SHIFT, moved;
+	size_t nbytes = (size_t)nslots << SLOT_SHIFT;
 	int err = umpa_mover_move(
-		m, slot_address(dst), slot_address(src), nbytes, UMPA_MOVE_HOLES, &moved);
+		umpa_trial_mover(), slot_address(dst), slot_address(src), nbytes, flags, moved);
 
 	event_add(&umpa_core.events.nmove_calls, 1);
-	event_add(&umpa_core.events.nslots_moved, moved >> SLOT_SHIFT);
-	if (err && !moved)
+	event_add(&umpa_core.events.nslots_moved, *moved >> SLOT_SHIFT);
+	if (err && !*moved)
 		event_add(&umpa_core.events.nmoves_refused, 1);
-	INVARIANT(moved <= nbytes);
+	INVARIANT(*moved <= nbytes);
+	return err;
+}
+
+size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots)
+{
+	size_t moved;
+
+	(void)!move_frames(dst, src, nslots, UMPA_MOVE_HOLES, &moved);
 	return moved;
 }
 
-/* Takes away the frames of slots from byte `from` on. Result: what the slots are now. */
-static enum umpa_extent_kind unback_rest(const struct chunk *c, size_t from)
+/* Takes away the frames of [slot, slot + nslots) from byte `from` on. Result: 1, or 0 if the system
+ * refuses. */
+static int unback_from(struct slot slot, uint32_t nslots, size_t from)
 {
-	size_t nbytes = ((size_t)c->nslots << SLOT_SHIFT) - from;
+	size_t nbytes = ((size_t)nslots << SLOT_SHIFT) - from;
 
-	if (nbytes && umpa_os_unback((char *)slot_address(c->slot) + from, nbytes))
-		return EXTENT_RESIDENT;
-	return EXTENT_VOID;
+	return !nbytes || !umpa_os_unback((char *)slot_address(slot) + from, nbytes);
+}
+
+/*
+ * Moves the frames of a chunk to the void slots at *slot, which is advanced, of which *nslots are
+ * left to fill. A superpage with holes (a block that was freed untouched left it) is not worth
+ * moving: it costs the mover fifty times a whole one and can't be a huge page afterwards. It goes
+ * to the kernel, and the next one takes its place. So does one that refuses to move, but then the
+ * kernel's fault is to fill the place. Result: what the chunk's slots are now.
+ */
+static enum umpa_extent_kind fill_from(
+	const struct chunk *c, struct slot *slot, uint32_t *nslots, int zero)
+{
+	uint32_t done = 0;
+	int emptied = 1;
+
+	while (done < c->nslots) {
+		size_t moved;
+		int err =
+			move_frames(*slot, slot_after(c->slot, done), c->nslots - done, 0, &moved);
+		uint32_t nmoved = (uint32_t)((moved + SLOT_NBYTES - 1) >> SLOT_SHIFT);
+		uint32_t nleft = err == -ENOENT ? 1 : c->nslots - done - nmoved;
+
+		if (zero)
+			umpa_clear_frames(slot_address(*slot), moved >> PAGE_SHIFT);
+		if (moved % SLOT_NBYTES)
+			emptied &= unback_from(slot_after(c->slot, done), nmoved, moved);
+		else if (nleft && done + nmoved < c->nslots) {
+			emptied &= unback_from(slot_after(c->slot, done + nmoved), nleft, 0);
+			done += nleft;
+			*slot = slot_after(*slot, err == -ENOENT ? 0 : nleft);
+			*nslots -= err == -ENOENT ? 0 : nleft;
+		}
+		done += nmoved;
+		*slot = slot_after(*slot, nmoved);
+		*nslots -= nmoved;
+	}
+	return emptied ? EXTENT_VOID : EXTENT_RESIDENT;
 }
 
 uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
@@ -338,15 +382,8 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 		umpa_trial_mover(); /* while the pool has a slot to try it with */
 	while (nslots && n) {
 		n = depart(chunk, nslots, EXTENT_RESIDENT, umpa_extents_take_some);
-		for (unsigned i = 0; i < n; i++) {
-			size_t moved = umpa_space_move(slot, chunk[i].slot, chunk[i].nslots);
-
-			if (zero)
-				umpa_clear_frames(slot_address(slot), moved >> PAGE_SHIFT);
-			kind[i] = unback_rest(&chunk[i], moved);
-			slot = slot_after(slot, chunk[i].nslots);
-			nslots -= chunk[i].nslots;
-		}
+		for (unsigned i = 0; i < n; i++)
+			kind[i] = fill_from(&chunk[i], &slot, &nslots, zero);
 		if (n)
 			arrive(chunk, kind, n);
 	}
@@ -363,9 +400,9 @@ void umpa_space_take_frames(struct slot slot, uint32_t nslots)
 	while (nslots && n) {
 		n = depart(chunk, nslots, EXTENT_VOID, umpa_extents_take_some);
 		for (unsigned i = 0; i < n; i++) {
-			size_t moved = umpa_space_move(chunk[i].slot, slot, chunk[i].nslots);
-			size_t npages = (size_t)chunk[i].nslots * SLOT_NPAGES;
+			size_t npages = (size_t)chunk[i].nslots * SLOT_NPAGES, moved;
 
+			(void)!move_frames(chunk[i].slot, slot, chunk[i].nslots, 0, &moved);
 			kind[i] = moved ? EXTENT_RESIDENT : EXTENT_VOID;
 			if (moved >> PAGE_SHIFT < npages)
 				umpa_clear_by_unback((char *)slot_address(slot) + moved,
@@ -400,7 +437,8 @@ uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots)
 		chunk, surplus(keep_nslots, max_nslots), EXTENT_RESIDENT, umpa_extents_take_last);
 
 	for (unsigned i = 0; i < n; i++) {
-		kind[i] = unback_rest(&chunk[i], 0);
+		kind[i] = unback_from(chunk[i].slot, chunk[i].nslots, 0) ? EXTENT_VOID
+									 : EXTENT_RESIDENT;
 		if (kind[i] == EXTENT_VOID)
 			ntrimmed += chunk[i].nslots;
 	}

@@ -185,6 +185,29 @@ TEST(page_refused_moves_do_not_add_memory)
 	end();
 }
 
+/* Superpages nobody touched come into the pool without frames: they are not moved about. */
+TEST(page_holes_are_not_moved)
+{
+	char *a, *between, *b, *c;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = umpa_alloc(8 * MIB, 0);
+	between = touched(8 * MIB, 0);
+	b = touched(8 * MIB, 0);
+	umpa_free(a);
+	umpa_free(b);
+	CHECK_EQ(stats().pool_nbytes, 16 * MIB);
+	c = umpa_alloc(24 * MIB, 0); /* more than either place has */
+	CHECK(stats().nslots_moved <= 4);
+	CHECK_EQ(stats().pool_nbytes, 0);
+	fake_touch(c, 24 * MIB);
+	CHECK_EQ(fake_nframes(), 8 * 512 / 2 + 12 * 512);
+	umpa_free(between);
+	umpa_free(c);
+	end();
+}
+
 TEST(page_realloc_moves_frames)
 {
 	char *a, *wall, *b;
