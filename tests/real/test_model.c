@@ -19,6 +19,8 @@ static int run_in_child(const char *options, struct model_options o)
 		struct model_result r;
 
 		setenv("UMPA_OPTIONS", options, 1);
+		o.nops = check_times(o.nops);
+		o.seed = check_seed(o.seed);
 		r = model_run(&o);
 		umpa_get_stats(&st, sizeof(st));
 		_exit(r.nwrong_tags || r.nwrong_zeros || (r.nrefused && !o.refusals_allowed) ||

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct umpa_test *tests;
@@ -64,6 +65,23 @@ void check_skip(const char *reason)
 {
 	skip_reason = reason;
 	longjmp(leave, 1);
+}
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+uint64_t check_times(uint64_t n)
+{
+	return n * from_environment("UMPA_SOAK", 1);
+}
+
+uint64_t check_seed(uint64_t seed)
+{
+	return seed + from_environment("UMPA_SEED", 0);
 }
 
 static int run_one(struct umpa_test *t)

@@ -36,6 +36,10 @@ int check_string(const char *got, const char *wanted, const char *file, int line
 _Noreturn void check_stop(void);
 _Noreturn void check_skip(const char *reason);
 
+/* For random tests: n, or UMPA_SOAK times as much (make soak); seed, or UMPA_SEED behind it. */
+uint64_t check_times(uint64_t n);
+uint64_t check_seed(uint64_t seed);
+
 #define TEST(id)                                                                                   \
 	static void test_##id(void);                                                               \
 	__attribute__((constructor)) static void register_##id(void)                               \

@@ -32,6 +32,8 @@ static void run(struct model_options o)
 
 	fake_reset();
 	o.touch = fake_touch;
+	o.nops = check_times(o.nops);
+	o.seed = check_seed(o.seed);
 	r = model_run(&o);
 	CHECK_EQ(r.nwrong_tags, 0);
 	CHECK_EQ(r.nwrong_zeros, 0);
