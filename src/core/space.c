@@ -381,11 +381,19 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 	if (umpa_space_pool_nslots())
 		umpa_trial_mover(); /* while the pool has a slot to try it with */
 	while (nslots && n) {
+		int stuck = 0;
+
 		n = depart(chunk, nslots, EXTENT_RESIDENT, umpa_extents_take_some);
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
 			kind[i] = fill_from(&chunk[i], &slot, &nslots, zero);
+			stuck |= kind[i] == EXTENT_RESIDENT;
+		}
 		if (n)
 			arrive(chunk, kind, n);
+		/* What neither moved nor went to the kernel is in the pool again, and would be
+		 * taken again. */
+		if (stuck)
+			break;
 	}
 	event_add(&umpa_core.events.nslots_from_kernel, nslots);
 	return nslots;
