@@ -9,7 +9,7 @@
 plan_programs="dash sort xz sqlite3 perl"
 
 # Programs of tests/preload that know nothing of umpa, each with its arguments.
-plan_preloads="threads fork weather:umpa:churn"
+plan_preloads="threads weather:umpa:churn"
 
 # Every test program that needs a real kernel; one that has a source must have been built.
 plan_tests()
