@@ -11,8 +11,8 @@
  *inner slots of a span say SLOT_INNER.
  *
  * Locks, in order: init < shelf (of a shard) < space < outside (base/lock.h). Each part's header
- * says what its lock guards. A block's own record (npages, nslots, ntail) is guarded by its owner:
- *two threads must not free or resize one block at once.
+ * says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded by its
+ *owner: two threads must not free or resize one block at once.
  */
 #ifndef UMPA_CORE_CORE_H
 #define UMPA_CORE_CORE_H
@@ -38,8 +38,9 @@ struct slot_record {
 	uint32_t use;    /* atomic: misuse is told from it without a lock */
 	uint32_t shard;  /* SLOT_SHELF: whose shelf */
 	uint32_t nslots; /* SLOT_SPAN: whole slots held, room for growth included */
-	uint32_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
-	uint64_t npages; /* SLOT_SPAN: pages of the block */
+	uint16_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
+	uint16_t nhead;  /* pages in the slot before, shared with runs; 0 if no span. atomic */
+	uint64_t npages; /* SLOT_SPAN: pages of the block, without its head */
 };
 
 struct umpa_shard {
@@ -127,6 +128,19 @@ static inline void *page_address(struct slot s, size_t npages)
 static inline enum slot_use slot_use(struct slot s)
 {
 	return __atomic_load_n(&umpa_core.record[s.i].use, __ATOMIC_RELAXED);
+}
+
+/* Pages that a span which begins at this slot has in the slot before. For the owner of either. */
+static inline unsigned slot_nhead(struct slot s)
+{
+	return s.i < umpa_window_nslots_open(&umpa_core.window)
+		       ? __atomic_load_n(&umpa_core.record[s.i].nhead, __ATOMIC_RELAXED)
+		       : 0;
+}
+
+static inline void slot_set_nhead(struct slot s, unsigned nhead)
+{
+	__atomic_store_n(&umpa_core.record[s.i].nhead, (uint16_t)nhead, __ATOMIC_RELAXED);
 }
 
 static inline void slot_set_use(struct slot s, enum slot_use use)

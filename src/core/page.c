@@ -73,15 +73,31 @@ enum block_kind {
 struct block {
 	enum block_kind kind;
 	size_t npages;
-	struct slot slot;
-	unsigned page;
+	char *begin;
+	struct slot slot; /* a run's; a span's first whole one */
+	unsigned page;    /* a run's, in its slot */
 };
+
+static struct block span_block(struct slot slot)
+{
+	return (struct block){BLOCK_SPAN, umpa_span_npages(slot), umpa_span_begin(slot), slot, 0};
+}
+
+/* The block that begins with a run: a span, if that is its head. */
+static struct block run_block(struct umpa_run run)
+{
+	if (umpa_run_is_head(run))
+		return span_block(slot_after(run.slot, 1));
+	return (struct block){run.npages ? BLOCK_RUN : BLOCK_NONE, run.npages,
+		page_address(run.slot, run.page), run.slot, run.page};
+}
 
 /* The block that begins at ptr. */
 static struct block find(const void *ptr)
 {
 	const struct umpa_window *w = &umpa_core.window;
-	struct block b = {BLOCK_NONE, 0, NO_SLOT, umpa_window_page_in_slot(ptr)};
+	struct block b = {.kind = BLOCK_NONE, .slot = NO_SLOT};
+	unsigned page = umpa_window_page_in_slot(ptr);
 
 	if (!umpa_window_has(w, ptr)) {
 		b.npages = umpa_outside_npages(ptr);
@@ -91,13 +107,10 @@ static struct block find(const void *ptr)
 	b.slot = umpa_window_slot(w, ptr);
 	if ((uintptr_t)ptr % PAGE_NBYTES || b.slot.i >= umpa_window_nslots_open(w))
 		return b;
-	if (slot_use(b.slot) == SLOT_SPAN && !b.page) {
-		b.kind = BLOCK_SPAN;
-		b.npages = umpa_core.record[b.slot.i].npages;
-	} else if (slot_use(b.slot) == SLOT_SHELF) {
-		b.npages = umpa_run_find(b.slot, b.page).npages;
-		b.kind = b.npages ? BLOCK_RUN : BLOCK_NONE;
-	}
+	if (slot_use(b.slot) == SLOT_SPAN && !page && !slot_nhead(b.slot))
+		return span_block(b.slot);
+	if (slot_use(b.slot) == SLOT_SHELF)
+		return run_block(umpa_run_find(b.slot, page));
 	return b;
 }
 
@@ -125,7 +138,7 @@ static struct block find_or_die(const char *call, const void *ptr)
 static struct block find_span_around(struct slot slot)
 {
 	struct slot first = slot;
-	struct block b = {BLOCK_NONE, 0, slot, 0};
+	struct block b = {.kind = BLOCK_NONE, .slot = slot};
 	const struct slot_record *r;
 
 	while (first.i && slot_use(first) == SLOT_INNER)
@@ -133,12 +146,20 @@ static struct block find_span_around(struct slot slot)
 	r = &umpa_core.record[first.i];
 	if (slot_use(first) != SLOT_SPAN || slot.i - first.i >= r->nslots + (r->ntail != 0))
 		return b;
-	return (struct block){BLOCK_SPAN, r->npages, first, 0};
+	return span_block(first);
 }
 
-/* Page numbers of the window: [*from, *from + *npages) is the range's block. 0 if it lies in none.
- */
-static int find_around(const void *addr, struct block *b, char **begin)
+/* The block that holds the last page before a slot whose first pages are its tail. */
+static struct block find_before_tail(struct slot slot)
+{
+	struct slot before = {slot.i - 1};
+
+	return slot_use(before) == SLOT_SHELF ? run_block(umpa_run_around(before, SLOT_NPAGES - 1))
+					      : find_span_around(before);
+}
+
+/* The block that addr lies in, or perhaps behind. 0 if there is none. */
+static int find_around(const void *addr, struct block *b)
 {
 	const struct umpa_window *w = &umpa_core.window;
 	unsigned page = umpa_window_page_in_slot(addr);
@@ -147,47 +168,38 @@ static int find_around(const void *addr, struct block *b, char **begin)
 	if (!umpa_window_has(w, addr)) {
 		b->npages = umpa_outside_find(addr, &outside);
 		b->kind = b->npages ? BLOCK_OUTSIDE : BLOCK_NONE;
-		*begin = b->npages ? outside : NULL;
+		b->begin = b->npages ? outside : NULL;
 		return b->npages != 0;
 	}
 	b->slot = umpa_window_slot(w, addr);
 	if (b->slot.i >= umpa_window_nslots_open(w))
 		return 0;
-	if (slot_use(b->slot) == SLOT_SHELF && !umpa_run_in_tail(b->slot, page)) {
-		struct umpa_run run = umpa_run_around(b->slot, page);
-
-		*b = (struct block){BLOCK_RUN, run.npages, b->slot, run.page};
-	} else if (slot_use(b->slot) == SLOT_SHELF) {
-		struct slot before = {b->slot.i - 1};
-
-		if (slot_use(before) == SLOT_SHELF) {
-			struct umpa_run run = umpa_run_around(before, SLOT_NPAGES - 1);
-
-			*b = (struct block){BLOCK_RUN, run.npages, before, run.page};
-		} else {
-			*b = find_span_around(before);
-		}
-	} else {
+	if (slot_use(b->slot) != SLOT_SHELF)
 		*b = find_span_around(b->slot);
-	}
-	*begin = b->npages ? page_address(b->slot, b->page) : NULL;
+	else if (umpa_run_in_tail(b->slot, page))
+		*b = find_before_tail(b->slot);
+	else
+		*b = run_block(umpa_run_around(b->slot, page));
 	return b->npages != 0;
 }
 
 /* --- alloc and free ----------------------------------------------------------------------- */
 
+static uint32_t align_npages(const struct request *r)
+{
+	return (uint32_t)1 << (r->align_log2 - PAGE_SHIFT);
+}
+
 static void *alloc_in_window(const struct request *r)
 {
-	uint32_t align_slots =
-		r->align_log2 <= SLOT_SHIFT ? 1 : (uint32_t)1 << (r->align_log2 - SLOT_SHIFT);
+	uint32_t align = align_npages(r);
 
-	if (r->npages_room >= SLOT_NPAGES || align_slots > 1) {
+	if (r->npages_room >= SLOT_NPAGES || align > SLOT_NPAGES) {
 		if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
 			return NULL;
-		return umpa_span_alloc(r->npages, r->npages_room, align_slots, r->flags);
+		return umpa_span_alloc(r->npages, r->npages_room, align, r->flags);
 	}
-	return umpa_run_alloc(
-		(unsigned)r->npages_room, 1u << (r->align_log2 - PAGE_SHIFT), r->flags);
+	return umpa_run_alloc((unsigned)r->npages_room, align, r->flags);
 }
 
 static void *alloc_block(const struct request *r)
@@ -230,6 +242,12 @@ static void keep_limit(void)
 		umpa_space_trim((uint32_t)(keep >> SLOT_SHIFT), KEEP_STEP_NSLOTS);
 }
 
+static void free_span(struct slot slot)
+{
+	umpa_span_free(slot);
+	keep_limit();
+}
+
 static void free_block(const char *call, void *block)
 {
 	const struct umpa_window *w = &umpa_core.window;
@@ -242,11 +260,14 @@ static void free_block(const char *call, void *block)
 	} else if ((uintptr_t)block % PAGE_NBYTES || slot.i >= umpa_window_nslots_open(w)) {
 		misuse(call, block);
 	} else if (slot_use(slot) == SLOT_SHELF) {
-		if (umpa_run_free(slot, page))
+		int is_head = umpa_run_free(slot, page);
+
+		if (is_head < 0)
 			misuse(call, block);
-	} else if (slot_use(slot) == SLOT_SPAN && !page) {
-		umpa_span_free(slot);
-		keep_limit();
+		if (is_head)
+			free_span(slot_after(slot, 1));
+	} else if (slot_use(slot) == SLOT_SPAN && !page && !slot_nhead(slot)) {
+		free_span(slot);
 	} else {
 		misuse(call, block);
 	}
@@ -271,7 +292,7 @@ static int resize_in_place(const struct block *b, void *block, const struct requ
 	case BLOCK_RUN: {
 		struct umpa_run run = {b->slot, (uint16_t)b->page, (uint16_t)b->npages};
 
-		return r->npages < SLOT_NPAGES &&
+		return (r->npages < SLOT_NPAGES || r->npages <= b->npages) &&
 		       umpa_run_resize(run, (unsigned)r->npages, r->flags);
 	}
 	case BLOCK_SPAN:
@@ -296,12 +317,9 @@ static void make_roomy(struct request *r)
 
 static void *move_span(const struct block *b, const struct request *r)
 {
-	uint32_t align =
-		r->align_log2 <= SLOT_SHIFT ? 1 : (uint32_t)1 << (r->align_log2 - SLOT_SHIFT);
-
 	if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
 		return NULL;
-	return umpa_span_move(b->slot, r->npages, r->npages_room, align, r->flags);
+	return umpa_span_move(b->slot, r->npages, r->npages_room, align_npages(r), r->flags);
 }
 
 static void *copy_to_new(const struct block *b, void *block, const struct request *r)
@@ -372,12 +390,11 @@ public_api int umpa_owns(const void *ptr)
 static int find_range(const void *addr, size_t nbytes, struct block *b)
 {
 	size_t offset, size;
-	char *begin;
 
 	umpa_core_need();
-	if (!addr || !find_around(addr, b, &begin))
+	if (!addr || !find_around(addr, b))
 		return refuse(EINVAL);
-	offset = (uintptr_t)addr - (uintptr_t)begin;
+	offset = (uintptr_t)addr - (uintptr_t)b->begin;
 	size = b->npages << PAGE_SHIFT;
 	if (offset >= size || nbytes > size - offset)
 		return refuse(EINVAL);

@@ -20,12 +20,12 @@ static struct umpa_shard *shard_of(struct slot slot)
 	return umpa_shard(umpa_core.record[slot.i].shard);
 }
 
-static void add_locked(struct umpa_shard *s, struct slot slot, unsigned nfirst,
-	enum umpa_shelf_first first, int dirty)
+static void add_locked(struct umpa_shard *s, struct slot slot, unsigned npages,
+	enum umpa_shelf_part part, int dirty)
 {
 	umpa_core.record[slot.i].shard = s->number;
 	slot_set_use(slot, SLOT_SHELF);
-	umpa_shelf_add(&s->shelf, slot, nfirst, first, dirty);
+	umpa_shelf_add(&s->shelf, slot, npages, part, dirty);
 }
 
 static int in_nursery(struct slot slot)
@@ -69,8 +69,8 @@ enum {
 	STRADDLE_NPAGES_MIN = 32
 };
 
-/* Takes the last npages of a slot as the beginning of a run. */
-static int take_back(struct slot slot, unsigned npages, unsigned flags)
+/* Takes the last npages of a slot as the beginning of a block, which counts as nblocks. */
+static int take_back(struct slot slot, unsigned npages, unsigned nblocks, unsigned flags)
 {
 	struct umpa_shard *s = shard_of(slot);
 	struct bitmap dirty;
@@ -79,7 +79,7 @@ static int take_back(struct slot slot, unsigned npages, unsigned flags)
 	umpa_lock_take(&s->lock);
 	got = slot_use(slot) == SLOT_SHELF && umpa_shelf_take_back(&s->shelf, slot, npages, &dirty);
 	if (got) {
-		s->nallocs++;
+		s->nallocs += nblocks;
 		s->block_npages += npages;
 	}
 	umpa_lock_give(&s->lock);
@@ -91,22 +91,24 @@ static int take_back(struct slot slot, unsigned npages, unsigned flags)
 /* A run that begins in the free back of a slot and ends in a fresh one. */
 static void *alloc_straddling(unsigned npages, unsigned flags)
 {
-	enum umpa_extent_kind kind;
-	struct slot second, first;
+	struct space_grant g;
+	struct slot first;
 	unsigned nback;
+	int dirty;
 
-	if (umpa_space_take_behind_back(STRADDLE_NPAGES_MIN / 2, &second, &kind, &nback))
+	if (umpa_space_take_behind_back(1, STRADDLE_NPAGES_MIN / 2, &g, &nback))
 		return NULL;
-	first = (struct slot){second.i - 1};
+	first = (struct slot){g.slot.i - 1};
+	dirty = g.piece[0].kind == EXTENT_RESIDENT;
 	if (nback >= npages)
 		nback = npages - 1;
-	if (!nback || !take_back(first, nback, flags)) {
-		umpa_space_give(second, 1, kind);
+	if (!nback || !take_back(first, nback, 1, flags)) {
+		umpa_space_give(g.slot, 1, g.piece[0].kind);
 		return NULL;
 	}
-	if (kind == EXTENT_RESIDENT && flags & UMPA_ZERO)
-		umpa_clear_frames(slot_address(second), npages - nback);
-	umpa_run_adopt(second, npages - nback, FIRST_TAIL, kind == EXTENT_RESIDENT);
+	if (dirty && flags & UMPA_ZERO)
+		umpa_clear_frames(slot_address(g.slot), npages - nback);
+	umpa_run_adopt(g.slot, npages - nback, FIRST_TAIL, dirty);
 	return page_address(first, SLOT_NPAGES - nback);
 }
 
@@ -225,15 +227,16 @@ int umpa_run_free(struct slot slot, unsigned page)
 {
 	struct umpa_shard *s = shard_of(slot);
 	struct umpa_run run;
-	unsigned ntail;
+	unsigned ntail, nhead;
 
 	umpa_lock_take(&s->lock);
 	run = umpa_shelf_find(&s->shelf, slot, page);
 	ntail = tail_of(run);
-	if (!run.npages || ntail) {
+	nhead = umpa_run_is_head(run);
+	if (!run.npages || ntail || nhead) {
 		umpa_lock_give(&s->lock);
-		if (!run.npages)
-			return -EINVAL;
+		if (!run.npages || nhead)
+			return nhead ? 1 : -EINVAL;
 		/* The tail goes first: while it is there, the end of this slot must not be
 		 * another's. */
 		umpa_run_trim_tail(slot_after(slot, 1), ntail, 0);
@@ -280,13 +283,23 @@ int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags)
 	return 1;
 }
 
-void umpa_run_adopt(struct slot slot, unsigned nfirst, enum umpa_shelf_first first, int dirty)
+int umpa_run_take_head(struct slot slot, unsigned nhead, unsigned flags)
+{
+	return take_back(slot, nhead, 0, flags);
+}
+
+void umpa_run_trim_head(struct slot slot, unsigned nhead, unsigned nkeep)
+{
+	shorten(slot, SLOT_NPAGES - nhead + nkeep, nhead - nkeep);
+}
+
+void umpa_run_adopt(struct slot slot, unsigned npages, enum umpa_shelf_part part, int dirty)
 {
 	struct umpa_shard *s = my_shard();
 
 	umpa_lock_take(&s->lock);
-	add_locked(s, slot, nfirst, first, dirty);
-	s->block_npages += nfirst;
+	add_locked(s, slot, npages, part, dirty);
+	s->block_npages += npages;
 	umpa_lock_give(&s->lock);
 }
 

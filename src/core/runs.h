@@ -1,8 +1,8 @@
 /*
- * Runs: blocks below a superpage, and the tails of spans. A run lies in one slot, or where no slot
- * has room, in the last pages of one and the first of the next: its tail there is like a span's.
- * Shared out to shards: a thread takes from its own shard's shelf and gives to the one the slot is
- * on. Each shard's lock guards its shelf; no other lock is taken while it is held.
+ * Runs: blocks below a superpage, and the heads and tails of spans. A run lies in one slot, or
+ * where no slot has room, in the last pages of one and the first of the next: its tail there is
+ * like a span's. Shared out to shards: a thread takes from its own shard's shelf and gives to the
+ * one the slot is on. Each shard's lock guards its shelf; no other lock is taken while it is held.
  */
 #ifndef UMPA_CORE_RUNS_H
 #define UMPA_CORE_RUNS_H
@@ -26,15 +26,29 @@ struct umpa_run umpa_run_around(struct slot slot, unsigned page);
 /* 1 if the page belongs to the tail of a span. */
 int umpa_run_in_tail(struct slot slot, unsigned page);
 
-/* Takes a run back. 0; -EINVAL if no run begins there. */
+/* Takes a run back. 0; -EINVAL if no run begins there; 1 and nothing done if it is the head of the
+ * span that begins at the next slot. */
 must_check int umpa_run_free(struct slot slot, unsigned page);
 
 /* Changes a run's size in place; flags: UMPA_ZERO counts. 1, or 0 if the pages behind it are in
  * use. */
 int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags);
 
-/* A slot whose first nfirst pages stay in use (as shelf.h says) goes to this thread's shard. */
-void umpa_run_adopt(struct slot slot, unsigned nfirst, enum umpa_shelf_first first, int dirty);
+/* A slot of which npages stay in use (as shelf.h says) goes to this thread's shard. */
+void umpa_run_adopt(struct slot slot, unsigned npages, enum umpa_shelf_part part, int dirty);
+
+/* 1 if the run is the head of the span that begins at the next slot. */
+static inline int umpa_run_is_head(struct umpa_run run)
+{
+	return run.npages && run.page + run.npages == SLOT_NPAGES &&
+	       slot_nhead(slot_after(run.slot, 1));
+}
+
+/* The head of a span, the last pages of a slot on a shelf: taken (1, or 0 if they are not free;
+ * flags: UMPA_ZERO counts), and made shorter, so that nkeep pages stay of it, or ended (nkeep 0).
+ */
+int umpa_run_take_head(struct slot slot, unsigned nhead, unsigned flags);
+void umpa_run_trim_head(struct slot slot, unsigned nhead, unsigned nkeep);
 
 /* The tail of a block, in a slot on a shelf: made longer (1, or 0 if there is no room), shorter or
  * ended (nkeep 0), or the whole slot taken off the shelf (1, or 0 if it holds runs). */

@@ -188,21 +188,21 @@ static int has_free_back(struct slot slot, void *arg)
 }
 
 int umpa_space_take_behind_back(
-	unsigned nmin, struct slot *slot, enum umpa_extent_kind *kind, unsigned *nback)
+	uint32_t nslots, unsigned nmin, struct space_grant *grant, unsigned *nback)
 {
 	struct umpa_space *s = &umpa_core.space;
+	int found = 0;
 
 	umpa_lock_take(&s->lock);
-	for (int k = EXTENT_NKINDS; k-- > 0;) {
-		*kind = (enum umpa_extent_kind)k;
-		*slot = umpa_extents_take_begin(&s->extents, *kind, 1, has_free_back, &nmin);
-		if (!slot_is(*slot, NO_SLOT))
-			break;
-	}
+	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
+		found = grant_whole(grant,
+			umpa_extents_take_begin(&s->extents, (enum umpa_extent_kind)kind, nslots,
+				has_free_back, &nmin),
+			nslots, (enum umpa_extent_kind)kind);
 	umpa_lock_give(&s->lock);
-	if (slot_is(*slot, NO_SLOT))
+	if (!found)
 		return -ENOENT;
-	*nback = free_back((struct slot){slot->i - 1});
+	*nback = free_back((struct slot){grant->slot.i - 1});
 	return 0;
 }
 

@@ -46,10 +46,10 @@ must_check int umpa_space_take(
 must_check int umpa_space_take_before_tail(
 	uint32_t nslots, unsigned ntail, struct space_grant *grant);
 
-/* Takes one slot right behind a slot on a shelf whose last nmin pages or more are free, as far as
- * can be seen. *nback is how many are. 0 or -ENOENT. */
+/* Takes nslots slots right behind a slot on a shelf whose last nmin pages or more are free, as far
+ * as can be seen. *nback is how many are. 0 or -ENOENT. */
 must_check int umpa_space_take_behind_back(
-	unsigned nmin, struct slot *slot, enum umpa_extent_kind *kind, unsigned *nback);
+	uint32_t nslots, unsigned nmin, struct space_grant *grant, unsigned *nback);
 
 /* Takes exactly the slots at [slot, slot + nslots) if they are free. 0 or -ENOMEM. */
 must_check int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant);

@@ -14,12 +14,22 @@ enum {
 	WASTE_SHARE = 16
 };
 
+/* Shorter heads are not worth a slot's being shared. */
+enum {
+	HEAD_NPAGES_MIN = 16
+};
+
 static unsigned tail_to_share(size_t npages)
 {
 	unsigned tail = npages % SLOT_NPAGES;
 
 	return npages >= SLOT_NPAGES && tail && (SLOT_NPAGES - tail) * WASTE_SHARE > npages ? tail
 											    : 0;
+}
+
+static uint32_t slots_of_align(size_t align)
+{
+	return align <= SLOT_NPAGES ? 1 : (uint32_t)(align / SLOT_NPAGES);
 }
 
 /* Slots of a span that its pages touch, without the one it shares. */
@@ -31,6 +41,11 @@ static uint32_t used_slots(const struct slot_record *r)
 static struct slot_record *record_of(struct slot slot)
 {
 	return &umpa_core.record[slot.i];
+}
+
+static struct slot slot_before(struct slot slot)
+{
+	return (struct slot){slot.i - 1};
 }
 
 /* --- grants ------------------------------------------------------------------------------- */
@@ -116,16 +131,19 @@ static void count_alloc(const struct space_grant *g, uint64_t npages_whole)
 	umpa_lock_give(&s->lock);
 }
 
-static void *set_up(const struct space_grant *g, size_t npages, uint32_t nslots, unsigned tail)
+/* npages: without the head. */
+static void *set_up(
+	const struct space_grant *g, size_t npages, uint32_t nslots, unsigned tail, unsigned head)
 {
 	struct slot_record *r = record_of(g->slot);
 
 	r->npages = npages;
-	r->ntail = tail;
+	r->ntail = (uint16_t)tail;
 	r->nslots = nslots;
+	slot_set_nhead(g->slot, head);
 	slot_set_use(g->slot, SLOT_SPAN);
 	count_alloc(g, npages - tail);
-	return slot_address(g->slot);
+	return umpa_span_begin(g->slot);
 }
 
 /* A span whose tail goes to the free front of a slot that holds runs already: the tightest packing
@@ -142,35 +160,62 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 		return NULL;
 	}
 	ready_grant(&g, npages - tail, flags);
-	return set_up(&g, npages, nslots, tail);
+	return set_up(&g, npages, nslots, tail, 0);
 }
 
-/* A span on slots of its own; what the tail leaves of the last one goes to a shelf. */
-static void *alloc_whole(const struct space_grant *g, size_t npages, unsigned tail, int dirty)
+/* A span on slots of its own; what the tail leaves of the last one goes to a shelf. npages: without
+ * the head. */
+static void *alloc_whole(
+	const struct space_grant *g, size_t npages, unsigned tail, unsigned head, int dirty)
 {
 	uint32_t nslots = g->nslots - (tail != 0);
 
 	if (tail)
 		umpa_run_adopt(slot_after(g->slot, nslots), tail, FIRST_TAIL, dirty);
-	return set_up(g, npages, nslots, tail);
+	return set_up(g, npages, nslots, tail, head);
+}
+
+/* A span that begins in the free back of a slot that holds runs already. What is over whole slots
+ * is its head, if there is room, and else as much of it as there is room for. */
+static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
+{
+	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	unsigned head, nback;
+	struct space_grant g;
+
+	if (!umpa_space_take_behind_back(nslots, over, &g, &nback))
+		head = over;
+	else if (!umpa_space_take_behind_back(nslots + 1, HEAD_NPAGES_MIN, &g, &nback))
+		head = nback < over ? nback : over - 1;
+	else
+		return NULL;
+	if (!head || !umpa_run_take_head(slot_before(g.slot), head, flags)) {
+		give_back(&g);
+		return NULL;
+	}
+	npages -= head;
+	return alloc_whole(&g, npages, over - head, head, ready_grant(&g, npages, flags));
 }
 
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
 	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK;
+	uint32_t align_slots = slots_of_align(align);
 	unsigned tail = roomy ? 0 : tail_to_share(npages);
 	struct space_grant g;
 	void *block = NULL;
 
-	if (tail && !bare && align == 1)
+	if (tail && !bare && align_slots == 1)
 		block = alloc_before_tail(npages, tail, flags);
+	if (!block && tail && !bare && align == 1)
+		block = alloc_behind_head(npages, tail, flags);
 	if (block)
 		return block;
 	/* Room to grow must not hold frames, and NOBACK wants none. */
-	if (bare ? !take_void(span_slots(npages_room), align, &g)
-		 : umpa_space_take(span_slots(npages_room), align, PREFER_RESIDENT, &g))
+	if (bare ? !take_void(span_slots(npages_room), align_slots, &g)
+		 : umpa_space_take(span_slots(npages_room), align_slots, PREFER_RESIDENT, &g))
 		return NULL;
-	return alloc_whole(&g, npages, tail, ready_grant(&g, npages, flags));
+	return alloc_whole(&g, npages, tail, 0, ready_grant(&g, npages, flags));
 }
 
 /* --- free --------------------------------------------------------------------------------- */
@@ -196,16 +241,29 @@ static void count_free(uint64_t npages_whole)
 	umpa_lock_give(&s->lock);
 }
 
-void umpa_span_free(struct slot slot)
+/* Ends a span of which nhead pages stay, as a run, and nmoved slots are void. */
+static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 {
 	struct slot_record r = *record_of(slot);
 
 	slot_set_use(slot, SLOT_INNER);
-	count_free(r.npages - r.ntail);
+	slot_set_nhead(slot, 0);
 	/* The tail goes first: before it there must be nothing but its span. */
 	if (r.ntail)
 		umpa_run_trim_tail(slot_after(slot, r.nslots), r.ntail, 0);
-	give_slots(slot, 0, used_slots(&r), r.nslots);
+	if (nmoved)
+		umpa_space_give(slot, nmoved, EXTENT_VOID);
+	give_slots(slot, nmoved, used_slots(&r), r.nslots);
+	if (r.nhead > nhead)
+		umpa_run_trim_head(slot_before(slot), r.nhead, nhead);
+}
+
+void umpa_span_free(struct slot slot)
+{
+	const struct slot_record *r = record_of(slot);
+
+	count_free(r->npages - r->ntail);
+	end(slot, 0, 0);
 }
 
 /* --- in place ----------------------------------------------------------------------------- */
@@ -239,7 +297,7 @@ static int grow_tail(struct slot slot, size_t npages, unsigned flags)
 
 	if (r->ntail + nmore < SLOT_NPAGES &&
 		umpa_run_extend_tail(behind, r->ntail, (unsigned)nmore, flags)) {
-		r->ntail += (uint32_t)nmore;
+		r->ntail = (uint16_t)(r->ntail + nmore);
 		r->npages = npages;
 		return 1;
 	}
@@ -289,11 +347,14 @@ static void share_last(struct slot slot, size_t npages)
 
 	count_resize(-(int64_t)tail);
 	if (r->nslots == 1) {
-		umpa_run_adopt(slot, tail, FIRST_RUN, 1);
+		unsigned head = r->nhead;
+
+		slot_set_nhead(slot, 0);
+		umpa_run_adopt(slot, tail, head ? FIRST_TAIL : FIRST_RUN, 1);
 		return;
 	}
 	r->nslots--;
-	r->ntail = tail;
+	r->ntail = (uint16_t)tail;
 	umpa_run_adopt(last, tail, FIRST_TAIL, 1);
 }
 
@@ -306,7 +367,7 @@ static void shrink(struct slot slot, size_t npages)
 	if (r->ntail && npages > npages_whole) {
 		umpa_run_trim_tail(
 			slot_after(slot, r->nslots), r->ntail, (unsigned)(npages - npages_whole));
-		r->ntail = (uint32_t)(npages - npages_whole);
+		r->ntail = (uint16_t)(npages - npages_whole);
 		r->npages = npages;
 		return;
 	}
@@ -326,8 +387,14 @@ static void shrink(struct slot slot, size_t npages)
 
 int umpa_span_resize(struct slot slot, size_t npages, unsigned flags)
 {
-	struct slot_record *r = record_of(slot);
+	const struct slot_record *r = record_of(slot);
 
+	if (npages <= r->nhead) {
+		count_resize(-(int64_t)(r->npages - r->ntail));
+		end(slot, (unsigned)npages, 0);
+		return 1;
+	}
+	npages -= r->nhead;
 	if (npages > r->npages)
 		return grow_in_place(slot, npages, flags);
 	if (npages < r->npages)
@@ -337,54 +404,59 @@ int umpa_span_resize(struct slot slot, size_t npages, unsigned flags)
 
 /* --- moving ------------------------------------------------------------------------------- */
 
-/* Carries the content of a span's first pages to the void slots of a grant. Result: slots whose
- * frames went. */
-static uint32_t carry(const struct space_grant *g, struct slot slot, uint32_t nslots, size_t npages,
-	unsigned flags)
+/* Carries the content of a span's first slots to void ones. Result: slots whose frames went. */
+static uint32_t carry(
+	struct slot to, struct slot slot, uint32_t nslots, size_t npages, unsigned flags)
 {
 	const struct slot_record *r = record_of(slot);
 	uint32_t nwhole = used_slots(r) < nslots ? used_slots(r) : nslots;
 	uint32_t need = span_slots(npages), nmoved;
 	size_t nbytes = r->npages << PAGE_SHIFT;
-	size_t moved = umpa_space_move(g->slot, slot, nwhole);
+	size_t moved = umpa_space_move(to, slot, nwhole);
 
 	nmoved = (uint32_t)(moved >> SLOT_SHIFT);
 	if (nmoved < need && !(flags & UMPA_NOBACK))
-		umpa_space_fill(
-			slot_after(g->slot, nmoved), need - nmoved, (flags & UMPA_ZERO) != 0);
+		umpa_space_fill(slot_after(to, nmoved), need - nmoved, (flags & UMPA_ZERO) != 0);
 	if (moved < nbytes)
-		memcpy((char *)slot_address(g->slot) + moved, (char *)slot_address(slot) + moved,
+		memcpy((char *)slot_address(to) + moved, (char *)slot_address(slot) + moved,
 			nbytes - moved);
 	if (flags & UMPA_ZERO)
-		clear_slack(g->slot, r->npages, npages);
+		clear_slack(to, r->npages, npages);
 	event_add(&umpa_core.events.nslots_copied, nwhole - nmoved);
 	return nmoved;
 }
 
-/* Gives back what a moved span has left behind: nmoved of its slots are void. */
-static void leave(struct slot slot, uint32_t nmoved)
+/* Takes the first of the void slots of a grant for a copy of a span's head: so what follows lies in
+ * its slots as it did, and can move. The slot's other pages are for runs. */
+static void carry_head(struct space_grant *g, struct slot slot, unsigned head)
 {
-	struct slot_record r = *record_of(slot);
+	size_t nbytes = (size_t)head << PAGE_SHIFT;
 
-	slot_set_use(slot, SLOT_INNER);
-	count_free(r.npages - r.ntail);
-	if (r.ntail)
-		umpa_run_trim_tail(slot_after(slot, r.nslots), r.ntail, 0);
-	if (nmoved)
-		umpa_space_give(slot, nmoved, EXTENT_VOID);
-	give_slots(slot, nmoved, used_slots(&r), r.nslots);
+	umpa_space_fill(g->slot, 1, 0);
+	g->slot = slot_after(g->slot, 1);
+	g->nslots--;
+	memcpy((char *)slot_address(g->slot) - nbytes, (char *)slot_address(slot) - nbytes, nbytes);
+	umpa_run_adopt(slot_before(g->slot), head, LAST_RUN, 1);
 }
 
 void *umpa_span_move(
 	struct slot slot, size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
-	unsigned tail = npages_room > npages ? 0 : tail_to_share(npages);
+	const struct slot_record *r = record_of(slot);
+	unsigned head = r->nhead, tail;
+	int roomy = npages_room > npages;
 	struct space_grant g;
 	uint32_t nmoved;
 
-	if (!take_void(span_slots(npages_room), align, &g))
+	npages -= head;
+	tail = roomy ? 0 : tail_to_share(npages);
+	if ((head && align > 1) ||
+		!take_void(span_slots(npages_room - head) + (head != 0), slots_of_align(align), &g))
 		return NULL;
-	nmoved = carry(&g, slot, g.nslots - (tail != 0), npages, flags);
-	leave(slot, nmoved);
-	return alloc_whole(&g, npages, tail, 1);
+	if (head)
+		carry_head(&g, slot, head);
+	nmoved = carry(g.slot, slot, g.nslots - (tail != 0), npages, flags);
+	count_free(r->npages - r->ntail);
+	end(slot, 0, nmoved);
+	return alloc_whole(&g, npages, tail, head, 1);
 }

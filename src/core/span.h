@@ -1,6 +1,7 @@
 /*
  * Spans: blocks of a superpage and more. A span holds whole slots; where its last slot would be
- * left mostly empty, those last pages (its tail) are the first pages of a slot that runs share.
+ * left mostly empty, those last pages (its tail) are the first pages of a slot that runs share, or
+ * it begins (its head) in the last pages of one. A span is named by its first whole slot.
  * Beyond its pages a span may hold slots to grow into, which are void.
  *
  * Guarded by the block's owner; slots come and go through the space.
@@ -11,12 +12,12 @@
 #include "core/core.h"
 
 /*
- * Hands out a span of npages, at a multiple of align slots, with room to grow to npages_room
+ * Hands out a span of npages, at a multiple of align pages, with room to grow to npages_room
  * (npages or more). flags: UMPA_ZERO and UMPA_NOBACK count. NULL: the window has no room.
  */
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags);
 
-/* Takes back the span that begins at slot (its record says SLOT_SPAN). */
+/* Takes back the span whose first whole slot it is (its record says SLOT_SPAN). */
 void umpa_span_free(struct slot slot);
 
 /* Changes a span's size in place. 1, or 0 and nothing changed. flags: UMPA_ZERO and UMPA_NOBACK
@@ -24,10 +25,22 @@ void umpa_span_free(struct slot slot);
 int umpa_span_resize(struct slot slot, size_t npages, unsigned flags);
 
 /* Moves a span's frames to a new span of npages (more than it has), with room to grow to
- * npages_room, at a multiple of align slots. The old one is freed. NULL: no room, nothing changed.
- */
+ * npages_room, at a multiple of align pages. The old one is freed. NULL: no room, or a head that
+ * the alignment forbids, and nothing changed. */
 void *umpa_span_move(
 	struct slot slot, size_t npages, size_t npages_room, uint32_t align, unsigned flags);
+
+/* A span's pages, all of them. */
+static inline size_t umpa_span_npages(struct slot slot)
+{
+	return slot_nhead(slot) + umpa_core.record[slot.i].npages;
+}
+
+/* Where a span begins. */
+static inline char *umpa_span_begin(struct slot slot)
+{
+	return (char *)slot_address(slot) - ((size_t)slot_nhead(slot) << PAGE_SHIFT);
+}
 
 /* The slots that npages touch. */
 static inline uint32_t span_slots(size_t npages)

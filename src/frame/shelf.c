@@ -47,23 +47,22 @@ void umpa_shelf_init(
 	umpa_heights_init(&s->heights, nslots, leaf, inner);
 }
 
-void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
-	enum umpa_shelf_first first, int dirty)
+void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
+	enum umpa_shelf_part part, int dirty)
 {
 	struct umpa_run_map *m = &s->map[slot.i];
+	unsigned page = part == LAST_RUN ? SLOT_NPAGES - npages : 0;
 
 	memset(&m->used, 0, sizeof(m->used));
 	memset(&m->head, 0, sizeof(m->head));
 	memset(&m->dirty, dirty ? 0xff : 0, sizeof(m->dirty));
-	set_tail(m, 0);
-	bitmap_set_range(&m->used, 0, nfirst);
-	bitmap_set_range(&m->dirty, 0, nfirst);
-	if (first == FIRST_RUN && nfirst)
-		bitmap_set(&m->head, 0);
-	else
-		set_tail(m, nfirst);
+	set_tail(m, part == FIRST_TAIL ? npages : 0);
+	bitmap_set_range(&m->used, page, npages);
+	bitmap_set_range(&m->dirty, page, npages);
+	if (part != FIRST_TAIL && npages)
+		bitmap_set(&m->head, page);
 	s->nslots++;
-	s->nfree_pages += SLOT_NPAGES - nfirst;
+	s->nfree_pages += SLOT_NPAGES - npages;
 	rate(s, slot);
 }
 

@@ -52,16 +52,17 @@ void umpa_shelf_init(
 	struct umpa_shelf *s, struct umpa_run_map *maps, uint32_t nslots, void *leaf, void *inner);
 
 /*
- * Puts a slot on the shelf, free but for its first nfirst pages, 0 to 511: a run (FIRST_RUN), or
- * pages of a span (FIRST_TAIL). dirty: its pages may hold anything; else all but those first are
- * zero.
+ * Puts a slot on the shelf, free but for npages, 0 to 511: its first, which are a run (FIRST_RUN)
+ * or the end of a block that begins before (FIRST_TAIL), or its last, where a block begins
+ * (LAST_RUN). dirty: its pages may hold anything; else all but those are zero.
  */
-enum umpa_shelf_first {
+enum umpa_shelf_part {
 	FIRST_TAIL,
-	FIRST_RUN
+	FIRST_RUN,
+	LAST_RUN
 };
-void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
-	enum umpa_shelf_first first, int dirty);
+void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
+	enum umpa_shelf_part part, int dirty);
 
 /*
  * Takes npages in a row, 1 to 511, at a multiple of `align` pages (a power of two up to 512).
@@ -72,7 +73,7 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned nfirst,
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty);
 
-/* Takes the last npages of a slot on the shelf as a run (which may go on in the next slot). 1, or 0
+/* Takes the last npages of a slot on the shelf as a run, which may go on behind the slot. 1, or 0
  * if they are not free. *dirty as above. */
 int umpa_shelf_take_back(
 	struct umpa_shelf *s, struct slot slot, unsigned npages, struct bitmap *dirty);

@@ -320,6 +320,70 @@ TEST(page_runs_straddle_slots)
 	end();
 }
 
+/* Blocks of a little over a superpage and a half are packed as tightly, where runs leave room. */
+TEST(page_spans_begin_in_a_slot)
+{
+	enum {
+		NBLOCKS = 60,
+		NPAGES = 512 + 257,
+		NHEADS_MIN = NBLOCKS / 3,
+		NRUNS = 4 + NBLOCKS / 3,
+		RUN_NPAGES = 250
+	};
+	char *block[NBLOCKS], *run[NRUNS];
+	uint64_t nwrong = 0, nheads = 0;
+
+	PLAN(8 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 4; i++) /* the nursery */
+		run[i] = touched(2 * MIB - 8192, 0);
+	for (int i = 0; i < NBLOCKS; i++) {
+		block[i] = touched(NPAGES * 4096, i % 2 ? UMPA_ZERO : 0);
+		nheads += (uintptr_t)block[i] % (2 * MIB) != 0;
+	}
+	CHECK(nheads >= NHEADS_MIN);
+	for (int i = 4; i < NRUNS; i++) /* fill what the spans leave between a tail and a head */
+		run[i] = touched(RUN_NPAGES * 4096, 0);
+	/* Beginning on slots, the spans alone would take 120. */
+	CHECK(fake_nframes() <= 4 * 512 + NBLOCKS * NPAGES + NRUNS * RUN_NPAGES + 4 * 512);
+	for (int i = 0; i < NBLOCKS; i++) {
+		nwrong += umpa_usable_size(block[i]) != NPAGES * 4096;
+		nwrong += umpa_back(block[i], NPAGES * 4096) != 0;
+		nwrong += umpa_back(block[i] + 256 * 4096, 4096) != 0;
+		nwrong += umpa_back(block[i] + 600 * 4096, 4096) != 0;
+		nwrong += umpa_back(block[i] + 600 * 4096, 170 * 4096) != -1;
+	}
+	CHECK_EQ(nwrong, 0);
+	/* Shorter, down into the head. */
+	for (int i = 0; i < NBLOCKS; i++)
+		for (int npages = NPAGES; npages > 0; npages -= 51) {
+			nwrong += umpa_realloc(block[i], (size_t)npages * 4096, UMPA_NOMOVE) !=
+				  block[i];
+			nwrong += umpa_usable_size(block[i]) != (size_t)npages * 4096;
+		}
+	CHECK_EQ(nwrong, 0);
+	all_valid();
+	for (int i = 0; i < NBLOCKS; i++) {
+		umpa_free(block[i]);
+		block[i] = touched(NPAGES * 4096, 0);
+	}
+	/* Longer, which moves most of them, and frames with them: the copied part is the head. */
+	for (int i = 0; i < NBLOCKS; i += 5) {
+		block[i] = umpa_realloc(block[i], 20 * MIB + 4096, UMPA_ZERO);
+		nwrong += block[i] == NULL || umpa_usable_size(block[i]) < 20 * MIB + 4096;
+	}
+	CHECK_EQ(nwrong, 0);
+	all_valid();
+	for (int i = 0; i < NBLOCKS; i += 2)
+		umpa_free(block[i]);
+	for (int i = 1; i < NBLOCKS; i += 2)
+		umpa_free(block[i]);
+	CHECK_EQ(stats().nblocks, NRUNS);
+	for (int i = 0; i < NRUNS; i++)
+		umpa_free(run[i]);
+	end();
+}
+
 TEST(page_unback_feeds_the_pool)
 {
 	char *a;

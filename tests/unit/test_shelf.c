@@ -21,9 +21,9 @@ static void begin(void)
 	umpa_shelf_init(&s, maps, NSLOTS, leaf, inner);
 }
 
-static void add(uint32_t slot, unsigned nfirst, enum umpa_shelf_first first, int dirty)
+static void add(uint32_t slot, unsigned npages, enum umpa_shelf_part part, int dirty)
 {
-	umpa_shelf_add(&s, (struct slot){slot}, nfirst, first, dirty);
+	umpa_shelf_add(&s, (struct slot){slot}, npages, part, dirty);
 }
 
 /* Where the run begins, in pages from slot 0 on; -1 if there is no room. */
