@@ -24,8 +24,8 @@ static void add_locked(struct umpa_shard *s, struct slot slot, unsigned npages,
 	enum umpa_shelf_part part, int dirty)
 {
 	umpa_core.record[slot.i].shard = s->number;
-	slot_set_use(slot, SLOT_SHELF);
 	umpa_shelf_add(&s->shelf, slot, npages, part, dirty);
+	slot_set_use(slot, SLOT_SHELF);
 }
 
 static int in_nursery(struct slot slot)

@@ -132,6 +132,7 @@ static void leave(struct umpa_shelf *s, struct slot slot)
 {
 	struct umpa_run_map *m = &s->map[slot.i];
 
+	set_tail(m, 0);
 	umpa_heights_set(&s->heights, slot.i, 0);
 	s->nslots--;
 	s->nfree_pages -= SLOT_NPAGES - bitmap_count(&m->used);
@@ -168,7 +169,8 @@ int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, uns
 {
 	struct umpa_run_map *m = &s->map[slot.i];
 
-	if (page + npages > SLOT_NPAGES || bitmap_any_in(&m->used, page, npages))
+	if (!umpa_heights_get(&s->heights, slot.i) || page + npages > SLOT_NPAGES ||
+		bitmap_any_in(&m->used, page, npages))
 		return 0;
 	if (page == m->ntail)
 		set_tail(m, page + npages);

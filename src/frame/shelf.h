@@ -95,7 +95,7 @@ int umpa_shelf_has_spare(const struct umpa_shelf *s);
 
 /*
  * Makes the run or the tail that ends before `page` longer by npages. Result: 1; 0 if they aren't
- * free. *dirty as above.
+ * free, or the slot is not on this shelf (any more). *dirty as above.
  */
 int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
 	struct bitmap *dirty);
