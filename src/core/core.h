@@ -36,7 +36,7 @@ enum slot_use {
 
 struct slot_record {
 	uint32_t use;    /* atomic: misuse is told from it without a lock */
-	uint32_t shard;  /* SLOT_SHELF: whose shelf */
+	uint32_t shard;  /* SLOT_SHELF: whose shelf. atomic */
 	uint32_t nslots; /* SLOT_SPAN: whole slots held, room for growth included */
 	uint16_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
 	uint16_t nhead;  /* pages in the slot before, shared with runs; 0 if no span. atomic */

@@ -17,13 +17,13 @@ static struct umpa_shard *my_shard(void)
 
 static struct umpa_shard *shard_of(struct slot slot)
 {
-	return umpa_shard(umpa_core.record[slot.i].shard);
+	return umpa_shard(__atomic_load_n(&umpa_core.record[slot.i].shard, __ATOMIC_RELAXED));
 }
 
 static void add_locked(struct umpa_shard *s, struct slot slot, unsigned npages,
 	enum umpa_shelf_part part, int dirty)
 {
-	umpa_core.record[slot.i].shard = s->number;
+	__atomic_store_n(&umpa_core.record[slot.i].shard, s->number, __ATOMIC_RELAXED);
 	umpa_shelf_add(&s->shelf, slot, npages, part, dirty);
 	slot_set_use(slot, SLOT_SHELF);
 }
