@@ -64,9 +64,10 @@ static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct um
 	return got;
 }
 
-/* A run from this many pages on may straddle two slots; smaller ones find a place soon enough. */
+/* A run from this many pages on may straddle two slots; smaller ones find a place soon enough.
+ * (Simulated as in span.c: peak 1.087 from 16 pages on, 1.091 from 32, 1.096 from 64.) */
 enum {
-	STRADDLE_NPAGES_MIN = 32
+	STRADDLE_NPAGES_MIN = 16
 };
 
 /* Takes the last npages of a slot as the beginning of a block, which counts as nblocks. */
