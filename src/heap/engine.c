@@ -29,7 +29,9 @@ static void publish(const struct umpa_engine *found)
 	PUBLISH(aligned_alloc, __ATOMIC_RELAXED);
 	PUBLISH(memalign, __ATOMIC_RELAXED);
 	PUBLISH(usable_size, __ATOMIC_RELAXED);
+	PUBLISH(mallopt, __ATOMIC_RELAXED);
 	PUBLISH(measures, __ATOMIC_RELAXED);
+	PUBLISH(learns, __ATOMIC_RELAXED);
 	/* Pairs with umpa_engine_known(). */
 	PUBLISH(malloc, __ATOMIC_RELEASE);
 }

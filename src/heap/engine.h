@@ -28,8 +28,10 @@ struct umpa_engine {
 	void *(*aligned_alloc)(size_t align, size_t nbytes);
 	void *(*memalign)(size_t align, size_t nbytes);
 	size_t (*usable_size)(void *p);
-	/* usable_size comes from the same library as malloc, so its answer may be relied on. */
-	int measures;
+	int (*mallopt)(int param, int value);
+	/* usable_size, mallopt come from the same library as malloc, so that they speak of its
+	 * blocks. */
+	int measures, learns;
 };
 
 extern within_library struct umpa_engine umpa_engine;
@@ -62,5 +64,9 @@ enum umpa_consent {
 
 /* May umpa serve memory in this process? Allocates nothing. */
 enum umpa_consent umpa_host_consent(void);
+
+/* 1 if the environment sets one of the numbers from which glibc's heap decides what to give back.
+ * Allocates nothing. */
+int umpa_host_tunes_engine(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "core/options.h"
+#include "heap/learn.h"
 
 #define ALIGN_LOG2_MAX 40
 
@@ -54,6 +55,15 @@ static int is_too_much(size_t nbytes)
 	return nbytes > PTRDIFF_MAX;
 }
 
+void *umpa_heap_block(size_t nbytes, unsigned flags)
+{
+	void *p = umpa_alloc(nbytes, flags);
+
+	if (likely(p))
+		umpa_learn_of_block(nbytes);
+	return p;
+}
+
 void *umpa_heap_malloc_slow(size_t nbytes)
 {
 	enum route route = route_of(nbytes);
@@ -64,7 +74,7 @@ void *umpa_heap_malloc_slow(size_t nbytes)
 	if (route == TO_BOOT)
 		return umpa_boot_alloc(nbytes);
 	if (route == TO_UMPA) {
-		p = umpa_alloc(nbytes, 0);
+		p = umpa_heap_block(nbytes, 0);
 		if (likely(p))
 			return p;
 	}
@@ -81,7 +91,7 @@ void *umpa_heap_calloc_slow(size_t nbytes)
 	if (route == TO_BOOT)
 		return umpa_boot_alloc(nbytes);
 	if (route == TO_UMPA) {
-		p = umpa_alloc(nbytes, UMPA_ZERO);
+		p = umpa_heap_block(nbytes, UMPA_ZERO);
 		if (likely(p))
 			return p;
 	}
@@ -90,10 +100,12 @@ void *umpa_heap_calloc_slow(size_t nbytes)
 
 void umpa_heap_free_slow(void *p)
 {
-	if (umpa_owns_block(p))
+	if (umpa_owns_block(p)) {
+		umpa_learn_of_free();
 		umpa_free(p);
-	else if (p && !umpa_boot_owns(p) && umpa_engine_start())
+	} else if (p && !umpa_boot_owns(p) && umpa_engine_start()) {
 		umpa_engine.free(p);
+	}
 }
 
 size_t umpa_heap_usable_size(const void *p)
@@ -124,7 +136,7 @@ static void *alloc_aligned(size_t align, size_t nbytes)
 	if (!is_power_of_two(align))
 		return NULL;
 	log2 = (unsigned)__builtin_ctzl(align);
-	return log2 > ALIGN_LOG2_MAX ? NULL : umpa_alloc(nbytes, UMPA_ALIGN(log2));
+	return log2 > ALIGN_LOG2_MAX ? NULL : umpa_heap_block(nbytes, UMPA_ALIGN(log2));
 }
 
 static void *boot_aligned(size_t align, size_t nbytes)

@@ -41,6 +41,9 @@ void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes);
 void *umpa_heap_memalign_slow(size_t align, size_t nbytes);
 size_t umpa_heap_usable_size(const void *p);
 
+/* A block of umpa's, of nbytes or more; NULL where it refuses. For the heap's own files. */
+void *umpa_heap_block(size_t nbytes, unsigned flags);
+
 /* Small, and the engine is known. Acquire pairs with the release in heap.c: who sees the threshold
  * sees the engine. */
 static inline int umpa_heap_is_small(size_t nbytes)

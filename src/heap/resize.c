@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "heap/heap.h"
+#include "heap/learn.h"
 
 /* A shrunk block is copied to the engine only if that is this cheap. */
 #define COPY_MAX_NBYTES ((size_t)128 << 10)
@@ -42,8 +43,10 @@ static void *resize_block(void *p, size_t nbytes)
 
 	if (!belongs_to_engine(old_nbytes, nbytes)) {
 		q = umpa_realloc(p, nbytes, 0);
-		if (likely(q))
+		if (likely(q)) {
+			umpa_learn_of_block(nbytes);
 			return q;
+		}
 	}
 	q = copy_to_engine(p, lesser(old_nbytes, nbytes), nbytes);
 	if (q)
@@ -81,7 +84,7 @@ static void *resize_engines(void *p, size_t nbytes)
 
 	if (!threshold() || nbytes < threshold() || old_nbytes / 2 > threshold())
 		return umpa_engine.realloc(p, nbytes);
-	q = umpa_alloc(nbytes, 0);
+	q = umpa_heap_block(nbytes, 0);
 	if (!q)
 		return umpa_engine.realloc(p, nbytes);
 	memcpy(q, p, lesser(old_nbytes, nbytes));

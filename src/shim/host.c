@@ -1,6 +1,7 @@
 /* What the heap asks of the process it is preloaded into: the next malloc, and leave to act. */
 #include <dlfcn.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -18,11 +19,17 @@ static void find_next(const char *name, void *function)
 	memcpy(function, &found, sizeof(found));
 }
 
-static const void *library_of(const void *function)
+static const void *library_of(uintptr_t function)
 {
 	Dl_info info;
 
-	return dladdr(function, &info) ? info.dli_fbase : NULL;
+	return dladdr((const void *)function, &info) ? info.dli_fbase : NULL;
+}
+
+/* 1 if both functions are there, in one library. */
+static int together(uintptr_t f, uintptr_t g)
+{
+	return f && g && library_of(f) == library_of(g);
 }
 
 int umpa_host_find_engine(struct umpa_engine *out)
@@ -35,12 +42,26 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	find_next("aligned_alloc", &out->aligned_alloc);
 	find_next("memalign", &out->memalign);
 	find_next("malloc_usable_size", &out->usable_size);
+	find_next("mallopt", &out->mallopt);
 	if (!out->malloc || !out->calloc || !out->realloc || !out->free)
 		return 0;
-	out->measures =
-		out->usable_size && library_of((const void *)(uintptr_t)out->usable_size) ==
-					    library_of((const void *)(uintptr_t)out->malloc);
+	out->measures = together((uintptr_t)out->malloc, (uintptr_t)out->usable_size);
+	out->learns = together((uintptr_t)out->malloc, (uintptr_t)out->mallopt);
 	return 1;
+}
+
+int umpa_host_tunes_engine(void)
+{
+	static const char *const variables[] = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_",
+		"MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_"};
+	static const char *const tunables[] = {"glibc.malloc.trim_threshold",
+		"glibc.malloc.top_pad", "glibc.malloc.mmap_threshold", "glibc.malloc.mmap_max"};
+	const char *list = getenv("GLIBC_TUNABLES");
+
+	for (size_t i = 0; i < array_len(variables); i++)
+		if (getenv(variables[i]) || (list && strstr(list, tunables[i])))
+			return 1;
+	return 0;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "heap/heap.h"
+#include "heap/learn.h"
 
 void cfree(void *p);
 void free_sized(void *p, size_t nbytes);
@@ -14,6 +15,7 @@ void free_aligned_sized(void *p, size_t align, size_t nbytes);
 void *memalign(size_t align, size_t nbytes);
 void *pvalloc(size_t nbytes);
 size_t malloc_usable_size(void *p);
+int mallopt(int param, int value);
 
 public_api void *malloc(size_t nbytes)
 {
@@ -86,4 +88,10 @@ public_api void *pvalloc(size_t nbytes)
 public_api size_t malloc_usable_size(void *p)
 {
 	return umpa_heap_usable_size(p);
+}
+
+/* umpa has no numbers of its own that mallopt could set. */
+public_api int mallopt(int param, int value)
+{
+	return umpa_heap_mallopt(param, value);
 }

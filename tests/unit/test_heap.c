@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/owns.h"
 #include "heap/heap.h"
+#include "heap/learn.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 
@@ -25,6 +26,10 @@ static struct {
 	int measures;
 	int recursions; /* mallocs made while it is being found */
 	int nowhere;    /* there is none */
+	int learns;     /* mallopt is its own */
+	int tuned;      /* by the environment */
+	unsigned nmallopts;
+	int param, value; /* of the last mallopt */
 	enum umpa_consent consent;
 } engine;
 
@@ -75,6 +80,15 @@ static size_t engine_usable_size(void *p)
 	return 48 * KIB;
 }
 
+static int engine_mallopt(int param, int value)
+{
+	engine.nmallopts++;
+	engine.param = param;
+	engine.value = value;
+	errno = ERANGE;
+	return 1;
+}
+
 /* What libc's own lookup does: it allocates, from the malloc that is being looked up. */
 static int recurse(void)
 {
@@ -100,8 +114,13 @@ int umpa_host_find_engine(struct umpa_engine *out)
 		return 0;
 	*out = (struct umpa_engine){engine_malloc, engine_calloc, engine_realloc, engine_free,
 		engine_posix_memalign, engine_aligned, engine_aligned, engine_usable_size,
-		engine.measures};
+		engine_mallopt, engine.measures, engine.learns};
 	return 1;
+}
+
+int umpa_host_tunes_engine(void)
+{
+	return engine.tuned;
 }
 
 enum umpa_consent umpa_host_consent(void)
@@ -117,7 +136,8 @@ static void begin(void)
 	umpa_heap_min = 0;
 	memset(&engine, 0, sizeof(engine));
 	engine.consent = UMPA_CONSENT_GIVEN;
-	engine.measures = 1;
+	engine.measures = engine.learns = 1;
+	umpa_learn_noted = umpa_learn_taught = LEARN_NBYTES_MIN;
 }
 
 static void end(void)
@@ -406,5 +426,92 @@ TEST(heap_alignment)
 	CHECK_EQ(umpa_heap_posix_memalign(&p, 64, (size_t)PTRDIFF_MAX + 1), ENOMEM);
 	CHECK(p == &p);
 	CHECK_EQ(errno, EDOM);
+	end();
+}
+
+/* --- what the engine would have learnt ------------------------------------------------------ */
+
+/* A block comes and goes. Result: how often the engine was told something. */
+static unsigned told_by(size_t nbytes)
+{
+	unsigned before = engine.nmallopts;
+
+	umpa_heap_free(umpa_heap_malloc(nbytes));
+	return engine.nmallopts - before;
+}
+
+TEST(heap_tells_the_engine_what_it_would_have_learnt)
+{
+	void *p;
+
+	PLAN(14 + END_CHECKS);
+	begin();
+	CHECK_EQ(told_by(1000), 0);
+	CHECK_EQ(told_by(128 * KIB), 0);
+	p = umpa_heap_malloc(900 * KIB);
+	CHECK_EQ(engine.nmallopts, 0);
+	errno = EDOM;
+	umpa_heap_free(p);
+	CHECK_EQ(errno, EDOM);
+	CHECK_EQ(engine.nmallopts, 1);
+	CHECK_EQ(engine.param, -1);
+	CHECK_EQ(engine.value, 2 * MIB);
+	CHECK_EQ(told_by(MIB), 0);
+	CHECK_EQ(told_by(33 * MIB), 0);
+	CHECK_EQ(told_by(MIB + 1), 1);
+	CHECK_EQ(engine.value, 4 * MIB);
+	p = umpa_heap_realloc(umpa_heap_malloc(MIB), 32 * MIB);
+	umpa_heap_free(p);
+	CHECK_EQ(engine.value, 64 * MIB);
+	/* What is not the heap's own affair goes to the engine and changes nothing else. */
+	CHECK_EQ(umpa_heap_mallopt(-6, 85), 1);
+	CHECK_EQ(engine.param, -6);
+	end();
+}
+
+TEST(heap_does_not_tell_an_engine_that_is_not_glibc)
+{
+	PLAN(1 + END_CHECKS);
+	begin();
+	engine.learns = 0;
+	CHECK_EQ(told_by(MIB), 0);
+	end();
+}
+
+TEST(heap_leaves_a_heap_alone_that_somebody_tuned)
+{
+	PLAN(6 + 2 * END_CHECKS);
+	begin();
+	engine.tuned = 1;
+	CHECK_EQ(told_by(MIB), 0);
+	engine.tuned = 0;
+	CHECK_EQ(told_by(8 * MIB), 0);
+	end();
+
+	begin();
+	CHECK_EQ(told_by(MIB), 1);
+	CHECK_EQ(umpa_heap_mallopt(-2, 4096), 1);
+	CHECK_EQ(engine.value, 4096);
+	CHECK_EQ(told_by(8 * MIB), 0);
+	end();
+}
+
+TEST(heap_tells_nothing_where_the_engine_has_large_blocks_itself)
+{
+	PLAN(1 + END_CHECKS);
+	begin();
+	umpa_heap_start();
+	umpa_heap_min = 256 * KIB;
+	CHECK_EQ(told_by(MIB), 0);
+	end();
+}
+
+TEST(heap_mallopt_without_an_engine)
+{
+	PLAN(2 + END_CHECKS);
+	begin();
+	engine.nowhere = 1;
+	CHECK_EQ(umpa_heap_mallopt(-1, 1), 0);
+	CHECK_EQ(engine.nmallopts, 0);
 	end();
 }
