@@ -15,6 +15,8 @@
 enum umpa_lock_rank {
 	LOCK_INIT,    /* start-up, and choosing the mover */
 	LOCK_SHELF,   /* runs of one shard */
+	LOCK_TRANSIT, /* no lock: slots held in transit, which fork waits for with all above taken
+		       */
 	LOCK_SPACE,   /* the window's slots: extents, frontier, pool */
 	LOCK_OUTSIDE, /* blocks the kernel serves outside the window */
 	LOCK_NRANKS
@@ -33,22 +35,23 @@ struct umpa_lock {
 #ifdef UMPA_DEBUG
 extern __thread unsigned char umpa_locks_held[LOCK_NRANKS];
 
-static inline void lock_check_take(const struct umpa_lock *l)
+/* From here on this thread must not take what ranks lower. */
+static inline void umpa_rank_enter(enum umpa_lock_rank rank)
 {
 	/* Equal ranks are allowed: fork takes every shelf, in order of address. */
-	for (int r = (int)l->rank + 1; r < LOCK_NRANKS; r++)
+	for (int r = (int)rank + 1; r < LOCK_NRANKS; r++)
 		INVARIANT(!umpa_locks_held[r]);
-	umpa_locks_held[l->rank]++;
+	umpa_locks_held[rank]++;
 }
 
-static inline void lock_check_give(const struct umpa_lock *l)
+static inline void umpa_rank_leave(enum umpa_lock_rank rank)
 {
-	INVARIANT(umpa_locks_held[l->rank] > 0);
-	umpa_locks_held[l->rank]--;
+	INVARIANT(umpa_locks_held[rank] > 0);
+	umpa_locks_held[rank]--;
 }
 #else
-#define lock_check_take(l) ((void)0)
-#define lock_check_give(l) ((void)0)
+#define umpa_rank_enter(rank) ((void)0)
+#define umpa_rank_leave(rank) ((void)0)
 #endif
 
 static inline void umpa_lock_init(struct umpa_lock *l, enum umpa_lock_rank rank)
@@ -59,14 +62,14 @@ static inline void umpa_lock_init(struct umpa_lock *l, enum umpa_lock_rank rank)
 
 static inline void umpa_lock_take(struct umpa_lock *l)
 {
-	lock_check_take(l);
+	umpa_rank_enter(l->rank);
 	pthread_mutex_lock(&l->mutex);
 }
 
 static inline void umpa_lock_give(struct umpa_lock *l)
 {
 	pthread_mutex_unlock(&l->mutex);
-	lock_check_give(l);
+	umpa_rank_leave(l->rank);
 }
 
 #endif

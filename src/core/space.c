@@ -288,6 +288,8 @@ static unsigned depart(
 	}
 	s->ntransit += n > 0;
 	umpa_lock_give(&s->lock);
+	if (n)
+		umpa_rank_enter(LOCK_TRANSIT);
 	return n;
 }
 
@@ -301,14 +303,14 @@ static void arrive(const struct chunk *chunk, const enum umpa_extent_kind *kind,
 		umpa_extents_give(&s->extents, chunk[i].slot, chunk[i].nslots, kind[i]);
 	s->ntransit--;
 	umpa_lock_give(&s->lock);
+	umpa_rank_leave(LOCK_TRANSIT);
 }
 
-static int move_frames(
-	struct slot dst, struct slot src, uint32_t nslots, unsigned flags, size_t *moved)
+static int move_frames(struct umpa_mover *m, struct slot dst, struct slot src, uint32_t nslots,
+	unsigned flags, size_t *moved)
 {
 	size_t nbytes = (size_t)nslots << SLOT_SHIFT;
-	int err = umpa_mover_move(
-		umpa_trial_mover(), slot_address(dst), slot_address(src), nbytes, flags, moved);
+	int err = umpa_mover_move(m, slot_address(dst), slot_address(src), nbytes, flags, moved);
 
 	event_add(&umpa_core.events.nmove_calls, 1);
 	event_add(&umpa_core.events.nslots_moved, *moved >> SLOT_SHIFT);
@@ -322,7 +324,7 @@ size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots)
 {
 	size_t moved;
 
-	(void)!move_frames(dst, src, nslots, UMPA_MOVE_HOLES, &moved);
+	(void)!move_frames(umpa_trial_mover(), dst, src, nslots, UMPA_MOVE_HOLES, &moved);
 	return moved;
 }
 
@@ -343,15 +345,15 @@ static int unback_from(struct slot slot, uint32_t nslots, size_t from)
  * kernel's fault is to fill the place. Result: what the chunk's slots are now.
  */
 static enum umpa_extent_kind fill_from(
-	const struct chunk *c, struct slot *slot, uint32_t *nslots, int zero)
+	struct umpa_mover *m, const struct chunk *c, struct slot *slot, uint32_t *nslots, int zero)
 {
 	uint32_t done = 0;
 	int emptied = 1;
 
 	while (done < c->nslots) {
 		size_t moved;
-		int err =
-			move_frames(*slot, slot_after(c->slot, done), c->nslots - done, 0, &moved);
+		int err = move_frames(
+			m, *slot, slot_after(c->slot, done), c->nslots - done, 0, &moved);
 		uint32_t nmoved = (uint32_t)((moved + SLOT_NBYTES - 1) >> SLOT_SHIFT);
 		uint32_t nleft = err == -ENOENT ? 1 : c->nslots - done - nmoved;
 
@@ -376,16 +378,16 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 {
 	struct chunk chunk[NCHUNKS];
 	enum umpa_extent_kind kind[NCHUNKS];
-	unsigned n = 1;
+	/* Chosen before the departure, which is while the pool has a slot to try it with. */
+	struct umpa_mover *m = umpa_space_pool_nslots() ? umpa_trial_mover() : NULL;
+	unsigned n = m != NULL;
 
-	if (umpa_space_pool_nslots())
-		umpa_trial_mover(); /* while the pool has a slot to try it with */
 	while (nslots && n) {
 		int stuck = 0;
 
 		n = depart(chunk, nslots, EXTENT_RESIDENT, umpa_extents_take_some);
 		for (unsigned i = 0; i < n; i++) {
-			kind[i] = fill_from(&chunk[i], &slot, &nslots, zero);
+			kind[i] = fill_from(m, &chunk[i], &slot, &nslots, zero);
 			stuck |= kind[i] == EXTENT_RESIDENT;
 		}
 		if (n)
@@ -403,6 +405,7 @@ void umpa_space_take_frames(struct slot slot, uint32_t nslots)
 {
 	struct chunk chunk[NCHUNKS];
 	enum umpa_extent_kind kind[NCHUNKS];
+	struct umpa_mover *m = umpa_trial_mover();
 	unsigned n = 1;
 
 	while (nslots && n) {
@@ -410,7 +413,7 @@ void umpa_space_take_frames(struct slot slot, uint32_t nslots)
 		for (unsigned i = 0; i < n; i++) {
 			size_t npages = (size_t)chunk[i].nslots * SLOT_NPAGES, moved;
 
-			(void)!move_frames(chunk[i].slot, slot, chunk[i].nslots, 0, &moved);
+			(void)!move_frames(m, chunk[i].slot, slot, chunk[i].nslots, 0, &moved);
 			kind[i] = moved ? EXTENT_RESIDENT : EXTENT_VOID;
 			if (moved >> PAGE_SHIFT < npages)
 				umpa_clear_by_unback((char *)slot_address(slot) + moved,
