@@ -92,36 +92,27 @@ static void malloc_release(void *block, size_t nbytes)
 	free_here(block);
 }
 
-/* Addresses one behind the other, round and round: nothing but the touching costs anything. */
+/* Addresses one behind the other, round and round in what has been live: nothing but the touching
+ * costs anything. */
 static struct {
 	char *base;
-	size_t nbytes, at;
+	size_t nbytes, at;       /* resident so far; the next address */
+	size_t max, live_nbytes; /* floor: as far as it may become; what is live */
 } resident;
 
-int umpa_page_api_provide(size_t nbytes)
-{
-	char *p;
-
-	nbytes += SLOT_NBYTES;
-	p = map(nbytes, 0);
-	if (!p)
-		return -1;
-	madvise(p, nbytes, MADV_HUGEPAGE);
-	umpa_touch(p, nbytes);
-	resident.base = p;
-	resident.nbytes = nbytes;
-	return 0;
-}
-
-static void *touch_alloc(size_t nbytes)
+static void *place(size_t nbytes)
 {
 	size_t at = resident.at;
 
-	nbytes = whole_pages(nbytes);
 	if (at + nbytes > resident.nbytes)
 		at = 0;
 	resident.at = at + nbytes;
 	return resident.at <= resident.nbytes ? resident.base + at : NULL;
+}
+
+static void *touch_alloc(size_t nbytes)
+{
+	return place(whole_pages(nbytes));
 }
 
 static void *touch_resize(void *block, size_t old_nbytes, size_t new_nbytes)
@@ -135,6 +126,47 @@ static void touch_release(void *block, size_t nbytes)
 	(void)nbytes;
 }
 
+/* As touch, but memory is resident only as far as it was live before: where more is live, the block
+ * ends in pages that nobody has touched. */
+static void *floor_alloc(size_t nbytes)
+{
+	nbytes = whole_pages(nbytes);
+	resident.live_nbytes += nbytes;
+	if (resident.live_nbytes > resident.nbytes) {
+		if (resident.live_nbytes > resident.max)
+			return NULL;
+		resident.nbytes = resident.live_nbytes;
+		resident.at = resident.nbytes - nbytes;
+	}
+	return place(nbytes);
+}
+
+static void floor_release(void *block, size_t nbytes)
+{
+	(void)block;
+	resident.live_nbytes -= whole_pages(nbytes);
+}
+
+int umpa_page_api_provide(const struct umpa_page_api *api, size_t nbytes)
+{
+	char *p;
+
+	if (api->alloc != touch_alloc && api->alloc != floor_alloc)
+		return 0;
+	nbytes += SLOT_NBYTES;
+	p = map(nbytes, 0);
+	if (!p)
+		return -1;
+	madvise(p, nbytes, MADV_HUGEPAGE);
+	resident.base = p;
+	resident.max = nbytes;
+	if (api->alloc == touch_alloc) {
+		umpa_touch(p, nbytes);
+		resident.nbytes = nbytes;
+	}
+	return 0;
+}
+
 static const struct umpa_page_api apis[] = {
 	{"malloc", malloc_alloc, malloc_resize, malloc_release},
 	{"kernel", kernel_alloc, kernel_resize, kernel_release},
@@ -142,6 +174,7 @@ static const struct umpa_page_api apis[] = {
 	{"hugepage", hugepage_alloc, kernel_resize, kernel_release},
 	{"umpa", page_alloc, page_resize, page_release},
 	{"touch", touch_alloc, touch_resize, touch_release},
+	{"floor", floor_alloc, touch_resize, floor_release},
 };
 
 const struct umpa_page_api *umpa_page_api_find(const char *name)

@@ -200,13 +200,20 @@ static double to_fastest(
 		&(struct umpa_series){test, NULL, metric, 0}, umpa_peers, NPEERS);
 }
 
+static const char *label(size_t method)
+{
+	return method == BY_TOUCH   ? "touch only"
+	       : method == BY_FLOOR ? "touch, new from kernel"
+				    : umpa_methods[method].name;
+}
+
 static void malloc_row(const struct report *r, struct umpa_grid *t, const char *test, size_t method)
 {
 	char untouched[64];
 
 	snprintf(untouched, sizeof(untouched), "%s-untouched", test);
 	umpa_grid_row(t);
-	umpa_grid_text(t, "%s", method == BY_TOUCH ? "touch only" : umpa_methods[method].name);
+	umpa_grid_text(t, "%s", label(method));
 	umpa_grid_number(t, median(r, test, method, "time_ns", 0) / 1e6, "");
 	umpa_grid_number(t, to_fastest(r, test, method, "time_ns"), "x");
 	umpa_grid_number(t, median(r, test, method, "cpu_ns", 0) / 1e6, "");
@@ -217,8 +224,8 @@ static void malloc_row(const struct report *r, struct umpa_grid *t, const char *
 
 static void malloc_table(const struct report *r, const char *test, const char *text)
 {
-	static const size_t rows[] = {
-		BY_GLIBC, BY_JEMALLOC, BY_TCMALLOC, BY_MIMALLOC, BY_UMPA_MALLOC, BY_TOUCH};
+	static const size_t rows[] = {BY_GLIBC, BY_JEMALLOC, BY_TCMALLOC, BY_MIMALLOC,
+		BY_UMPA_MALLOC, BY_TOUCH, BY_FLOOR};
 	struct umpa_grid t;
 	size_t i;
 

@@ -115,7 +115,7 @@ static int init(struct ring *r, const struct umpa_work *w)
 	} else {
 		plan_total(r, &seed);
 	}
-	return umpa_page_api_find("touch") == w->api ? umpa_page_api_provide(peak_of(r)) : 0;
+	return umpa_page_api_provide(w->api, peak_of(r));
 }
 
 static void free_one(struct ring *r, uint64_t i)

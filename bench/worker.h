@@ -60,8 +60,9 @@ struct umpa_page_api {
 
 const struct umpa_page_api *umpa_page_api_find(const char *name);
 
-/* Gives the api "touch" its memory: nbytes, resident, as huge pages. */
-must_check int umpa_page_api_provide(size_t nbytes);
+/* Gives the apis "touch" and "floor" their memory, nbytes as huge pages: resident for the one, to
+ * be touched as needed for the other. Others need none. */
+must_check int umpa_page_api_provide(const struct umpa_page_api *api, size_t nbytes);
 
 /* Writes a byte in each page of the block. */
 void umpa_touch(void *block, size_t nbytes);
