@@ -34,7 +34,7 @@ static void rate(struct umpa_shelf *s, struct slot slot)
 	umpa_heights_set(&s->heights, slot.i, (int16_t)(m->longest + 1));
 }
 
-static struct slot find_slot(const struct umpa_shelf *s, uint32_t from, unsigned npages)
+static struct slot find_slot(struct umpa_shelf *s, uint32_t from, unsigned npages)
 {
 	return (struct slot){umpa_heights_find(&s->heights, from, (int16_t)(npages + 1))};
 }
@@ -157,7 +157,7 @@ void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot)
 	leave(s, slot);
 }
 
-int umpa_shelf_has_spare(const struct umpa_shelf *s)
+int umpa_shelf_has_spare(struct umpa_shelf *s)
 {
 	struct slot slot = find_slot(s, 0, SLOT_NPAGES);
 
@@ -233,5 +233,5 @@ int umpa_shelf_valid(const struct umpa_shelf *s)
 		nslots++;
 		nfree += SLOT_NPAGES - bitmap_count(&m->used);
 	}
-	return nslots == s->nslots && nfree == s->nfree_pages;
+	return nslots == s->nslots && nfree == s->nfree_pages && umpa_heights_valid(&s->heights);
 }

@@ -91,7 +91,7 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot);
 
 /* 1 if more than one slot of the shelf is all free. */
-int umpa_shelf_has_spare(const struct umpa_shelf *s);
+int umpa_shelf_has_spare(struct umpa_shelf *s);
 
 /*
  * Makes the run or the tail that ends before `page` longer by npages. Result: 1; 0 if they aren't

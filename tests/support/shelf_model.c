@@ -313,7 +313,7 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 	return dirty_is(m, slot, &map->dirty) ? NULL : "other pages are dirty than should be";
 }
 
-const char *shelf_model_compare(const struct shelf_model *m)
+const char *shelf_model_compare(struct shelf_model *m)
 {
 	uint32_t nslots = 0, nfree = 0;
 	const char *wrong = NULL;
