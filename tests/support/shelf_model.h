@@ -30,6 +30,6 @@ void shelf_model_init(struct shelf_model *m);
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers);
 
 /* Compares everything, as a step does from time to time. NULL, or what is wrong. */
-const char *shelf_model_compare(struct shelf_model *m);
+const char *shelf_model_compare(const struct shelf_model *m);
 
 #endif
