@@ -4,29 +4,32 @@ unsigned umpa_bitmap_find_clear(const struct bitmap *b, unsigned n, unsigned ali
 {
 	unsigned at = bitmap_next_clear(b, 0);
 
-	while (at + n <= BITMAP_NBITS) {
-		unsigned end, aligned = (at + align - 1) & ~(align - 1);
+	for (;;) {
+		unsigned begin = (at + align - 1) & ~(align - 1), end = begin + n, set;
 
-		if (aligned + n > BITMAP_NBITS)
-			break;
-		end = bitmap_next_set(b, at);
-		if (aligned + n <= end)
-			return aligned;
-		at = bitmap_next_clear(b, end);
+		if (end > BITMAP_NBITS)
+			return BITMAP_NBITS;
+		set = bitmap_next(b, NULL, begin, end);
+		if (set == end)
+			return begin;
+		at = bitmap_next_clear(b, set);
 	}
-	return BITMAP_NBITS;
 }
 
-unsigned umpa_bitmap_longest_clear(const struct bitmap *b)
+struct bitmap_row umpa_bitmap_find_row(const struct bitmap *b, unsigned n)
 {
-	unsigned longest = 0, at = bitmap_next_clear(b, 0);
+	struct bitmap_row row = {BITMAP_NBITS, 0};
+	unsigned at = bitmap_next_clear(b, 0);
 
-	while (at + longest < BITMAP_NBITS) {
-		unsigned end = bitmap_next_set(b, at);
+	while (at + row.n < BITMAP_NBITS) {
+		unsigned end =
+			bitmap_next(b, NULL, at, at + n < BITMAP_NBITS ? at + n : BITMAP_NBITS);
 
-		if (end - at > longest)
-			longest = end - at;
+		if (end - at > row.n)
+			row = (struct bitmap_row){at, end - at};
+		if (row.n == n)
+			break;
 		at = bitmap_next_clear(b, end);
 	}
-	return longest;
+	return row;
 }

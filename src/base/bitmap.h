@@ -5,6 +5,7 @@
 #ifndef UMPA_BASE_BITMAP_H
 #define UMPA_BASE_BITMAP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -44,8 +45,7 @@ static inline uint64_t bitmap_range_mask(unsigned w, unsigned from, unsigned n)
 	return mask;
 }
 
-#define bitmap_for_range(w, from, n)                                                               \
-	for (unsigned w = (from) / 64; (n) > 0 && w <= ((from) + (n)-1) / 64; w++)
+#define bitmap_for_range(w, from, n) for (unsigned w = (from) / 64; w * 64 < (from) + (n); w++)
 
 static inline void bitmap_set_range(struct bitmap *b, unsigned from, unsigned n)
 {
@@ -63,38 +63,54 @@ static inline int bitmap_any_in(const struct bitmap *b, unsigned from, unsigned 
 	return 0;
 }
 
+/*
+ * The first bit of [from, end) that is set in `set` or clear in `clear`; end if there is none.
+ * Either map may be NULL: then it has no such bit.
+ */
+static inline unsigned bitmap_next(
+	const struct bitmap *set, const struct bitmap *clear, unsigned from, unsigned end)
+{
+	uint64_t mask = ~(uint64_t)0 << (from % 64);
+
+	for (unsigned w = from / 64; w * 64 < end; w++) {
+		uint64_t x = ((set ? set->word[w] : 0) | (clear ? ~clear->word[w] : 0)) & mask;
+
+		if (x) {
+			unsigned i = w * 64 + (unsigned)__builtin_ctzll(x);
+
+			return i < end ? i : end;
+		}
+		mask = ~(uint64_t)0;
+	}
+	return end;
+}
+
 /* The first set bit at `from` or behind it, BITMAP_NBITS if there is none. */
 static inline unsigned bitmap_next_set(const struct bitmap *b, unsigned from)
 {
-	unsigned w = from / 64;
-	uint64_t x;
-
-	if (from >= BITMAP_NBITS)
-		return BITMAP_NBITS;
-	x = b->word[w] & (~(uint64_t)0 << (from % 64));
-	while (!x) {
-		if (++w == BITMAP_NWORDS)
-			return BITMAP_NBITS;
-		x = b->word[w];
-	}
-	return w * 64 + (unsigned)__builtin_ctzll(x);
+	return bitmap_next(b, NULL, from, BITMAP_NBITS);
 }
 
 /* The first clear bit at `from` or behind it, BITMAP_NBITS if there is none. */
 static inline unsigned bitmap_next_clear(const struct bitmap *b, unsigned from)
 {
-	unsigned w = from / 64;
-	uint64_t x;
+	return bitmap_next(NULL, b, from, BITMAP_NBITS);
+}
 
-	if (from >= BITMAP_NBITS)
-		return BITMAP_NBITS;
-	x = ~b->word[w] & (~(uint64_t)0 << (from % 64));
-	while (!x) {
-		if (++w == BITMAP_NWORDS)
-			return BITMAP_NBITS;
-		x = ~b->word[w];
+/* Where the row of clear bits that ends before bit `end` begins; `end`, below BITMAP_NBITS, if the
+ * bit before it is set. */
+static inline unsigned bitmap_clear_since(const struct bitmap *b, unsigned end)
+{
+	uint64_t mask = ((uint64_t)1 << (end % 64)) - 1;
+
+	for (unsigned w = end / 64; w < BITMAP_NWORDS; w--) {
+		uint64_t x = b->word[w] & mask;
+
+		if (x)
+			return w * 64 + 64 - (unsigned)__builtin_clzll(x);
+		mask = ~(uint64_t)0;
 	}
-	return w * 64 + (unsigned)__builtin_ctzll(x);
+	return 0;
 }
 
 static inline unsigned bitmap_count(const struct bitmap *b)
@@ -112,7 +128,13 @@ static inline unsigned bitmap_count(const struct bitmap *b)
  */
 unsigned umpa_bitmap_find_clear(const struct bitmap *b, unsigned n, unsigned align);
 
-/* The length of the longest row of clear bits. */
-unsigned umpa_bitmap_longest_clear(const struct bitmap *b);
+/* A row of clear bits. */
+struct bitmap_row {
+	unsigned begin, n;
+};
+
+/* The first n clear bits in a row, n not 0. If there are none, n of the result is less: it is the
+ * longest row, the first of them; 0 if no bit is clear. */
+struct bitmap_row umpa_bitmap_find_row(const struct bitmap *b, unsigned n);
 
 #endif

@@ -1,9 +1,12 @@
 #include "base/heights.h"
 
+#include <string.h>
+
 #include "base/compiler.h"
 
 enum {
-	SHIFT = 6
+	SHIFT = 6,
+	TOP = HEIGHTS_NLEVELS - 1
 };
 
 static uint32_t nodes_of(uint32_t n)
@@ -28,11 +31,29 @@ size_t umpa_heights_inner_nbytes(uint32_t nindexes)
 
 void umpa_heights_init(struct umpa_heights *h, uint32_t nindexes, void *leaf, void *inner)
 {
-	h->leaf = leaf;
-	h->inner = inner;
-	h->top = h->inner + ninner(nindexes);
-	h->nindexes = nindexes;
+	h->level[0] = leaf;
+	h->level[1] = inner;
+	h->level[TOP] = h->level[1] + ninner(nindexes);
 	h->nused = 0;
+}
+
+/* The first number of the node behind the one that number i is in. */
+static uint32_t next_node(uint32_t i)
+{
+	return (i | (HEIGHTS_FANOUT - 1)) + 1;
+}
+
+void umpa_heights_set(struct umpa_heights *h, uint32_t index, int16_t height)
+{
+	if (index >= h->nused)
+		h->nused = next_node(index);
+	h->level[0][index] = height;
+	for (int l = 1; l <= TOP; l++) {
+		index >>= SHIFT;
+		if (h->level[l][index] >= height)
+			return;
+		h->level[l][index] = height;
+	}
 }
 
 static int16_t highest(const int16_t *node)
@@ -44,40 +65,32 @@ static int16_t highest(const int16_t *node)
 	return max;
 }
 
-/* Sets level[i] and tells whether the maximum of its node may be another. */
-static int set_one(int16_t *level, uint32_t i, int16_t value, const int16_t *above)
+/* The first of eight that is height or more, 8 if none is. Spelt out as vectors, as gcc makes none
+ * of a loop that may end early. */
+static unsigned first_of_eight(const int16_t *number, int16_t height)
 {
-	int16_t old = level[i];
+	typedef int16_t eight __attribute__((vector_size(16)));
+	typedef uint64_t halves __attribute__((vector_size(16)));
+	eight v;
+	halves hit;
 
-	level[i] = value;
-	return value > *above || (old == *above && value < old);
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first is the lowest");
+	memcpy(&v, number, sizeof(v));
+	hit = (halves)(v > (int16_t)(height - 1));
+	if (hit[0])
+		return (unsigned)__builtin_ctzll(hit[0]) / 16;
+	return hit[1] ? 4 + (unsigned)__builtin_ctzll(hit[1]) / 16 : 8;
 }
 
-void umpa_heights_set(struct umpa_heights *h, uint32_t index, int16_t height)
-{
-	uint32_t node = index >> SHIFT, group = node >> SHIFT;
-
-	if (index >= h->nused)
-		h->nused = (node + 1) << SHIFT;
-	if (!set_one(h->leaf, index, height, &h->inner[node]))
-		return;
-	if (!set_one(h->inner, node, highest(&h->leaf[node << SHIFT]), &h->top[group]))
-		return;
-	h->top[group] = highest(&h->inner[group << SHIFT]);
-}
-
-/* Looks at eight at a time first: compilers turn the inner loop into vector code. */
 static uint32_t find_in(const int16_t *level, uint32_t from, uint32_t end, int16_t height)
 {
 	uint32_t i = from;
 
 	for (; i + 8 <= end; i += 8) {
-		int16_t max = 0;
+		unsigned n = first_of_eight(level + i, height);
 
-		for (uint32_t j = 0; j < 8; j++)
-			max = level[i + j] > max ? level[i + j] : max;
-		if (max >= height)
-			break;
+		if (n < 8)
+			return i + n;
 	}
 	for (; i < end; i++)
 		if (level[i] >= height)
@@ -85,35 +98,54 @@ static uint32_t find_in(const int16_t *level, uint32_t from, uint32_t end, int16
 	return HEIGHTS_NONE;
 }
 
-static uint32_t node_end(uint32_t i)
+static uint32_t nused_at(const struct umpa_heights *h, int l)
 {
-	return (i | (HEIGHTS_FANOUT - 1)) + 1;
+	return (h->nused + ((uint32_t)1 << (SHIFT * l)) - 1) >> (SHIFT * l);
 }
 
-/* The first one in level, from `from` on; above is the level of its nodes, whose end is nabove. */
-static uint32_t find_node(
-	const int16_t *level, const int16_t *above, uint32_t nabove, uint32_t from, int16_t height)
+/* From `from` on in its node of the level; at the top, in all of it. A node whose number promised
+ * one in vain gets the number it should have: which it has already if the one is before `from`. */
+static uint32_t find_in_node(struct umpa_heights *h, int l, uint32_t from, int16_t height)
 {
-	uint32_t i = find_in(level, from, node_end(from), height);
+	const int16_t *level = h->level[l];
+	int16_t *above = l < TOP ? &h->level[l + 1][from >> SHIFT] : NULL;
+	uint32_t i;
 
-	if (i != HEIGHTS_NONE)
-		return i;
-	i = find_in(above, (from >> SHIFT) + 1, nabove, height);
-	return i == HEIGHTS_NONE ? i : find_in(level, i << SHIFT, (i + 1) << SHIFT, height);
+	if (above && *above < height)
+		return HEIGHTS_NONE;
+	i = find_in(level, from, above ? next_node(from) : nused_at(h, TOP), height);
+	if (above && i == HEIGHTS_NONE)
+		*above = highest(level + (from & ~(HEIGHTS_FANOUT - 1u)));
+	return i;
 }
 
-uint32_t umpa_heights_find(const struct umpa_heights *h, uint32_t from, int16_t height)
+/* Where a node has none, it goes on with the next one, told by the level above; where it has one,
+ * with what is below that. */
+uint32_t umpa_heights_find(struct umpa_heights *h, uint32_t from, int16_t height)
 {
-	uint32_t node, i;
+	int l = 0;
 
-	if (from >= h->nused)
-		return HEIGHTS_NONE;
-	i = find_in(h->leaf, from, node_end(from), height);
-	node = (from >> SHIFT) + 1;
-	if (i != HEIGHTS_NONE || node << SHIFT >= h->nused)
-		return i;
-	node = find_node(h->inner, h->top, nodes_of(nodes_of(h->nused)), node, height);
-	if (node == HEIGHTS_NONE)
-		return HEIGHTS_NONE;
-	return find_in(h->leaf, node << SHIFT, (node + 1) << SHIFT, height);
+	while (from < nused_at(h, l)) {
+		uint32_t i = find_in_node(h, l, from, height);
+
+		if (l == (i == HEIGHTS_NONE ? TOP : 0))
+			return i;
+		if (i == HEIGHTS_NONE) {
+			from = (from >> SHIFT) + 1;
+			l++;
+		} else {
+			from = i << SHIFT;
+			l--;
+		}
+	}
+	return HEIGHTS_NONE;
+}
+
+int umpa_heights_valid(const struct umpa_heights *h)
+{
+	for (int l = 1; l <= TOP; l++)
+		for (uint32_t i = 0; i < nused_at(h, l - 1); i++)
+			if (h->level[l][i >> SHIFT] < h->level[l - 1][i])
+				return 0;
+	return 1;
 }

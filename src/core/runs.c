@@ -10,9 +10,10 @@ static struct umpa_shard *my_shard(void)
 	static unsigned next;
 	static __thread unsigned mine; /* plus 1 */
 
-	if (unlikely(!mine))
-		mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % 1024;
-	return umpa_shard((mine - 1) % umpa_core.nshards);
+	/* Too high where the core was started anew, with fewer. */
+	if (unlikely(!mine || mine > umpa_core.nshards))
+		mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % umpa_core.nshards;
+	return umpa_shard(mine - 1);
 }
 
 static struct umpa_shard *shard_of(struct slot slot)

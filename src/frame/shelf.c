@@ -14,29 +14,40 @@ static void set_tail(struct umpa_run_map *m, unsigned ntail)
 	__atomic_store_n(&m->ntail, (uint16_t)ntail, __ATOMIC_RELAXED);
 }
 
-static unsigned count_back(const struct bitmap *used)
+static void set_ends(struct umpa_run_map *m, unsigned nfront, unsigned nback)
 {
-	for (unsigned w = BITMAP_NWORDS; w-- > 0;)
-		if (used->word[w])
-			return (BITMAP_NWORDS - 1 - w) * 64 +
-			       (unsigned)__builtin_clzll(used->word[w]);
-	return BITMAP_NBITS;
+	__atomic_store_n(&m->nfront, (uint16_t)nfront, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->nback, (uint16_t)nback, __ATOMIC_RELAXED);
 }
 
-/* Notes what a slot has to offer now. */
-static void rate(struct umpa_shelf *s, struct slot slot)
+static int all_free(const struct umpa_run_map *m)
 {
-	struct umpa_run_map *m = &s->map[slot.i];
-
-	m->longest = (uint16_t)umpa_bitmap_longest_clear(&m->used);
-	__atomic_store_n(&m->nfront, (uint16_t)bitmap_next_set(&m->used, 0), __ATOMIC_RELAXED);
-	__atomic_store_n(&m->nback, (uint16_t)count_back(&m->used), __ATOMIC_RELAXED);
-	umpa_heights_set(&s->heights, slot.i, (int16_t)(m->longest + 1));
+	return m->nfront == SLOT_NPAGES;
 }
 
-static struct slot find_slot(const struct umpa_shelf *s, uint32_t from, unsigned npages)
+static int16_t height_of(unsigned npages)
 {
-	return (struct slot){umpa_heights_find(&s->heights, from, (int16_t)(npages + 1))};
+	return (int16_t)(npages + 1);
+}
+
+/*
+ * The first slot, from `from` on, with npages free in a row, and the first such row in it: 1 and
+ * *row, or 0. A slot that only seemed to have them gets the height it should have.
+ */
+static int find_row(struct umpa_shelf *s, uint32_t from, unsigned npages, struct umpa_run *row)
+{
+	uint32_t i;
+
+	while ((i = umpa_heights_find(&s->heights, from, height_of(npages))) != HEIGHTS_NONE) {
+		struct bitmap_row free = umpa_bitmap_find_row(&s->map[i].used, npages);
+
+		*row = (struct umpa_run){{i}, (uint16_t)free.begin, (uint16_t)npages};
+		if (free.n == npages)
+			return 1;
+		umpa_heights_set(&s->heights, i, height_of(free.n));
+		from = i + 1;
+	}
+	return 0;
 }
 
 void umpa_shelf_init(
@@ -45,6 +56,27 @@ void umpa_shelf_init(
 	memset(s, 0, sizeof(*s));
 	s->map = maps;
 	umpa_heights_init(&s->heights, nslots, leaf, inner);
+}
+
+/* A row of free pages became shorter, perhaps the slot's longest. Its height stays, as a bound. */
+static void use_pages(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
+	struct bitmap *dirty)
+{
+	struct umpa_run_map *m = &s->map[slot.i];
+	unsigned nbehind = SLOT_NPAGES - page - npages;
+
+	if (dirty)
+		*dirty = m->dirty;
+	s->nall_free -= (uint32_t)all_free(m);
+	s->nfree_pages -= npages;
+	bitmap_for_range(w, page, npages)
+	{
+		uint64_t mask = bitmap_range_mask(w, page, npages);
+
+		m->used.word[w] |= mask;
+		m->dirty.word[w] |= mask;
+	}
+	set_ends(m, page < m->nfront ? page : m->nfront, nbehind < m->nback ? nbehind : m->nback);
 }
 
 void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
@@ -57,48 +89,46 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	memset(&m->head, 0, sizeof(m->head));
 	memset(&m->dirty, dirty ? 0xff : 0, sizeof(m->dirty));
 	set_tail(m, part == FIRST_TAIL ? npages : 0);
-	bitmap_set_range(&m->used, page, npages);
-	bitmap_set_range(&m->dirty, page, npages);
-	if (part != FIRST_TAIL && npages)
-		bitmap_set(&m->head, page);
+	set_ends(m, SLOT_NPAGES, SLOT_NPAGES);
+	umpa_heights_set(&s->heights, slot.i, height_of(SLOT_NPAGES - npages));
 	s->nslots++;
-	s->nfree_pages += SLOT_NPAGES - npages;
-	rate(s, slot);
+	s->nall_free++;
+	s->nfree_pages += SLOT_NPAGES;
+	if (!npages)
+		return;
+	if (part != FIRST_TAIL)
+		bitmap_set(&m->head, page);
+	use_pages(s, slot, page, npages, NULL);
 }
 
-static void use_pages(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
-	struct bitmap *dirty)
+/* The length alone does not tell whether an aligned run fits. So some slots are tried, and then
+ * those looked for that it fits into however their row lies. */
+static int find_aligned_row(
+	struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *row)
 {
-	struct umpa_run_map *m = &s->map[slot.i];
+	unsigned sure = npages + align - 1 < SLOT_NPAGES ? npages + align - 1 : SLOT_NPAGES;
+	uint32_t from = 0;
 
-	if (dirty)
-		*dirty = m->dirty;
-	bitmap_set_range(&m->used, page, npages);
-	bitmap_set_range(&m->dirty, page, npages);
-	s->nfree_pages -= npages;
-	rate(s, slot);
+	for (int i = 1; find_row(s, from, i <= NTRIES ? npages : sure, row); i++) {
+		unsigned page = umpa_bitmap_find_clear(&s->map[row->slot.i].used, npages, align);
+
+		if (page != BITMAP_NBITS) {
+			*row = (struct umpa_run){row->slot, (uint16_t)page, (uint16_t)npages};
+			return 1;
+		}
+		from = i == NTRIES ? 0 : row->slot.i + 1;
+	}
+	return 0;
 }
 
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty)
 {
-	unsigned sure = npages + align - 1 < SLOT_NPAGES ? npages + align - 1 : SLOT_NPAGES;
-	struct slot slot = find_slot(s, 0, npages);
-
-	for (int i = 1; !slot_is(slot, NO_SLOT); i++) {
-		struct umpa_run_map *m = &s->map[slot.i];
-		unsigned page = umpa_bitmap_find_clear(&m->used, npages, align);
-
-		if (page != BITMAP_NBITS) {
-			*run = (struct umpa_run){slot, (uint16_t)page, (uint16_t)npages};
-			bitmap_set(&m->head, page);
-			use_pages(s, slot, page, npages, dirty);
-			return 1;
-		}
-		slot = i < NTRIES ? find_slot(s, slot.i + 1, npages)
-				  : find_slot(s, i == NTRIES ? 0 : slot.i + 1, sure);
-	}
-	return 0;
+	if (!(align > 1 ? find_aligned_row(s, npages, align, run) : find_row(s, 0, npages, run)))
+		return 0;
+	bitmap_set(&s->map[run->slot.i].head, run->page);
+	use_pages(s, run->slot, run->page, npages, dirty);
+	return 1;
 }
 
 int umpa_shelf_take_back(
@@ -117,14 +147,10 @@ int umpa_shelf_take_back(
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page)
 {
 	const struct umpa_run_map *m = &s->map[slot.i];
-	unsigned end, next;
+	unsigned end = page;
 
-	if (!bitmap_get(&m->head, page))
-		return (struct umpa_run){slot, (uint16_t)page, 0};
-	end = bitmap_next_clear(&m->used, page);
-	next = bitmap_next_set(&m->head, page + 1);
-	if (next < end)
-		end = next;
+	if (bitmap_get(&m->head, page))
+		end = bitmap_next(&m->head, &m->used, page + 1, SLOT_NPAGES);
 	return (struct umpa_run){slot, (uint16_t)page, (uint16_t)(end - page)};
 }
 
@@ -135,7 +161,23 @@ static void leave(struct umpa_shelf *s, struct slot slot)
 	set_tail(m, 0);
 	umpa_heights_set(&s->heights, slot.i, 0);
 	s->nslots--;
+	s->nall_free -= (uint32_t)all_free(m);
 	s->nfree_pages -= SLOT_NPAGES - bitmap_count(&m->used);
+}
+
+/* A row of free pages became longer: the one around those given. */
+static void rate_row(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages)
+{
+	struct umpa_run_map *m = &s->map[slot.i];
+	unsigned begin = 0, end = SLOT_NPAGES;
+
+	if (page != m->nfront)
+		begin = bitmap_clear_since(&m->used, page);
+	if (page + npages != SLOT_NPAGES - m->nback)
+		end = bitmap_next_set(&m->used, page + npages);
+	set_ends(m, begin ? m->nfront : end, end < SLOT_NPAGES ? m->nback : SLOT_NPAGES - begin);
+	if (umpa_heights_get(&s->heights, slot.i) < height_of(end - begin))
+		umpa_heights_set(&s->heights, slot.i, height_of(end - begin));
 }
 
 int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages)
@@ -146,22 +188,16 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 	bitmap_clear(&m->head, page);
 	if (page < m->ntail)
 		set_tail(m, page);
+	rate_row(s, slot, page, npages);
 	s->nfree_pages += npages;
-	rate(s, slot);
-	return m->longest == SLOT_NPAGES;
+	s->nall_free += (uint32_t)all_free(m);
+	return all_free(m);
 }
 
 void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot)
 {
-	INVARIANT(s->map[slot.i].longest == SLOT_NPAGES);
+	INVARIANT(all_free(&s->map[slot.i]));
 	leave(s, slot);
-}
-
-int umpa_shelf_has_spare(const struct umpa_shelf *s)
-{
-	struct slot slot = find_slot(s, 0, SLOT_NPAGES);
-
-	return !slot_is(slot, NO_SLOT) && !slot_is(find_slot(s, slot.i + 1, SLOT_NPAGES), NO_SLOT);
 }
 
 int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
@@ -191,11 +227,21 @@ int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntai
 
 struct slot umpa_shelf_remove_free(struct umpa_shelf *s)
 {
-	struct slot slot = find_slot(s, 0, SLOT_NPAGES);
+	struct umpa_run row;
 
-	if (!slot_is(slot, NO_SLOT))
-		leave(s, slot);
-	return slot;
+	if (!s->nall_free || !find_row(s, 0, SLOT_NPAGES, &row))
+		return NO_SLOT;
+	leave(s, row.slot);
+	return row.slot;
+}
+
+static unsigned count_back(const struct bitmap *used)
+{
+	unsigned n = 0;
+
+	while (n < BITMAP_NBITS && !bitmap_get(used, BITMAP_NBITS - 1 - n))
+		n++;
+	return n;
 }
 
 static int slot_valid(const struct umpa_run_map *m)
@@ -215,23 +261,31 @@ static int slot_valid(const struct umpa_run_map *m)
 		if (p < m->ntail && !used)
 			return 0;
 	}
-	return umpa_bitmap_longest_clear(&m->used) == m->longest &&
-	       bitmap_next_set(&m->used, 0) == m->nfront;
+	return bitmap_next_set(&m->used, 0) == m->nfront && count_back(&m->used) == m->nback;
+}
+
+static int height_valid(const struct umpa_run_map *m, int16_t height)
+{
+	return height >= height_of(umpa_bitmap_find_row(&m->used, SLOT_NPAGES).n) &&
+	       height <= height_of(SLOT_NPAGES);
 }
 
 int umpa_shelf_valid(const struct umpa_shelf *s)
 {
-	uint32_t nslots = 0, nfree = 0;
+	uint32_t nslots = 0, nall_free = 0, nfree = 0;
 
 	for (uint32_t i = 0; i < s->heights.nused; i++) {
 		const struct umpa_run_map *m = &s->map[i];
+		int16_t height = umpa_heights_get(&s->heights, i);
 
-		if (!umpa_heights_get(&s->heights, i))
+		if (!height)
 			continue;
-		if (umpa_heights_get(&s->heights, i) != m->longest + 1 || !slot_valid(m))
+		if (!height_valid(m, height) || !slot_valid(m))
 			return 0;
 		nslots++;
+		nall_free += bitmap_count(&m->used) == 0;
 		nfree += SLOT_NPAGES - bitmap_count(&m->used);
 	}
-	return nslots == s->nslots && nfree == s->nfree_pages;
+	return nslots == s->nslots && nall_free == s->nall_free && nfree == s->nfree_pages &&
+	       umpa_heights_valid(&s->heights);
 }

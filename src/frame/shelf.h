@@ -14,8 +14,13 @@
  *  1. A page with its head bit set is used; a run is its head and the used pages behind it up to
  *     the next head or free page, and lies in one slot.
  *  2. A page not dirty reads as zero: no one has been given it since the kernel cleared it.
- *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1;
- * else 0.
+ *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1, or
+ * more; else 0.
+ *
+ * Heights are bounds, as taking pages leaves them alone: only then would all of a map have to be
+ * looked at for what is its longest row now. A search that finds no room where a height promised it
+ * does that, once for any number of runs taken. Giving pages makes one row longer, the one around
+ * them.
  */
 #ifndef UMPA_FRAME_SHELF_H
 #define UMPA_FRAME_SHELF_H
@@ -26,7 +31,6 @@
 
 struct umpa_run_map {
 	struct bitmap used, head, dirty;
-	uint16_t longest; /* longest row of free pages */
 	/* Atomic: a block that ends here, or one that looks for a place, reads them without the
 	 * lock. */
 	uint16_t ntail;  /* first pages, that belong to a block which begins in a slot before */
@@ -38,6 +42,7 @@ struct umpa_shelf {
 	struct umpa_run_map *map;
 	struct umpa_heights heights;
 	uint32_t nslots;
+	uint32_t nall_free; /* of those, slots without a page in use */
 	uint32_t nfree_pages;
 };
 
@@ -91,7 +96,10 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot);
 
 /* 1 if more than one slot of the shelf is all free. */
-int umpa_shelf_has_spare(const struct umpa_shelf *s);
+static inline int umpa_shelf_has_spare(const struct umpa_shelf *s)
+{
+	return s->nall_free > 1;
+}
 
 /*
  * Makes the run or the tail that ends before `page` longer by npages. Result: 1; 0 if they aren't

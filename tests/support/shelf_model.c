@@ -116,6 +116,15 @@ static const char *look_for_earlier(
 	return NULL;
 }
 
+/* No slot before `end` still promises what it has no room for. */
+static const char *look_for_promise(const struct shelf_model *m, unsigned end, unsigned npages)
+{
+	for (unsigned s = 0; s < end; s++)
+		if (umpa_heights_get(&m->shelf.heights, s) > (int16_t)npages)
+			return "take: a height that misled was left";
+	return NULL;
+}
+
 static const char *check_place(
 	const struct shelf_model *m, const struct umpa_run *run, unsigned npages, unsigned align)
 {
@@ -143,6 +152,8 @@ static const char *take(struct shelf_model *m, struct numbers *numbers)
 	if (!umpa_shelf_take(&m->shelf, npages, align, &run, look ? &dirty : NULL))
 		return look_for_earlier(m, SHELF_MODEL_NSLOTS, npages, align);
 	wrong = check_place(m, &run, npages, align);
+	if (!wrong && align == 1)
+		wrong = look_for_promise(m, run.slot.i, npages);
 	if (!wrong && look && !dirty_is(m, run.slot.i, &dirty))
 		wrong = "take: other pages are dirty";
 	if (!wrong)
@@ -306,6 +317,8 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 			return "other runs are there than should be";
 		ntail += owner[p] == TAIL;
 	}
+	if (umpa_heights_get(&m->shelf.heights, slot) <= (int16_t)longest_free(m, slot))
+		return "a height is lower than the longest row";
 	if (map->ntail != ntail)
 		return "another tail is there than should be";
 	if (map->nfront != nfront || map->nback != nback)

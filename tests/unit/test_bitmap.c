@@ -139,6 +139,52 @@ static unsigned naive_longest(const struct bitmap *b)
 	return longest;
 }
 
+static int row_is_right(const struct bitmap *b, unsigned n)
+{
+	struct bitmap_row row = umpa_bitmap_find_row(b, n);
+	unsigned longest = naive_longest(b);
+
+	if (row.n != (longest < n ? longest : n))
+		return 0;
+	return row.begin == (row.n ? naive_find(b, row.n, 1) : BITMAP_NBITS);
+}
+
+/* The first bit in [from, end) that is set in one map or clear in the other. */
+static unsigned naive_either(
+	const struct bitmap *set, const struct bitmap *clear, unsigned from, unsigned end)
+{
+	while (from < end && !bitmap_get(set, from) && bitmap_get(clear, from))
+		from++;
+	return from;
+}
+
+static unsigned naive_clear_since(const struct bitmap *b, unsigned end)
+{
+	while (end && !bitmap_get(b, end - 1))
+		end--;
+	return end;
+}
+
+TEST(bitmap_bounded_searches_find_what_naive_ones_do)
+{
+	struct numbers numbers = numbers_of_seed(2);
+	unsigned nwrong = 0;
+
+	PLAN(1);
+	begin();
+	for (int i = 0; i < 20000; i++) {
+		struct bitmap b = random_map(&numbers), used = random_map(&numbers);
+		unsigned from = number_below(&numbers, BITMAP_NBITS);
+		unsigned end = from + number_below(&numbers, BITMAP_NBITS - from + 1);
+
+		nwrong += bitmap_next(&b, &used, from, end) != naive_either(&b, &used, from, end);
+		nwrong += bitmap_next(&b, NULL, from, end) != naive_either(&b, &full, from, end);
+		nwrong += bitmap_next(NULL, &b, from, end) != naive_either(&empty, &b, from, end);
+		nwrong += bitmap_clear_since(&b, from) != naive_clear_since(&b, from);
+	}
+	CHECK_EQ(nwrong, 0);
+}
+
 TEST(bitmap_searches_find_what_naive_ones_do)
 {
 	struct numbers numbers = numbers_of_seed(1);
@@ -151,7 +197,8 @@ TEST(bitmap_searches_find_what_naive_ones_do)
 
 		nwrong += bitmap_next_set(&b, at) != naive_next(&b, at, 1);
 		nwrong += bitmap_next_clear(&b, at) != naive_next(&b, at, 0);
-		nwrong += umpa_bitmap_longest_clear(&b) != naive_longest(&b);
+		nwrong += !row_is_right(&b, number_up_to(&numbers, BITMAP_NBITS));
+		nwrong += !row_is_right(&b, BITMAP_NBITS);
 		for (unsigned align = 1; align <= BITMAP_NBITS; align *= 2) {
 			unsigned n = number_up_to(&numbers, BITMAP_NBITS);
 
@@ -160,7 +207,7 @@ TEST(bitmap_searches_find_what_naive_ones_do)
 	}
 	CHECK_EQ(nwrong, 0);
 	begin();
-	CHECK_EQ(umpa_bitmap_longest_clear(&full), 0);
-	CHECK_EQ(umpa_bitmap_longest_clear(&empty), BITMAP_NBITS);
+	CHECK_EQ(umpa_bitmap_find_row(&full, 1).n, 0);
+	CHECK_EQ(umpa_bitmap_find_row(&empty, BITMAP_NBITS).n, BITMAP_NBITS);
 	CHECK_EQ(umpa_bitmap_find_clear(&empty, BITMAP_NBITS, BITMAP_NBITS), 0);
 }

@@ -36,7 +36,9 @@ static uint64_t run(uint32_t n, uint64_t seed, uint32_t nsteps)
 		nwrong +=
 			umpa_heights_find(&h, from, wanted) != find_plainly(plain, n, from, wanted);
 		nwrong += umpa_heights_get(&h, at) != plain[at];
+		nwrong += n <= 4097 && !umpa_heights_valid(&h);
 	}
+	nwrong += !umpa_heights_valid(&h);
 	free(leaf);
 	free(inner);
 	free(plain);
@@ -71,4 +73,72 @@ TEST(heights_skip_what_is_empty)
 	CHECK_EQ(umpa_heights_find(&h, 100001, 1), HEIGHTS_NONE);
 	umpa_heights_set(&h, 100000, 0);
 	CHECK_EQ(umpa_heights_find(&h, 0, 1), HEIGHTS_NONE);
+}
+
+enum {
+	NMANY = 1 << 13 /* two numbers at the top */
+};
+
+static int16_t many_leaf[NMANY], many_inner[NMANY / 32];
+
+static struct umpa_heights many_of(int16_t height)
+{
+	struct umpa_heights h;
+
+	memset(many_inner, 0, sizeof(many_inner));
+	umpa_heights_init(&h, NMANY, many_leaf, many_inner);
+	for (uint32_t i = 0; i < NMANY; i++)
+		umpa_heights_set(&h, i, height);
+	return h;
+}
+
+/* What is too high after lowering: as it was until a search looks there, and right from then on. */
+TEST(heights_are_set_right_by_the_search_they_mislead)
+{
+	struct umpa_heights h = many_of(9);
+
+	PLAN(14);
+	for (uint32_t i = 0; i < NMANY; i++)
+		umpa_heights_set(&h, i, i == 100 ? 7 : 5);
+	CHECK_EQ(h.level[1][0], 9);
+	CHECK_EQ(h.level[2][0], 9);
+	CHECK(umpa_heights_valid(&h));
+	CHECK_EQ(umpa_heights_find(&h, 0, 4), 0);
+	CHECK_EQ(h.level[1][0], 9); /* it was not misled */
+	CHECK_EQ(umpa_heights_find(&h, 0, 7), 100);
+	CHECK_EQ(h.level[1][0], 5);
+	CHECK_EQ(h.level[1][2], 9); /* not looked at */
+	CHECK_EQ(umpa_heights_find(&h, 0, 8), HEIGHTS_NONE);
+	CHECK_EQ(h.level[1][1], 7);
+	CHECK_EQ(h.level[1][NMANY / 64 - 1], 5);
+	CHECK_EQ(umpa_heights_find(&h, 0, 8), HEIGHTS_NONE);
+	CHECK(h.level[2][0] == 7 && h.level[2][1] == 5); /* misled by the inner ones till then */
+	CHECK(umpa_heights_valid(&h));
+}
+
+/* A search that begins inside a node has not seen what is before it. */
+TEST(heights_stay_right_after_half_a_search)
+{
+	struct umpa_heights h = many_of(3);
+
+	PLAN(4);
+	umpa_heights_set(&h, 10, 8);
+	umpa_heights_set(&h, 70, 8);
+	CHECK_EQ(umpa_heights_find(&h, 11, 8), 70);
+	CHECK_EQ(umpa_heights_find(&h, 71, 8), HEIGHTS_NONE);
+	CHECK(umpa_heights_valid(&h));
+	CHECK_EQ(umpa_heights_find(&h, 0, 8), 10);
+}
+
+TEST(heights_valid_sees_what_is_too_low)
+{
+	struct umpa_heights h = many_of(3);
+
+	PLAN(3);
+	CHECK(umpa_heights_valid(&h));
+	h.level[1][5] = 2;
+	CHECK(!umpa_heights_valid(&h));
+	h.level[1][5] = 3;
+	h.level[2][1] = 2;
+	CHECK(!umpa_heights_valid(&h));
 }

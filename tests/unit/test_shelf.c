@@ -119,6 +119,56 @@ TEST(shelf_tells_of_free_slots)
 	CHECK(umpa_shelf_valid(&s));
 }
 
+/* Counted, not searched for: by whatever way a slot becomes all free, or is so no more. */
+TEST(shelf_counts_free_slots)
+{
+	PLAN(13);
+	begin();
+	add(0, 0, FIRST_TAIL, 0);
+	add(1, 0, FIRST_TAIL, 0);
+	add(2, 9, FIRST_TAIL, 0);
+	add(3, 9, LAST_RUN, 0);
+	CHECK_EQ(s.nall_free, 2);
+	CHECK_EQ(take(3, 1), 0);
+	CHECK_EQ(s.nall_free, 1);
+	CHECK_EQ(umpa_shelf_take_back(&s, (struct slot){1}, 5, NULL), 1);
+	CHECK_EQ(s.nall_free, 0);
+	CHECK(slot_is(umpa_shelf_remove_free(&s), NO_SLOT));
+	give(0, 0, 3);
+	give(1, 507, 5);
+	give(3, 503, 9);
+	CHECK_EQ(s.nall_free, 3);
+	CHECK_EQ(umpa_shelf_remove_free(&s).i, 0);
+	CHECK_EQ(umpa_shelf_remove_tail(&s, (struct slot){2}, 9), 1);
+	CHECK_EQ(s.nall_free, 2);
+	CHECK_EQ(umpa_shelf_remove_tail(&s, (struct slot){1}, 0), 1);
+	CHECK_EQ(s.nall_free, 1);
+	add(0, 0, FIRST_TAIL, 0);
+	CHECK(s.nall_free == 2 && umpa_shelf_valid(&s));
+}
+
+/* A height stays when pages are taken, until a search finds less than it promises. */
+TEST(shelf_heights_are_bounds)
+{
+	PLAN(13);
+	begin();
+	add(0, 0, FIRST_TAIL, 0);
+	add(1, 0, FIRST_TAIL, 0);
+	CHECK_EQ(take(400, 1), 0);
+	CHECK_EQ(leaf[0], 513);
+	CHECK_EQ(take(100, 1), 400);
+	CHECK_EQ(leaf[0], 513);
+	CHECK_EQ(take(13, 1), 512);
+	CHECK_EQ(leaf[0], 13);
+	CHECK_EQ(give(0, 400, 100), 0); /* one row with the 12 behind it */
+	CHECK_EQ(leaf[0], 113);
+	CHECK_EQ(take(110, 1), 400);
+	CHECK_EQ(give(0, 350, 50), 0); /* shorter than the row was */
+	CHECK_EQ(leaf[0], 113);
+	CHECK_EQ(take(51, 1), 512 + 13);
+	CHECK(leaf[0] == 51 && umpa_shelf_valid(&s));
+}
+
 TEST(shelf_extends_into_free_pages_alone)
 {
 	PLAN(8);
@@ -202,6 +252,7 @@ TEST(shelf_knows_what_is_zero)
 TEST(shelf_valid_sees_what_is_broken)
 {
 	static struct umpa_run_map whole[NSLOTS];
+	int16_t heights[array_len(leaf)];
 	struct umpa_shelf before;
 	uint32_t nmissed = 0;
 
@@ -213,7 +264,8 @@ TEST(shelf_valid_sees_what_is_broken)
 	CHECK(umpa_shelf_valid(&s));
 	memcpy(whole, maps, sizeof(whole));
 	before = s;
-	for (int fault = 0; fault < 8; fault++) {
+	memcpy(heights, leaf, sizeof(heights));
+	for (int fault = 0; fault < 12; fault++) {
 		if (fault == 0)
 			bitmap_set(&maps[0].used, 200);
 		else if (fault == 1)
@@ -228,10 +280,19 @@ TEST(shelf_valid_sees_what_is_broken)
 			s.nfree_pages++;
 		else if (fault == 6)
 			s.nslots--;
-		else
+		else if (fault == 7)
 			maps[1].nfront = 1;
+		else if (fault == 8)
+			maps[1].nback--;
+		else if (fault == 9)
+			s.nall_free++;
+		else if (fault == 10)
+			leaf[1] = 502; /* its longest row has 502 pages */
+		else
+			leaf[1] = 514;
 		nmissed += umpa_shelf_valid(&s) != 0;
 		memcpy(maps, whole, sizeof(maps));
+		memcpy(leaf, heights, sizeof(leaf));
 		s = before;
 	}
 	CHECK_EQ(nmissed, 0);
