@@ -294,26 +294,13 @@ static int find_range(const void *addr, size_t nbytes, struct umpa_block *b)
 	return umpa_block_of_range(addr, nbytes, b) ? refuse(EINVAL) : 1;
 }
 
-static int has_no_frames(struct slot slot)
-{
-	unsigned char vec[SLOT_NPAGES];
-
-	if (umpa_os_resident(slot_address(slot), SLOT_NPAGES, vec))
-		return 0;
-	for (unsigned i = 0; i < SLOT_NPAGES; i++)
-		if (vec[i] & 1)
-			return 0;
-	return 1;
-}
-
-/* Frames of the pool, cleared, for those of the slots that have none at all. A page swapped out
- * counts as absent here, but no frame moves to where it is. */
+/* Frames of the pool, cleared, for those of the slots that have none at all. */
 static void fill_holes(struct slot slot, uint32_t nslots)
 {
 	while (nslots) {
 		uint32_t n = 0;
 
-		while (n < nslots && has_no_frames(slot_after(slot, n)))
+		while (n < nslots && !umpa_os_bare(slot_address(slot_after(slot, n)), SLOT_NPAGES))
 			n++;
 		if (n)
 			umpa_space_fill(slot, n, 1);

@@ -40,10 +40,11 @@ enum verb {
 	BACK,
 	UNBACK,
 	RESIDENT,
+	BARE,
 	MOVE
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
-	"unmap", "remap", "back", "unback", "resident", "move"};
+	"unmap", "remap", "back", "unback", "resident", "bare", "move"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ms;
@@ -497,6 +498,17 @@ int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
 
 	for (size_t i = 0; !error && i < npages; i++)
 		vec[i] = FRAME(r.area->entries[r.first + i]) != 0;
+	return leave(error);
+}
+
+int umpa_os_bare(const void *addr, size_t npages)
+{
+	int error = enter(BARE);
+	struct range r = range_of(addr, npages * PAGE_NBYTES, 0);
+
+	for (size_t i = r.first; !error && i < r.end; i++)
+		if (FRAME(r.area->entries[i]))
+			error = -EEXIST;
 	return leave(error);
 }
 
