@@ -73,8 +73,8 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero);
 
 /*
  * Moves the frames of [src, src + nslots) to the void [dst, dst + nslots), both held by the caller;
- * pages of the source without frame are left out. Result: the bytes, from the front, that are dealt
- * with: those sources have no frames now.
+ * pages of the source without frame are left out, bare slots without a move. Result: the bytes,
+ * from the front, that are dealt with: those sources have no frames now.
  */
 size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots);
 
