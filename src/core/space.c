@@ -256,6 +256,12 @@ void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind ki
 	umpa_lock_give(&s->lock);
 }
 
+void umpa_space_give_grant(const struct space_grant *grant)
+{
+	for (unsigned i = 0; i < grant->npieces; i++)
+		umpa_space_give(grant->piece[i].slot, grant->piece[i].nslots, grant->piece[i].kind);
+}
+
 uint32_t umpa_space_pool_nslots(void)
 {
 	struct umpa_space *s = &umpa_core.space;

@@ -62,6 +62,9 @@ must_check int umpa_space_take_for_shelf(
 /* Gives slots back; kind tells whether frames are behind them (and content), or none. */
 void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind);
 
+/* Gives all of a grant back as it was taken. */
+void umpa_space_give_grant(const struct space_grant *grant);
+
 /*
  * Brings frames of the pool to the void slots at [slot, slot + nslots), which the caller holds, as
  * long as the pool has some; zero: and clears them. A pool frame that does not move is given to the
