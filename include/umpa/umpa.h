@@ -4,6 +4,7 @@
 
 #include <umpa/options.h>
 #include <umpa/page.h>
+#include <umpa/rewire.h>
 #include <umpa/stats.h>
 #include <umpa/version.h>
 

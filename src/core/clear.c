@@ -12,11 +12,6 @@ enum {
 	STREAM_NPAGES = 256
 };
 
-/* Below this a look at which pages have frames costs more than it can save. */
-enum {
-	LOOK_NPAGES = 16
-};
-
 #if defined(__SSE2__)
 static void clear_streaming(void *addr, size_t nbytes)
 {

@@ -6,6 +6,11 @@
 
 #include "base/bitmap.h"
 
+/* Below this a look at which pages have frames costs more than it can save. */
+enum {
+	LOOK_NPAGES = 16
+};
+
 /* Writes zeros over npages pages at addr. */
 void umpa_clear(void *addr, size_t npages);
 

@@ -1,7 +1,8 @@
-/* The page API: what kind of block a request becomes, and what kind a pointer is. */
+/* The page API: what kind of block a request becomes. */
 #include <errno.h>
 #include <string.h>
 
+#include "core/block.h"
 #include "core/clear.h"
 #include "core/core.h"
 #include "core/outside.h"
@@ -61,58 +62,7 @@ static int parse(size_t nbytes, unsigned flags, struct request *r)
 	return 1;
 }
 
-/* --- what a pointer is -------------------------------------------------------------------- */
-
-enum block_kind {
-	BLOCK_NONE,
-	BLOCK_RUN,
-	BLOCK_SPAN,
-	BLOCK_OUTSIDE
-};
-
-struct block {
-	enum block_kind kind;
-	size_t npages;
-	char *begin;
-	struct slot slot; /* a run's; a span's first whole one */
-	unsigned page;    /* a run's, in its slot */
-};
-
-static struct block span_block(struct slot slot)
-{
-	return (struct block){BLOCK_SPAN, umpa_span_npages(slot), umpa_span_begin(slot), slot, 0};
-}
-
-/* The block that begins with a run: a span, if that is its head. */
-static struct block run_block(struct umpa_run run)
-{
-	if (umpa_run_is_head(run))
-		return span_block(slot_after(run.slot, 1));
-	return (struct block){run.npages ? BLOCK_RUN : BLOCK_NONE, run.npages,
-		page_address(run.slot, run.page), run.slot, run.page};
-}
-
-/* The block that begins at ptr. */
-static struct block find(const void *ptr)
-{
-	const struct umpa_window *w = &umpa_core.window;
-	struct block b = {.kind = BLOCK_NONE, .slot = NO_SLOT};
-	unsigned page = umpa_window_page_in_slot(ptr);
-
-	if (!umpa_window_has(w, ptr)) {
-		b.npages = umpa_outside_npages(ptr);
-		b.kind = b.npages ? BLOCK_OUTSIDE : BLOCK_NONE;
-		return b;
-	}
-	b.slot = umpa_window_slot(w, ptr);
-	if ((uintptr_t)ptr % PAGE_NBYTES || b.slot.i >= umpa_window_nslots_open(w))
-		return b;
-	if (slot_use(b.slot) == SLOT_SPAN && !page && !slot_nhead(b.slot))
-		return span_block(b.slot);
-	if (slot_use(b.slot) == SLOT_SHELF)
-		return run_block(umpa_run_find(b.slot, page));
-	return b;
-}
+/* --- misuse ------------------------------------------------------------------------------- */
 
 _Noreturn static void misuse(const char *call, const void *ptr)
 {
@@ -123,64 +73,15 @@ _Noreturn static void misuse(const char *call, const void *ptr)
 	umpa_misuse(call, ptr, "no live block begins here; freed twice, or inside a block");
 }
 
-static struct block find_or_die(const char *call, const void *ptr)
+static struct umpa_block find_or_die(const char *call, const void *ptr)
 {
-	struct block b;
+	struct umpa_block b;
 
 	umpa_core_need();
-	b = find(ptr);
+	b = umpa_block_find(ptr);
 	if (unlikely(b.kind == BLOCK_NONE))
 		misuse(call, ptr);
 	return b;
-}
-
-/* The span that slot lies in, perhaps far from its first slot; npages 0 if none. */
-static struct block find_span_around(struct slot slot)
-{
-	struct slot first = slot;
-	struct block b = {.kind = BLOCK_NONE, .slot = slot};
-	const struct slot_record *r;
-
-	while (first.i && slot_use(first) == SLOT_INNER)
-		first.i--;
-	r = &umpa_core.record[first.i];
-	if (slot_use(first) != SLOT_SPAN || slot.i - first.i >= r->nslots + (r->ntail != 0))
-		return b;
-	return span_block(first);
-}
-
-/* The block that holds the last page before a slot whose first pages are its tail. */
-static struct block find_before_tail(struct slot slot)
-{
-	struct slot before = {slot.i - 1};
-
-	return slot_use(before) == SLOT_SHELF ? run_block(umpa_run_around(before, SLOT_NPAGES - 1))
-					      : find_span_around(before);
-}
-
-/* The block that addr lies in, or perhaps behind. 0 if there is none. */
-static int find_around(const void *addr, struct block *b)
-{
-	const struct umpa_window *w = &umpa_core.window;
-	unsigned page = umpa_window_page_in_slot(addr);
-	void *outside;
-
-	if (!umpa_window_has(w, addr)) {
-		b->npages = umpa_outside_find(addr, &outside);
-		b->kind = b->npages ? BLOCK_OUTSIDE : BLOCK_NONE;
-		b->begin = b->npages ? outside : NULL;
-		return b->npages != 0;
-	}
-	b->slot = umpa_window_slot(w, addr);
-	if (b->slot.i >= umpa_window_nslots_open(w))
-		return 0;
-	if (slot_use(b->slot) != SLOT_SHELF)
-		*b = find_span_around(b->slot);
-	else if (umpa_run_in_tail(b->slot, page))
-		*b = find_before_tail(b->slot);
-	else
-		*b = run_block(umpa_run_around(b->slot, page));
-	return b->npages != 0;
 }
 
 /* --- alloc and free ----------------------------------------------------------------------- */
@@ -286,7 +187,7 @@ public_api void umpa_free(void *block)
 
 /* --- realloc ------------------------------------------------------------------------------ */
 
-static int resize_in_place(const struct block *b, void *block, const struct request *r)
+static int resize_in_place(const struct umpa_block *b, void *block, const struct request *r)
 {
 	switch (b->kind) {
 	case BLOCK_RUN: {
@@ -315,14 +216,14 @@ static void make_roomy(struct request *r)
 		r->npages_room = room;
 }
 
-static void *move_span(const struct block *b, const struct request *r)
+static void *move_span(const struct umpa_block *b, const struct request *r)
 {
 	if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
 		return NULL;
 	return umpa_span_move(b->slot, r->npages, r->npages_room, align_npages(r), r->flags);
 }
 
-static void *copy_to_new(const struct block *b, void *block, const struct request *r)
+static void *copy_to_new(const struct umpa_block *b, void *block, const struct request *r)
 {
 	void *to = alloc_block(r);
 	size_t npages = b->npages < r->npages ? b->npages : r->npages;
@@ -334,7 +235,7 @@ static void *copy_to_new(const struct block *b, void *block, const struct reques
 	return to;
 }
 
-static void *move_block(const struct block *b, void *block, struct request r)
+static void *move_block(const struct umpa_block *b, void *block, struct request r)
 {
 	void *to = NULL;
 
@@ -347,7 +248,7 @@ static void *move_block(const struct block *b, void *block, struct request r)
 public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
 {
 	struct request r;
-	struct block b;
+	struct umpa_block b;
 	void *to;
 
 	if (!block)
@@ -387,53 +288,19 @@ public_api int umpa_owns(const void *ptr)
 }
 
 /* The whole range must lie in one block. */
-static int find_range(const void *addr, size_t nbytes, struct block *b)
+static int find_range(const void *addr, size_t nbytes, struct umpa_block *b)
 {
-	size_t offset, size;
-
 	umpa_core_need();
-	if (!addr || !find_around(addr, b))
-		return refuse(EINVAL);
-	offset = (uintptr_t)addr - (uintptr_t)b->begin;
-	size = b->npages << PAGE_SHIFT;
-	if (offset >= size || nbytes > size - offset)
-		return refuse(EINVAL);
-	return 1;
+	return umpa_block_of_range(addr, nbytes, b) ? refuse(EINVAL) : 1;
 }
 
-/* The whole slots of [from, to) that a span holds alone: [*first, *first + result). */
-static uint32_t whole_slots(const struct block *b, uintptr_t from, uintptr_t to, struct slot *first)
-{
-	const struct umpa_window *w = &umpa_core.window;
-	uintptr_t begin = (from + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
-	uintptr_t end = to & ~(SLOT_NBYTES - 1);
-
-	if (b->kind != BLOCK_SPAN || begin >= end)
-		return 0;
-	*first = umpa_window_slot(w, (void *)begin);
-	return (uint32_t)((end - begin) >> SLOT_SHIFT);
-}
-
-static int has_no_frames(struct slot slot)
-{
-	unsigned char vec[SLOT_NPAGES];
-
-	if (umpa_os_resident(slot_address(slot), SLOT_NPAGES, vec))
-		return 0;
-	for (unsigned i = 0; i < SLOT_NPAGES; i++)
-		if (vec[i] & 1)
-			return 0;
-	return 1;
-}
-
-/* Frames of the pool, cleared, for those of the slots that have none at all. A page swapped out
- * counts as absent here, but no frame moves to where it is. */
+/* Frames of the pool, cleared, for those of the slots that have none at all. */
 static void fill_holes(struct slot slot, uint32_t nslots)
 {
 	while (nslots) {
 		uint32_t n = 0;
 
-		while (n < nslots && has_no_frames(slot_after(slot, n)))
+		while (n < nslots && !umpa_os_bare(slot_address(slot_after(slot, n)), SLOT_NPAGES))
 			n++;
 		if (n)
 			umpa_space_fill(slot, n, 1);
@@ -448,7 +315,7 @@ public_api int umpa_back(void *addr, size_t nbytes)
 {
 	uintptr_t from = (uintptr_t)addr & ~(PAGE_NBYTES - 1);
 	struct slot first;
-	struct block b;
+	struct umpa_block b;
 	uint32_t n;
 
 	if (!find_range(addr, nbytes, &b))
@@ -456,7 +323,7 @@ public_api int umpa_back(void *addr, size_t nbytes)
 	if (!nbytes)
 		return 0;
 	nbytes = pages_of((uintptr_t)addr + nbytes - from) << PAGE_SHIFT;
-	n = whole_slots(&b, from, from + nbytes, &first);
+	n = umpa_block_whole_slots(&b, from, from + nbytes, &first);
 	if (n && umpa_space_pool_nslots())
 		fill_holes(first, n);
 	if (umpa_os_back((void *)from, nbytes)) {
@@ -471,14 +338,14 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	uintptr_t from = ((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
 	uintptr_t to = ((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1);
 	struct slot first;
-	struct block b;
+	struct umpa_block b;
 	uint32_t n;
 
 	if (!find_range(addr, nbytes, &b))
 		return -1;
 	if (from >= to)
 		return 0;
-	n = whole_slots(&b, from, to, &first);
+	n = umpa_block_whole_slots(&b, from, to, &first);
 	if (n) {
 		uintptr_t begin = (uintptr_t)slot_address(first);
 

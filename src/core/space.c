@@ -256,6 +256,12 @@ void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind ki
 	umpa_lock_give(&s->lock);
 }
 
+void umpa_space_give_grant(const struct space_grant *grant)
+{
+	for (unsigned i = 0; i < grant->npieces; i++)
+		umpa_space_give(grant->piece[i].slot, grant->piece[i].nslots, grant->piece[i].kind);
+}
+
 uint32_t umpa_space_pool_nslots(void)
 {
 	struct umpa_space *s = &umpa_core.space;
@@ -306,11 +312,10 @@ static void arrive(const struct chunk *chunk, const enum umpa_extent_kind *kind,
 	umpa_rank_leave(LOCK_TRANSIT);
 }
 
-static int move_frames(struct umpa_mover *m, struct slot dst, struct slot src, uint32_t nslots,
-	unsigned flags, size_t *moved)
+static int move_bytes(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
-	size_t nbytes = (size_t)nslots << SLOT_SHIFT;
-	int err = umpa_mover_move(m, slot_address(dst), slot_address(src), nbytes, flags, moved);
+	int err = umpa_mover_move(m, dst, src, nbytes, flags, moved);
 
 	event_add(&umpa_core.events.nmove_calls, 1);
 	event_add(&umpa_core.events.nslots_moved, *moved >> SLOT_SHIFT);
@@ -320,12 +325,44 @@ static int move_frames(struct umpa_mover *m, struct slot dst, struct slot src, u
 	return err;
 }
 
+static int move_frames(
+	struct umpa_mover *m, struct slot dst, struct slot src, uint32_t nslots, size_t *moved)
+{
+	return move_bytes(
+		m, slot_address(dst), slot_address(src), (size_t)nslots << SLOT_SHIFT, 0, moved);
+}
+
+/*
+ * Goes on where a move has met a page without frame, nbytes before the end of its slot. A slot that
+ * is bare is left out: moving holes costs the mover fifty times a whole superpage and leaves page
+ * tables at both ends, where no huge page can be afterwards.
+ */
+static int move_sparse(struct umpa_mover *m, char *dst, char *src, size_t nbytes, size_t *moved)
+{
+	if (nbytes == SLOT_NBYTES && !umpa_os_bare(src, SLOT_NPAGES)) {
+		*moved = nbytes;
+		return 0;
+	}
+	return move_bytes(m, dst, src, nbytes, UMPA_MOVE_HOLES, moved);
+}
+
 size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots)
 {
-	size_t moved;
+	struct umpa_mover *m = umpa_trial_mover();
+	char *to = slot_address(dst), *from = slot_address(src);
+	size_t nbytes = (size_t)nslots << SLOT_SHIFT, done = 0, moved;
+	int err = 0;
 
-	(void)!move_frames(umpa_trial_mover(), dst, src, nslots, UMPA_MOVE_HOLES, &moved);
-	return moved;
+	while (!err && done < nbytes) {
+		err = move_bytes(m, to + done, from + done, nbytes - done, 0, &moved);
+		done += moved;
+		if (err == -ENOENT) {
+			err = move_sparse(m, to + done, from + done,
+				SLOT_NBYTES - done % SLOT_NBYTES, &moved);
+			done += moved;
+		}
+	}
+	return done;
 }
 
 /* Takes away the frames of [slot, slot + nslots) from byte `from` on. Result: 1, or 0 if the system
@@ -352,8 +389,8 @@ static enum umpa_extent_kind fill_from(
 
 	while (done < c->nslots) {
 		size_t moved;
-		int err = move_frames(
-			m, *slot, slot_after(c->slot, done), c->nslots - done, 0, &moved);
+		int err =
+			move_frames(m, *slot, slot_after(c->slot, done), c->nslots - done, &moved);
 		uint32_t nmoved = (uint32_t)((moved + SLOT_NBYTES - 1) >> SLOT_SHIFT);
 		uint32_t nleft = err == -ENOENT ? 1 : c->nslots - done - nmoved;
 
@@ -413,7 +450,7 @@ void umpa_space_take_frames(struct slot slot, uint32_t nslots)
 		for (unsigned i = 0; i < n; i++) {
 			size_t npages = (size_t)chunk[i].nslots * SLOT_NPAGES, moved;
 
-			(void)!move_frames(m, chunk[i].slot, slot, chunk[i].nslots, 0, &moved);
+			(void)!move_frames(m, chunk[i].slot, slot, chunk[i].nslots, &moved);
 			kind[i] = moved ? EXTENT_RESIDENT : EXTENT_VOID;
 			if (moved >> PAGE_SHIFT < npages)
 				umpa_clear_by_unback((char *)slot_address(slot) + moved,

@@ -62,6 +62,9 @@ must_check int umpa_space_take_for_shelf(
 /* Gives slots back; kind tells whether frames are behind them (and content), or none. */
 void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind);
 
+/* Gives all of a grant back as it was taken. */
+void umpa_space_give_grant(const struct space_grant *grant);
+
 /*
  * Brings frames of the pool to the void slots at [slot, slot + nslots), which the caller holds, as
  * long as the pool has some; zero: and clears them. A pool frame that does not move is given to the
@@ -73,8 +76,8 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero);
 
 /*
  * Moves the frames of [src, src + nslots) to the void [dst, dst + nslots), both held by the caller;
- * pages of the source without frame are left out. Result: the bytes, from the front, that are dealt
- * with: those sources have no frames now.
+ * pages of the source without frame are left out, bare slots without a move. Result: the bytes,
+ * from the front, that are dealt with: those sources have no frames now.
  */
 size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots);
 

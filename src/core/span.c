@@ -70,12 +70,6 @@ static int empty(struct space_grant *g)
 	return 1;
 }
 
-static void give_back(const struct space_grant *g)
-{
-	for (unsigned i = 0; i < g->npieces; i++)
-		umpa_space_give(g->piece[i].slot, g->piece[i].nslots, g->piece[i].kind);
-}
-
 /* Takes slots and sees to it that all are void. 1, or 0 if they can't be had. */
 static int take_void(uint32_t nslots, uint32_t align, struct space_grant *g)
 {
@@ -83,7 +77,7 @@ static int take_void(uint32_t nslots, uint32_t align, struct space_grant *g)
 		return 0;
 	if (empty(g))
 		return 1;
-	give_back(g);
+	umpa_space_give_grant(g);
 	return 0;
 }
 
@@ -161,7 +155,7 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 	if (umpa_space_take_before_tail(nslots, tail, &g))
 		return NULL;
 	if (!umpa_run_extend_tail(slot_after(g.slot, nslots), 0, tail, flags)) {
-		give_back(&g);
+		umpa_space_give_grant(&g);
 		return NULL;
 	}
 	ready_grant(&g, npages - tail, flags);
@@ -195,7 +189,7 @@ static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
 	else
 		return NULL;
 	if (!head || !umpa_run_take_head(slot_before(g.slot), head, flags)) {
-		give_back(&g);
+		umpa_space_give_grant(&g);
 		return NULL;
 	}
 	npages -= head;

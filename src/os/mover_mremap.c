@@ -10,8 +10,8 @@
  * large windows; what is over it is refused, -ENOMEM.
  *
  * Traps, and what is done about them:
- *  - The kernel unmaps the destination, frames and all, so mincore() must find none there; and,
- *    where the system swaps, /proc/self/pagemap must find no page swapped out there.
+ *  - The kernel unmaps the destination, frames and all, so nothing may be there, not even a page
+ *    swapped out (umpa_os_bare()).
  *  - Before Linux 6.17 (tried: 6.1, 6.12) it does so before it looks at the source. What can be
  *    known beforehand is asked beforehand (one mapping? not locked in memory?), the rest is
  *    repaired.
@@ -20,8 +20,6 @@
  *  - It takes the whole source mapping out of mlock(): msync(MS_INVALIDATE) tells of such a lock
  *    without doing anything to anonymous memory, and the move is refused.
  */
-#include <fcntl.h>
-#include <linux/sysinfo.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -39,10 +37,6 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-
-/* Bits of an entry in /proc/PID/pagemap. */
-#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
-#define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
 
 /* The program keeps three quarters of its mappings for itself. */
 #define BUDGET_SHARE 4
@@ -143,47 +137,16 @@ static int within_limits(void)
 	return 1;
 }
 
-static int system_swaps(void)
-{
-	struct sysinfo info = {0};
-
-	return SYS_1(SYS_sysinfo, &info) || info.totalswap;
-}
-
-/* Pages swapped out have content and no frame. Not to be learned: taken as if there were some. */
-static int has_swapped(const char *slot)
-{
-	uint64_t entries[SLOT_NPAGES] = {0};
-	long fd = SYS_4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
-	long got;
-
-	if (fd < 0)
-		return 1;
-	got = SYS_4(SYS_pread64, fd, entries, sizeof(entries),
-		(uintptr_t)slot / PAGE_NBYTES * sizeof(*entries));
-	SYS_1(SYS_close, fd);
-	if (got != sizeof(entries))
-		return 1;
-	for (size_t i = 0; i < SLOT_NPAGES; i++)
-		if (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED))
-			return 1;
-	return 0;
-}
-
 /* 0: slot src can go to dst. Else why not. */
-static int look(const char *dst, const char *src, unsigned flags, int swaps)
+static int look(const char *dst, const char *src, unsigned flags)
 {
 	unsigned char vec[SLOT_NPAGES];
-	int error = umpa_os_resident(dst, SLOT_NPAGES, vec);
+	int error = umpa_os_bare(dst, SLOT_NPAGES);
 
+	if (error || flags & UMPA_MOVE_HOLES)
+		return error;
+	error = umpa_os_resident(src, SLOT_NPAGES, vec);
 	for (size_t i = 0; !error && i < SLOT_NPAGES; i++)
-		if (vec[i] & 1)
-			return -EEXIST;
-	if (!error && swaps && has_swapped(dst))
-		return -EEXIST;
-	if (!error && !(flags & UMPA_MOVE_HOLES))
-		error = umpa_os_resident(src, SLOT_NPAGES, vec);
-	for (size_t i = 0; !error && !(flags & UMPA_MOVE_HOLES) && i < SLOT_NPAGES; i++)
 		if (!(vec[i] & 1))
 			return -ENOENT;
 	return error;
@@ -237,16 +200,15 @@ static int move_mremap(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	size_t good = 0;
-	int refused = 0, error = 0, swaps;
+	int refused = 0, error = 0;
 
 	*moved = 0;
 	if (((uintptr_t)dst | (uintptr_t)src | nbytes) % SLOT_NBYTES)
 		return -ENOSYS;
 	if (is_locked(src, nbytes) || is_locked(dst, nbytes))
 		return -EINVAL;
-	swaps = system_swaps();
 	while (good < nbytes && !refused) {
-		refused = look((char *)dst + good, (char *)src + good, flags, swaps);
+		refused = look((char *)dst + good, (char *)src + good, flags);
 		good += refused ? 0 : SLOT_NBYTES;
 	}
 	while (*moved < good && !error)

@@ -67,6 +67,10 @@ must_check int umpa_os_unback(void *addr, size_t nbytes);
  * count as absent, so absence says nothing of the content. npages is the length of vec. */
 must_check int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec);
 
+/* 0 if the pages of the range are bare: no frame, and no content elsewhere (swapped out); they read
+ * as zero. -EEXIST: one has something, or it can't be told. */
+must_check int umpa_os_bare(const void *addr, size_t npages);
+
 /* --- the machine -------------------------------------------------------------------------- */
 
 struct umpa_os_machine {

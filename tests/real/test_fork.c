@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/check.h"
+#include "support/marked.h"
 #include "support/model.h"
 
 #define MIB ((size_t)1 << 20)
@@ -14,26 +15,6 @@
 enum {
 	PAGE = 4096
 };
-
-static void mark(char *p, size_t nbytes, uint64_t value)
-{
-	for (size_t at = 0; at < nbytes; at += PAGE) {
-		uint64_t word = value + at;
-
-		memcpy(p + at, &word, sizeof(word));
-	}
-}
-
-static uint64_t count_unmarked(const char *p, size_t nbytes, uint64_t value)
-{
-	uint64_t n = 0, word;
-
-	for (size_t at = 0; at < nbytes; at += PAGE) {
-		memcpy(&word, p + at, sizeof(word));
-		n += word != value + at;
-	}
-	return n;
-}
 
 static uint64_t churn(uint64_t seed, uint64_t nops)
 {

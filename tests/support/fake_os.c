@@ -40,10 +40,11 @@ enum verb {
 	BACK,
 	UNBACK,
 	RESIDENT,
+	BARE,
 	MOVE
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
-	"unmap", "remap", "back", "unback", "resident", "move"};
+	"unmap", "remap", "back", "unback", "resident", "bare", "move"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ms;
@@ -232,6 +233,17 @@ static int give_one(uint64_t *entry)
 	nframes++;
 	*entry |= ++next_frame << FRAME_SHIFT;
 	return 0;
+}
+
+/* The code under test copies without fake_touch(): a page that holds something has been written to,
+ * so it has a frame. */
+static int has_frame(const struct area *a, size_t i)
+{
+	static const char zero[FAKE_TAG_NBYTES];
+
+	if (!FRAME(a->entries[i]) && memcmp(a->base + i * PAGE_NBYTES, zero, FAKE_TAG_NBYTES))
+		give_one(&a->entries[i]);
+	return FRAME(a->entries[i]) != 0;
 }
 
 /* A fault gives a whole huge page where one is advised, fits and nothing is there yet. */
@@ -500,6 +512,17 @@ int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
 	return leave(error);
 }
 
+int umpa_os_bare(const void *addr, size_t npages)
+{
+	int error = enter(BARE);
+	struct range r = range_of(addr, npages * PAGE_NBYTES, 0);
+
+	for (size_t i = r.first; !error && i < r.end; i++)
+		if (has_frame(r.area, i))
+			error = -EEXIST;
+	return leave(error);
+}
+
 void umpa_os_machine(struct umpa_os_machine *m)
 {
 	*m = fake_machine;
@@ -545,6 +568,7 @@ static int move_range(
 		size_t i = *moved / PAGE_NBYTES;
 		int error = *moved >= stop ? -EAGAIN : 0;
 
+		has_frame(from.area, from.first + i);
 		if (!error)
 			error = move_page(dst + *moved, &to.area->entries[to.first + i],
 				src + *moved, &from.area->entries[from.first + i], flags);

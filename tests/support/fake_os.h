@@ -44,7 +44,7 @@ void fake_fail_at(uint64_t n, int error);
 /* From the n-th on, every such call fails. */
 void fake_fail_from(uint64_t n, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
- * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "move". */
+ * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 

@@ -63,18 +63,25 @@ static void touch(struct model *m, char *addr, size_t npages)
 		m->o->touch(addr, npages * PAGE);
 }
 
-static void check_tags(struct model *m, const struct live *l, size_t npages)
+/* The pages of l from `from` on are at addr. */
+static void check_tags_at(
+	struct model *m, const struct live *l, size_t from, char *addr, size_t npages)
 {
-	touch(m, l->block, npages);
+	touch(m, addr, npages);
 	for (size_t p = 0; p < npages; p++) {
 		uint64_t tag;
 
-		memcpy(&tag, l->block + p * PAGE + 8, 8);
-		if (tag != tag_of(l, p)) {
+		memcpy(&tag, addr + p * PAGE + 8, 8);
+		if (tag != tag_of(l, from + p)) {
 			m->r.nwrong_tags++;
-			say(m, "a page has lost its tag", l, p);
+			say(m, "a page has lost its tag", l, from + p);
 		}
 	}
+}
+
+static void check_tags(struct model *m, const struct live *l, size_t npages)
+{
+	check_tags_at(m, l, 0, l->block, npages);
 }
 
 static void check_zero(struct model *m, const struct live *l, size_t from)
@@ -190,18 +197,87 @@ static void op_realloc(struct model *m, struct live *l)
 	write_tags(m, l, old);
 }
 
+/* Pages of a block, from their number on. */
+struct part {
+	struct live *l;
+	size_t from, npages;
+};
+
+static char *part_addr(const struct part *part)
+{
+	return part->l->block + part->from * PAGE;
+}
+
+/* Draws ranges of one length in two blocks, half of them with as many whole superpages in common as
+ * there can be. Result: 0 if there are no two such blocks. */
+static int draw_parts(struct model *m, struct part *a, struct part *b)
+{
+	size_t max, skew;
+
+	b->l = &m->live[below(m, m->o->nblocks)];
+	if (!b->l->block || a->l == b->l)
+		return 0;
+	a->from = below(m, a->l->npages);
+	b->from = below(m, b->l->npages);
+	skew = (size_t)(part_addr(a) - part_addr(b)) / PAGE % 512;
+	if (below(m, 2) && b->from + skew < b->l->npages)
+		b->from += skew;
+	max = a->l->npages - a->from;
+	if (max > b->l->npages - b->from)
+		max = b->l->npages - b->from;
+	a->npages = b->npages = max - below(m, 2) * below(m, max);
+	return 1;
+}
+
+static void write_part(struct model *m, const struct part *part)
+{
+	struct live upto = *part->l;
+
+	upto.npages = part->from + part->npages;
+	write_tags(m, &upto, part->from);
+}
+
+static void check_part_zero(struct model *m, const struct part *part)
+{
+	struct live upto = *part->l;
+
+	upto.npages = part->from + part->npages;
+	check_zero(m, &upto, part->from);
+}
+
 static void op_unback(struct model *m, struct live *l)
 {
-	size_t from = below(m, l->npages), n = 1 + below(m, l->npages - from);
-	struct live part = *l;
+	struct part part = {.l = l, .from = below(m, l->npages)};
 
-	part.npages = from + n;
-	if (umpa_unback(l->block + from * PAGE, n * PAGE)) {
+	part.npages = 1 + below(m, l->npages - part.from);
+	if (umpa_unback(part_addr(&part), part.npages * PAGE)) {
 		m->r.nrefused++;
 		return;
 	}
-	check_zero(m, &part, from);
-	write_tags(m, &part, from);
+	check_part_zero(m, &part);
+	write_part(m, &part);
+}
+
+static void op_rewire(struct model *m, struct live *l)
+{
+	struct part a = {.l = l}, b;
+	int swap = below(m, 2) != 0;
+
+	if (!draw_parts(m, &a, &b))
+		return;
+	if (swap ? umpa_swap(part_addr(&a), part_addr(&b), a.npages * PAGE)
+		 : umpa_move(part_addr(&b), part_addr(&a), a.npages * PAGE)) {
+		m->r.nwrong_tags++;
+		say(m, "a swap or a move is refused", l, a.from);
+		return;
+	}
+	check_tags_at(m, l, a.from, part_addr(&b), a.npages);
+	if (swap)
+		check_tags_at(m, b.l, b.from, part_addr(&a), a.npages);
+	else
+		check_part_zero(m, &a);
+	write_part(m, &a);
+	write_part(m, &b);
 }
 
 static void op_back(struct model *m, struct live *l)
@@ -219,12 +295,14 @@ static void one_op(struct model *m)
 
 	if (!l->block || kind < 60)
 		op_alloc(m, l);
-	else if (kind < 85)
+	else if (kind < 79)
 		op_realloc(m, l);
-	else if (kind < 90)
+	else if (kind < 84)
 		op_unback(m, l);
-	else if (kind < 94)
+	else if (kind < 87)
 		op_back(m, l);
+	else if (kind < 94)
+		op_rewire(m, l);
 	else if (kind < 99)
 		drop(m, l);
 	else

@@ -164,6 +164,23 @@ void os_resident_tells_touched_pages(os_touch_fn *touch)
 	umpa_os_release(a, SLOT_NBYTES);
 }
 
+void os_bare_tells_pages_without_content(os_touch_fn *touch)
+{
+	char *a;
+
+	PLAN(RESERVE_AND_OPEN_NCHECKS + 7);
+	a = reserve_and_open(3);
+	CHECK_EQ(umpa_os_bare(a, 3 * SLOT_NPAGES), 0);
+	touch(a + 2 * SLOT_NBYTES, PAGE_NBYTES);
+	CHECK_EQ(umpa_os_bare(a, 3 * SLOT_NPAGES), -EEXIST);
+	CHECK_EQ(umpa_os_bare(a, 2 * SLOT_NPAGES), 0);
+	CHECK_EQ(umpa_os_bare(a + 2 * SLOT_NBYTES, 1), -EEXIST);
+	CHECK_EQ(umpa_os_bare(a + 7 * PAGE_NBYTES, 1), 0);
+	CHECK_EQ(umpa_os_unback(a, 3 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_os_bare(a, 3 * SLOT_NPAGES), 0);
+	umpa_os_release(a, 3 * SLOT_NBYTES);
+}
+
 /* --- memory outside the window ------------------------------------------------------------ */
 
 void os_mappings_are_zero_and_end_in_parts(os_touch_fn *touch)

@@ -18,6 +18,7 @@ typedef void os_touch_fn(void *addr, size_t nbytes);
 	X(back_gives_frames_and_keeps_content)                                                     \
 	X(unback_takes_frames_and_content)                                                         \
 	X(resident_tells_touched_pages)                                                            \
+	X(bare_tells_pages_without_content)                                                        \
 	X(mappings_are_zero_and_end_in_parts)                                                      \
 	X(remap_keeps_content)                                                                     \
 	X(huge_advice_is_a_hint)                                                                   \

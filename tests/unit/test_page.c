@@ -234,6 +234,34 @@ TEST(page_realloc_moves_frames)
 	end();
 }
 
+/* Slots of a sparse block that were never touched stay bare at the new place, and cost no move. */
+TEST(page_realloc_leaves_bare_slots_out)
+{
+	char *a, *wall, *b;
+	uint64_t frame[3], nframes;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	a = umpa_alloc(32 * MIB, 0);
+	wall = touched(2 * MIB, 0);
+	fake_touch(a, 1);
+	fake_touch(a + 10 * MIB, 4 * MIB);
+	frame[0] = fake_frame(a);
+	frame[1] = fake_frame(a + 10 * MIB);
+	frame[2] = fake_frame(a + 14 * MIB - 4096);
+	nframes = fake_nframes();
+	b = umpa_realloc(a, 64 * MIB, 0);
+	CHECK(b && b != a);
+	CHECK(fake_frame(b) == frame[0] && fake_frame(b + 10 * MIB) == frame[1]);
+	CHECK_EQ(fake_frame(b + 14 * MIB - 4096), frame[2]);
+	CHECK_EQ(stats().nslots_moved, 3);
+	CHECK_EQ(stats().nslots_copied, 0);
+	CHECK_EQ(fake_nframes(), nframes);
+	umpa_free(b);
+	umpa_free(wall);
+	end();
+}
+
 TEST(page_nomove)
 {
 	char *a, *wall;

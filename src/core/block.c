@@ -1,0 +1,118 @@
+#include "core/block.h"
+
+#include <errno.h>
+
+#include "core/outside.h"
+#include "core/runs.h"
+#include "core/span.h"
+
+static struct umpa_block span_block(struct slot slot)
+{
+	return (struct umpa_block){
+		BLOCK_SPAN, umpa_span_npages(slot), umpa_span_begin(slot), slot, 0};
+}
+
+/* The block that begins with a run: a span, if that is its head. */
+static struct umpa_block run_block(struct umpa_run run)
+{
+	if (umpa_run_is_head(run))
+		return span_block(slot_after(run.slot, 1));
+	return (struct umpa_block){run.npages ? BLOCK_RUN : BLOCK_NONE, run.npages,
+		page_address(run.slot, run.page), run.slot, run.page};
+}
+
+struct umpa_block umpa_block_find(const void *ptr)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	struct umpa_block b = {.kind = BLOCK_NONE, .slot = NO_SLOT};
+	unsigned page = umpa_window_page_in_slot(ptr);
+
+	if (!umpa_window_has(w, ptr)) {
+		b.npages = umpa_outside_npages(ptr);
+		b.kind = b.npages ? BLOCK_OUTSIDE : BLOCK_NONE;
+		return b;
+	}
+	b.slot = umpa_window_slot(w, ptr);
+	if ((uintptr_t)ptr % PAGE_NBYTES || b.slot.i >= umpa_window_nslots_open(w))
+		return b;
+	if (slot_use(b.slot) == SLOT_SPAN && !page && !slot_nhead(b.slot))
+		return span_block(b.slot);
+	if (slot_use(b.slot) == SLOT_SHELF)
+		return run_block(umpa_run_find(b.slot, page));
+	return b;
+}
+
+/* The span that slot lies in, perhaps far from its first slot; npages 0 if none. */
+static struct umpa_block find_span_around(struct slot slot)
+{
+	struct slot first = slot;
+	struct umpa_block b = {.kind = BLOCK_NONE, .slot = slot};
+	const struct slot_record *r;
+
+	while (first.i && slot_use(first) == SLOT_INNER)
+		first.i--;
+	r = &umpa_core.record[first.i];
+	if (slot_use(first) != SLOT_SPAN || slot.i - first.i >= r->nslots + (r->ntail != 0))
+		return b;
+	return span_block(first);
+}
+
+/* The block that holds the last page before a slot whose first pages are its tail. */
+static struct umpa_block find_before_tail(struct slot slot)
+{
+	struct slot before = {slot.i - 1};
+
+	return slot_use(before) == SLOT_SHELF ? run_block(umpa_run_around(before, SLOT_NPAGES - 1))
+					      : find_span_around(before);
+}
+
+/* The block that addr lies in, or perhaps behind. 0 if there is none. */
+static int find_around(const void *addr, struct umpa_block *b)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	unsigned page = umpa_window_page_in_slot(addr);
+	void *outside;
+
+	if (!umpa_window_has(w, addr)) {
+		b->npages = umpa_outside_find(addr, &outside);
+		b->kind = b->npages ? BLOCK_OUTSIDE : BLOCK_NONE;
+		b->begin = b->npages ? outside : NULL;
+		return b->npages != 0;
+	}
+	b->slot = umpa_window_slot(w, addr);
+	if (b->slot.i >= umpa_window_nslots_open(w))
+		return 0;
+	if (slot_use(b->slot) != SLOT_SHELF)
+		*b = find_span_around(b->slot);
+	else if (umpa_run_in_tail(b->slot, page))
+		*b = find_before_tail(b->slot);
+	else
+		*b = run_block(umpa_run_around(b->slot, page));
+	return b->npages != 0;
+}
+
+int umpa_block_holds(const struct umpa_block *b, const void *addr, size_t nbytes)
+{
+	size_t offset = (uintptr_t)addr - (uintptr_t)b->begin;
+	size_t size = b->npages << PAGE_SHIFT;
+
+	return offset < size && nbytes <= size - offset;
+}
+
+int umpa_block_of_range(const void *addr, size_t nbytes, struct umpa_block *b)
+{
+	return find_around(addr, b) && umpa_block_holds(b, addr, nbytes) ? 0 : -EINVAL;
+}
+
+uint32_t umpa_block_whole_slots(
+	const struct umpa_block *b, uintptr_t from, uintptr_t to, struct slot *first)
+{
+	const struct umpa_window *w = &umpa_core.window;
+	uintptr_t begin = (from + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t end = to & ~(SLOT_NBYTES - 1);
+
+	if (b->kind != BLOCK_SPAN || begin >= end)
+		return 0;
+	*first = umpa_window_slot(w, (void *)begin);
+	return (uint32_t)((end - begin) >> SLOT_SHIFT);
+}

@@ -1,0 +1,44 @@
+/*
+ * What a pointer is: the block that begins at an address, or that an address lies in.
+ *
+ * Owns nothing: it reads the window's bounds, the slots' records, the shelves (under their locks)
+ * and the table of outside blocks. What it says of a live block holds until the block's owner frees
+ * or resizes it. Of an address that no live block holds it says BLOCK_NONE, as far as that can be
+ * seen. umpa is started (umpa_core_need()) before any of these is called.
+ */
+#ifndef UMPA_CORE_BLOCK_H
+#define UMPA_CORE_BLOCK_H
+
+#include "core/core.h"
+
+enum umpa_block_kind {
+	BLOCK_NONE,
+	BLOCK_RUN,
+	BLOCK_SPAN,
+	BLOCK_OUTSIDE
+};
+
+struct umpa_block {
+	enum umpa_block_kind kind;
+	size_t npages;
+	char *begin;
+	struct slot slot; /* a run's; a span's first whole one */
+	unsigned page;    /* a run's, in its slot */
+};
+
+/* The block that begins at ptr. */
+struct umpa_block umpa_block_find(const void *ptr);
+
+/* The block that all of [addr, addr + nbytes) lies in; nbytes 0 stands for the byte at addr. 0, or
+ * -EINVAL and *b unspecified. A span is found from its middle by walking back over its slots. */
+must_check int umpa_block_of_range(const void *addr, size_t nbytes, struct umpa_block *b);
+
+/* 1 if all of [addr, addr + nbytes) lies in the block. A block of 0 pages holds nothing. */
+int umpa_block_holds(const struct umpa_block *b, const void *addr, size_t nbytes);
+
+/* The whole slots of [from, to), a part of the block, that a span holds alone: [*first, *first +
+ * result). */
+uint32_t umpa_block_whole_slots(
+	const struct umpa_block *b, uintptr_t from, uintptr_t to, struct slot *first);
+
+#endif

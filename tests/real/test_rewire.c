@@ -1,0 +1,212 @@
+/* Moving and swapping on the real kernel, with whatever mover works here: every page's content,
+ * also of memory that is shared after fork(). */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <umpa/umpa.h>
+#include <unistd.h>
+
+#include "support/check.h"
+#include "support/marked.h"
+#include "support/real_os.h"
+
+#define PAGE ((size_t)4096)
+#define MIB  ((size_t)1 << 20)
+#define BIG  (64 * MIB)
+
+static char *marked(size_t nbytes, uint64_t value)
+{
+	char *p = umpa_alloc(nbytes, nbytes % (2 * MIB) ? 0 : UMPA_ALIGN(21));
+
+	mark(p, nbytes, value);
+	return p;
+}
+
+static struct umpa_stats stats(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st;
+}
+
+/* --- in one process ----------------------------------------------------------------------- */
+
+/* There and back, as a whole and in parts. */
+static uint64_t large(void)
+{
+	char *a = marked(BIG, 1ull << 32), *b = marked(BIG, 2ull << 32);
+	size_t from = 3 * MIB + 5 * PAGE, n = 33 * MIB;
+	uint64_t nwrong = 0;
+
+	nwrong += umpa_swap(a, b, BIG) != 0;
+	nwrong += count_unmarked(a, BIG, 2ull << 32) + count_unmarked(b, BIG, 1ull << 32);
+	nwrong += umpa_move(b, a, BIG) != 0;
+	nwrong += count_unmarked(b, BIG, 2ull << 32) + count_not_zero(a, BIG);
+	mark(a, BIG, 3ull << 32);
+	nwrong += umpa_swap(a + from, b + from, n) != 0;
+	nwrong += count_unmarked(a + from, n, (2ull << 32) + from);
+	nwrong += count_unmarked(b + from, n, (3ull << 32) + from);
+	nwrong += umpa_move(a + from, b + from, n) != 0;
+	nwrong += count_unmarked(a, BIG, 3ull << 32) + count_not_zero(b + from, n);
+	nwrong += count_unmarked(b, from, 2ull << 32);
+	nwrong += count_unmarked(b + from + n, BIG - from - n, (2ull << 32) + from + n);
+	umpa_free(a);
+	umpa_free(b);
+	return nwrong;
+}
+
+/* All pairs of sizes, with an offset that differs. */
+static uint64_t small(void)
+{
+	static const size_t sizes[] = {PAGE, 7 * PAGE, 300 * PAGE, 2 * MIB + PAGE, 5 * MIB};
+	uint64_t nwrong = 0;
+
+	for (int i = 0; i < 25; i++) {
+		size_t na = sizes[i / 5], nb = sizes[i % 5], n = na < nb ? na : nb;
+		char *a = marked(na, 1ull << 32), *b = marked(nb, 2ull << 32);
+		size_t at = n > PAGE ? PAGE : 0;
+
+		n -= at;
+		nwrong += umpa_swap(a, b + at, n) != 0;
+		nwrong += count_unmarked(a, n, (2ull << 32) + at);
+		nwrong += count_unmarked(b + at, n, 1ull << 32);
+		nwrong += umpa_move(a, b + at, n) != 0;
+		nwrong += count_unmarked(a, n, 1ull << 32) + count_not_zero(b + at, n);
+		nwrong += count_unmarked(a + n, na - n, (1ull << 32) + n);
+		umpa_free(a);
+		umpa_free(b);
+	}
+	return nwrong;
+}
+
+/* Pages nobody touched, and those that were only read. */
+static uint64_t sparse(void)
+{
+	char *a = umpa_alloc(BIG, UMPA_NOBACK | UMPA_ALIGN(21)), *b = marked(BIG, 2ull << 32);
+	uint64_t nwrong = 0;
+
+	mark(a + 10 * MIB, PAGE, 1ull << 32);
+	mark(a + 13 * MIB, MIB, 3ull << 32);
+	nwrong += count_not_zero(a + 20 * MIB, 4 * MIB);
+	nwrong += umpa_swap(a, b, BIG) != 0;
+	nwrong += count_unmarked(a, BIG, 2ull << 32);
+	nwrong += count_not_zero(b, 10 * MIB) + count_unmarked(b + 10 * MIB, PAGE, 1ull << 32);
+	nwrong += count_unmarked(b + 13 * MIB, MIB, 3ull << 32);
+	nwrong += count_not_zero(b + 14 * MIB, BIG - 14 * MIB);
+	nwrong += umpa_move(a, b, BIG) != 0;
+	nwrong += count_not_zero(a, 10 * MIB) + count_unmarked(a + 10 * MIB, PAGE, 1ull << 32);
+	nwrong += count_unmarked(a + 13 * MIB, MIB, 3ull << 32) + count_not_zero(b, BIG);
+	umpa_free(a);
+	umpa_free(b);
+	return nwrong;
+}
+
+/* A block turned round, a superpage at a time; then everything a superpage down, in 4 KiB ops. */
+static uint64_t batch(void)
+{
+	enum {
+		NSLOTS = 16,
+		NOPS = (NSLOTS - 1) * 512
+	};
+	static struct umpa_move_op op[NOPS];
+	size_t slot = 2 * MIB, n = NSLOTS * slot, done = 0;
+	char *a = marked(n, 1ull << 32), *b = umpa_alloc(n, UMPA_ALIGN(21));
+	uint64_t nwrong = 0;
+
+	for (size_t i = 0; i < NSLOTS; i++)
+		op[i] = (struct umpa_move_op){b + (NSLOTS - 1 - i) * slot, a + i * slot, slot};
+	nwrong += umpa_movev(op, NSLOTS, &done) != 0 || done != NSLOTS;
+	for (size_t i = 0; i < NSLOTS; i++)
+		nwrong +=
+			count_unmarked(b + (NSLOTS - 1 - i) * slot, slot, (1ull << 32) + i * slot);
+	nwrong += count_not_zero(a, n);
+	mark(a, n, 2ull << 32);
+	for (size_t i = 0; i < NOPS; i++)
+		op[i] = (struct umpa_move_op){a + i * PAGE, a + slot + i * PAGE, PAGE};
+	nwrong += umpa_movev(op, NOPS, &done) != 0 || done != NOPS;
+	nwrong += count_unmarked(a, n - slot, (2ull << 32) + slot);
+	nwrong += count_not_zero(a + n - slot, slot);
+	umpa_free(a);
+	umpa_free(b);
+	return nwrong;
+}
+
+static int carries_frames(void)
+{
+	return strcmp(umpa_mover_in_use(), "plain") != 0;
+}
+
+static int all_of_it(void *options)
+{
+	setenv("UMPA_OPTIONS", options, 1);
+	if (large() || small() || sparse() || batch())
+		return 1;
+	if (stats().nblocks)
+		return 2;
+	/* A window as small as that has no room for it all. */
+	if (carries_frames() && !strstr(options, "window=") && !stats().nslots_moved)
+		return 3;
+	return 0;
+}
+
+#define WITH(name, options)                                                                        \
+	TEST(rewire_real_##name)                                                                   \
+	{                                                                                          \
+		PLAN(1);                                                                           \
+		CHECK_EQ(real_in_child(all_of_it, options), 0);                                    \
+	}
+WITH(auto, "")
+WITH(mremap, "mover=mremap")
+WITH(plain, "mover=plain")
+WITH(base_pages, "huge=0")
+WITH(no_nursery, "nursery=0,shards=1,keep=8M")
+WITH(small_window, "window=64M")
+
+/* --- with another process ----------------------------------------------------------------- */
+
+static uint64_t on_shared_memory(char *a, char *b, size_t n)
+{
+	uint64_t nwrong = 0;
+
+	nwrong += umpa_swap(a, b, n) != 0;
+	nwrong += count_unmarked(a, n, 2ull << 32) + count_unmarked(b, n, 1ull << 32);
+	mark(a, n / 4, 2ull << 32); /* own frames again, for a part */
+	nwrong += umpa_move(b, a, n) != 0;
+	nwrong += count_unmarked(b, n, 2ull << 32) + count_not_zero(a, n);
+	return nwrong;
+}
+
+/* Both sides at once, on frames that they share; and the parent again when it is alone. */
+static int both_sides(void *arg)
+{
+	size_t n = 16 * MIB;
+	char *a = marked(n, 1ull << 32), *b = marked(n, 2ull << 32);
+	int status = -1;
+	uint64_t nwrong;
+	pid_t pid;
+
+	(void)arg;
+	umpa_swap(a, b, n); /* the mover is chosen, and its descriptor is the parent's */
+	umpa_swap(a, b, n);
+	pid = fork();
+	if (!pid) {
+		alarm(60);
+		_exit((on_shared_memory(a, b, n) || large()) != 0);
+	}
+	nwrong = on_shared_memory(a, b, n);
+	waitpid(pid, &status, 0);
+	nwrong += status != 0;
+	mark(a, n, 3ull << 32);
+	nwrong += umpa_swap(a, b, n) != 0;
+	nwrong += count_unmarked(a, n, 2ull << 32) + count_unmarked(b, n, 3ull << 32);
+	umpa_free(a);
+	umpa_free(b);
+	return nwrong != 0;
+}
+
+TEST(rewire_real_after_fork)
+{
+	PLAN(1);
+	CHECK_EQ(real_in_child(both_sides, NULL), 0);
+}
