@@ -62,6 +62,9 @@ static struct umpa_block find_before_tail(struct slot slot)
 {
 	struct slot before = {slot.i - 1};
 
+	/* The window's first pages, set aside for the trial of movers, look like a tail. */
+	if (!slot.i)
+		return (struct umpa_block){.kind = BLOCK_NONE};
 	return slot_use(before) == SLOT_SHELF ? run_block(umpa_run_around(before, SLOT_NPAGES - 1))
 					      : find_span_around(before);
 }
