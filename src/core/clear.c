@@ -12,6 +12,11 @@ enum {
 	STREAM_NPAGES = 256
 };
 
+/* Below this a block is cleared without a look: to keep it sparse would cost more than it saves. */
+enum {
+	LOOK_NPAGES = 256
+};
+
 #if defined(__SSE2__)
 static void clear_streaming(void *addr, size_t nbytes)
 {
@@ -66,7 +71,7 @@ void umpa_clear_frames(void *addr, size_t npages)
 		 */
 		if (n < LOOK_NPAGES || all_have_frames(addr, n))
 			umpa_clear(addr, n);
-		else
+		else if (umpa_os_bare(addr, n))
 			umpa_clear_by_unback(addr, n);
 		addr = (char *)addr + (n << PAGE_SHIFT);
 		npages -= n;

@@ -6,18 +6,14 @@
 
 #include "base/bitmap.h"
 
-/* Below this a look at which pages have frames costs more than it can save. */
-enum {
-	LOOK_NPAGES = 16
-};
-
 /* Writes zeros over npages pages at addr. */
 void umpa_clear(void *addr, size_t npages);
 
 /*
  * Makes npages pages at addr zero, without giving frames to pages that have none: where all have
  * one they are cleared, else the kernel takes back what is there, so that sparsely used memory
- * stays sparse.
+ * stays sparse. Fewer than 1 MiB are cleared whatever they have: asking about them costs calls of
+ * the kernel, and taking them back their faults, again and again.
  */
 void umpa_clear_frames(void *addr, size_t npages);
 

@@ -21,6 +21,11 @@ static void in_pieces(piece_fn *piece, char *dst, char *src, size_t npages)
 	}
 }
 
+/* Below this a look costs more than the copy that it may save. */
+enum {
+	LOOK_NPAGES = 16
+};
+
 static int is_bare(const char *addr, size_t npages)
 {
 	return npages >= LOOK_NPAGES && !umpa_os_bare(addr, npages);

@@ -140,10 +140,22 @@ TEST(clear_frames_asks_nothing_about_a_few_pages)
 	begin();
 	dirty_pages(3, 2);
 	ncalls = fake_ncalls();
-	umpa_clear_frames(page(0), 8);
-	CHECK_EQ(nzero(0, 8), 8);
+	umpa_clear_frames(page(0), 255);
+	CHECK_EQ(nzero(0, 255), 255);
 	CHECK_EQ(fake_ncalls(), ncalls);
-	CHECK_EQ(cleared_npages(), 8);
+	CHECK_EQ(cleared_npages(), 255);
+}
+
+/* What has no frame is zero: the system is asked, and told nothing. */
+TEST(clear_frames_leaves_bare_memory_to_itself)
+{
+	PLAN(BEGIN_NCHECKS + 4);
+	begin();
+	umpa_clear_frames(page(0), WINDOW_NPAGES);
+	CHECK_EQ(fake_ncalls_of("unback"), 0);
+	CHECK_EQ(cleared_npages(), 0);
+	CHECK_EQ(fake_nframes(), 0);
+	CHECK(fake_consistent());
 }
 
 /* Whichever call is refused, the pages are zero. */
