@@ -28,7 +28,7 @@ enum {
 	GROWTH_NPAGES_MIN = 8 * SLOT_NPAGES
 };
 
-/* Pool slots given back at once where the pool may not grow (option keep). */
+/* Pool slots given back in one go where the pool may not grow (option keep). */
 enum {
 	KEEP_STEP_NSLOTS = 64
 };
@@ -95,12 +95,22 @@ static void *alloc_in_window(const struct request *r)
 {
 	uint32_t align = align_npages(r);
 
-	if (r->npages_room >= SLOT_NPAGES || align > SLOT_NPAGES) {
+	/* What has room to grow is a span, whatever its size: pages of a run are the block's. */
+	if (r->npages_room >= SLOT_NPAGES || r->npages_room > r->npages || align > SLOT_NPAGES) {
 		if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
 			return NULL;
 		return umpa_span_alloc(r->npages, r->npages_room, align, r->flags);
 	}
-	return umpa_run_alloc((unsigned)r->npages_room, align, r->flags);
+	return umpa_run_alloc((unsigned)r->npages, align, r->flags);
+}
+
+static void *alloc_block(const struct request *r);
+
+/* Room to grow is a wish: where the window can't fulfil it, the block has none. */
+static void *alloc_without_room(struct request r)
+{
+	r.npages_room = r.npages;
+	return alloc_block(&r);
 }
 
 static void *alloc_block(const struct request *r)
@@ -109,6 +119,8 @@ static void *alloc_block(const struct request *r)
 
 	if (likely(umpa_core.window.nbytes))
 		block = alloc_in_window(r);
+	if (unlikely(!block) && r->npages_room > r->npages)
+		return alloc_without_room(*r);
 	if (unlikely(!block))
 		block = umpa_outside_alloc(r->npages, (size_t)1 << r->align_log2);
 	return block;
@@ -135,18 +147,15 @@ public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 	return block;
 }
 
+/* Where the pool is bounded, gives back what a call has made too much. */
 static void keep_limit(void)
 {
 	size_t keep = umpa_option(OPTION_keep);
 
-	if (unlikely(keep != OPTION_AUTO))
-		umpa_space_trim((uint32_t)(keep >> SLOT_SHIFT), KEEP_STEP_NSLOTS);
-}
-
-static void free_span(struct slot slot)
-{
-	umpa_span_free(slot);
-	keep_limit();
+	if (likely(keep == OPTION_AUTO) || !umpa_core.window.nbytes)
+		return;
+	while (umpa_space_trim((uint32_t)(keep >> SLOT_SHIFT), KEEP_STEP_NSLOTS))
+		;
 }
 
 static void free_block(const char *call, void *block)
@@ -166,9 +175,9 @@ static void free_block(const char *call, void *block)
 		if (is_head < 0)
 			misuse(call, block);
 		if (is_head)
-			free_span(slot_after(slot, 1));
+			umpa_span_free(slot_after(slot, 1));
 	} else if (slot_use(slot) == SLOT_SPAN && !page && !slot_nhead(slot)) {
-		free_span(slot);
+		umpa_span_free(slot);
 	} else {
 		misuse(call, block);
 	}
@@ -182,6 +191,7 @@ public_api void umpa_free(void *block)
 		return;
 	umpa_core_need();
 	free_block("umpa_free", block);
+	keep_limit();
 	errno = saved;
 }
 
@@ -267,6 +277,7 @@ public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
 		}
 		event_add(&umpa_core.events.nreallocs_moved, 1);
 	}
+	keep_limit();
 	if (flags & UMPA_BACKED)
 		(void)!umpa_os_back(to, r.npages << PAGE_SHIFT);
 	return to;
@@ -356,6 +367,7 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	}
 	if (to > from)
 		umpa_clear_by_unback((void *)from, (to - from) >> PAGE_SHIFT);
+	keep_limit();
 	return 0;
 }
 

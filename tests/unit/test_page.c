@@ -553,3 +553,53 @@ TEST(page_frontier_refused)
 	CHECK_EQ(stats().nblocks, 0);
 	end();
 }
+
+/* The window's first pages, set aside, are no block and no tail of one. */
+TEST(page_ranges_before_the_first_block)
+{
+	char *b;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	b = umpa_alloc(MIB, 0);
+	CHECK_EQ(umpa_window_slot(&umpa_core.window, b).i, 0);
+	errno = 0;
+	CHECK(umpa_back(b - 1, 2) == -1 && errno == EINVAL);
+	errno = 0;
+	CHECK(umpa_unback(b - 4096, 4096) == -1 && errno == EINVAL);
+	CHECK(umpa_back(b - 2 * 4096, 1) == -1);
+	CHECK_EQ(umpa_back(b, 1), 0);
+	umpa_free(b);
+	end();
+}
+
+TEST(page_room_of_any_size_is_kept)
+{
+	char *a, *wall;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	a = umpa_alloc(65536, UMPA_RESERVE(16));
+	wall = umpa_alloc(MIB, 0);
+	CHECK_EQ(umpa_usable_size(a), 65536);
+	for (size_t n = 2 * 65536; n <= 16 * 65536; n *= 2)
+		CHECK(umpa_realloc(a, n, UMPA_NOMOVE) == a);
+	CHECK_EQ(stats().nblocks, 2);
+	umpa_free(a);
+	umpa_free(wall);
+	end();
+}
+
+/* Room that the window does not have is not a reason to leave it. */
+TEST(page_room_beyond_the_window)
+{
+	void *a;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	a = umpa_alloc(256 * MIB, UMPA_RESERVE(255));
+	CHECK(a != NULL);
+	CHECK_EQ(stats().outside_nbytes, 0);
+	umpa_free(a);
+	end();
+}
