@@ -1,46 +1,12 @@
 #include "core/clear.h"
 
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 #include "core/core.h"
 
-/* From here on clearing goes past the caches: it would only push out what the program uses. */
-enum {
-	STREAM_NPAGES = 256
-};
-
-/* Below this a block is cleared without a look: to keep it sparse would cost more than it saves. */
-enum {
-	LOOK_NPAGES = 256
-};
-
-#if defined(__SSE2__)
-static void clear_streaming(void *addr, size_t nbytes)
-{
-	__m128i zero = _mm_setzero_si128();
-	char *at = addr;
-
-	for (char *end = at + nbytes; at < end; at += 64)
-		for (int i = 0; i < 4; i++)
-			_mm_stream_si128((__m128i *)(void *)(at + 16 * i), zero);
-	_mm_sfence();
-}
-#else
-static void clear_streaming(void *addr, size_t nbytes)
-{
-	memset(addr, 0, nbytes);
-}
-#endif
-
 void umpa_clear(void *addr, size_t npages)
 {
-	if (npages >= STREAM_NPAGES)
-		clear_streaming(addr, npages << PAGE_SHIFT);
-	else
-		memset(addr, 0, npages << PAGE_SHIFT);
+	memset(addr, 0, npages << PAGE_SHIFT);
 	event_add(&umpa_core.events.cleared_nbytes, npages << PAGE_SHIFT);
 }
 
@@ -69,7 +35,7 @@ void umpa_clear_frames(void *addr, size_t npages)
 
 		/* "No frame" may mean swapped out: then only the kernel can make it zero cheaply.
 		 */
-		if (n < LOOK_NPAGES || all_have_frames(addr, n))
+		if (n < SLOT_NPAGES || all_have_frames(addr, n))
 			umpa_clear(addr, n);
 		else if (umpa_os_bare(addr, n))
 			umpa_clear_by_unback(addr, n);
