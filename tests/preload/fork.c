@@ -10,7 +10,7 @@
 
 enum {
 	NTHREADS = 3,
-	NFORKS = 60,
+	NFORKS = 20,
 	NBLOCKS = 24,
 	NSTEPS = 60,
 	NVFORKS = 20
