@@ -187,18 +187,36 @@ static int has_free_back(struct slot slot, void *arg)
 	return free_back(slot) >= *nmin;
 }
 
+static int take_begin(struct umpa_space *s, struct space_grant *grant, enum umpa_extent_kind kind,
+	uint32_t nslots, unsigned nmin)
+{
+	return grant_whole(grant,
+		umpa_extents_take_begin(&s->extents, kind, nslots, has_free_back, &nmin), nslots,
+		kind);
+}
+
+/* Where the last slots are free, too few, and behind such a back: opens what is missing. 1 if done.
+ */
+static int grow_behind_back(struct umpa_space *s, uint32_t nslots, unsigned nmin)
+{
+	uint32_t have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
+	uint32_t first = s->extents.nslots - have;
+
+	return have < nslots && first && free_back((struct slot){first - 1}) >= nmin &&
+	       !grow(s, nslots - have);
+}
+
 int umpa_space_take_behind_back(
-	uint32_t nslots, unsigned nmin, struct space_grant *grant, unsigned *nback)
+	uint32_t nslots, unsigned nmin, int may_grow, struct space_grant *grant, unsigned *nback)
 {
 	struct umpa_space *s = &umpa_core.space;
 	int found = 0;
 
 	umpa_lock_take(&s->lock);
 	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
-		found = grant_whole(grant,
-			umpa_extents_take_begin(&s->extents, (enum umpa_extent_kind)kind, nslots,
-				has_free_back, &nmin),
-			nslots, (enum umpa_extent_kind)kind);
+		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, nmin);
+	if (!found && may_grow && grow_behind_back(s, nslots, nmin))
+		found = take_begin(s, grant, EXTENT_VOID, nslots, nmin);
 	umpa_lock_give(&s->lock);
 	if (!found)
 		return -ENOENT;

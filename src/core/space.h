@@ -47,9 +47,10 @@ must_check int umpa_space_take_before_tail(
 	uint32_t nslots, unsigned ntail, struct space_grant *grant);
 
 /* Takes nslots slots right behind a slot on a shelf whose last nmin pages or more are free, as far
- * as can be seen. *nback is how many are. 0 or -ENOENT. */
+ * as can be seen. may_grow: opens the frontier for it where that slot is the last one in use.
+ * *nback is how many are free. 0 or -ENOENT. */
 must_check int umpa_space_take_behind_back(
-	uint32_t nslots, unsigned nmin, struct space_grant *grant, unsigned *nback);
+	uint32_t nslots, unsigned nmin, int may_grow, struct space_grant *grant, unsigned *nback);
 
 /* Takes exactly the slots at [slot, slot + nslots) if they are free. 0 or -ENOMEM. */
 must_check int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant);

@@ -174,17 +174,34 @@ static void *alloc_whole(
 	return set_up(g, npages, nslots, tail, head);
 }
 
+/*
+ * A block that is one page over whole slots, as those with a header are, takes all of a free back:
+ * many of them in a row would else leave slots with a page in use at each end and nothing between.
+ * (400 MiB in blocks of 4 MiB and a byte: peak 403 MiB instead of 513. Done for longer
+ * ones too it made the peak of the scaling test's A rise.)
+ */
+static int has_header(uint32_t nslots, unsigned over)
+{
+	return over == 1 && nslots > 1;
+}
+
+static int begins_early(uint32_t nslots, unsigned over, unsigned nback)
+{
+	return has_header(nslots, over) && nback >= HEAD_NPAGES_MIN && nback < SLOT_NPAGES;
+}
+
 /* A span that begins in the free back of a slot that holds runs already. What is over whole slots
- * is its head, if there is room, and else as much of it as there is room for. */
+ * is its head, if there is room (or more than that, begins_early()), and else as much of it as
+ * there is room for. */
 static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
 {
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	unsigned head, nback;
 	struct space_grant g;
 
-	if (!umpa_space_take_behind_back(nslots, over, &g, &nback))
-		head = over;
-	else if (!umpa_space_take_behind_back(nslots + 1, HEAD_NPAGES_MIN, &g, &nback))
+	if (!umpa_space_take_behind_back(nslots, over, has_header(nslots, over), &g, &nback))
+		head = begins_early(nslots, over, nback) ? nback : over;
+	else if (!umpa_space_take_behind_back(nslots + 1, HEAD_NPAGES_MIN, 0, &g, &nback))
 		head = nback < over ? nback : over - 1;
 	else
 		return NULL;
@@ -193,7 +210,8 @@ static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
 		return NULL;
 	}
 	npages -= head;
-	return alloc_whole(&g, npages, over - head, head, ready_grant(&g, npages, flags));
+	return alloc_whole(
+		&g, npages, (over - head) % SLOT_NPAGES, head, ready_grant(&g, npages, flags));
 }
 
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)

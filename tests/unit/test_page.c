@@ -603,3 +603,23 @@ TEST(page_room_beyond_the_window)
 	umpa_free(a);
 	end();
 }
+
+/* Blocks one page over whole slots lie one behind the other: each slot between them is full. */
+TEST(page_spans_with_a_header_lie_densely)
+{
+	enum {
+		N = 20
+	};
+	char *a[N];
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	for (int i = 0; i < N; i++)
+		a[i] = touched(4 * MIB + 1, 0);
+	CHECK_EQ(fake_nframes(), (2 * N + 1) * SLOT_NPAGES);
+	CHECK_EQ(stats().block_nbytes, N * (4 * MIB + 4096));
+	for (int i = 0; i < N; i++)
+		umpa_free(a[i]);
+	all_valid();
+	end();
+}
