@@ -28,13 +28,16 @@ extern "C" {
 #define UMPA_ZERO 0x01u
 /* umpa_realloc() grows or shrinks in place, or refuses with ENOMEM. */
 #define UMPA_NOMOVE 0x02u
-/* Frames are behind every page on return, so that no page faults later. */
+/* Frames are behind every page on return, so that no page faults later. umpa_alloc() refuses where
+ * they can't be had, umpa_realloc() does not. */
 #define UMPA_BACKED 0x04u
-/* Address space only: no frame is taken for the block before it is touched or backed. */
+/* Address space only: no frame is taken for the block before it is touched or backed. Blocks below
+ * 2 MiB share superpages, and may have frames all the same. */
 #define UMPA_NOBACK 0x08u
 /* The block's address is a multiple of 1 << log2; log2 from 0 to 40, below 12 has no effect. */
 #define UMPA_ALIGN(log2) (((unsigned)(log2)&0x3fu) << 8)
-/* Address space for n times the size, n from 1 to 255, so that the block can grow in place. */
+/* Address space for n times the size, n from 1 to 255, so that the block can grow in place; as far
+ * as the window has it. Such a block has superpages of its own, also below 2 MiB. */
 #define UMPA_RESERVE(n) (((unsigned)(n)&0xffu) << 16)
 
 /*

@@ -322,3 +322,21 @@ TEST(shelf_does_what_the_model_does)
 		nwrong += nwrong_of(seed, 25000);
 	CHECK_EQ(nwrong, 0);
 }
+
+/* Whoever saw a slot on the shelf without its lock may come too late. */
+TEST(shelf_refuses_a_slot_that_has_left)
+{
+	struct slot slot = {1};
+
+	PLAN(6);
+	begin();
+	add(1, 0, FIRST_TAIL, 0);
+	umpa_shelf_remove(&s, slot);
+	CHECK_EQ(umpa_shelf_extend(&s, slot, 0, 10, NULL), 0);
+	CHECK_EQ(umpa_shelf_take_back(&s, slot, 10, NULL), 0);
+	CHECK_EQ(take(1, 1), -1);
+	CHECK(umpa_shelf_valid(&s));
+	add(1, 3, FIRST_TAIL, 0);
+	CHECK_EQ(umpa_shelf_extend(&s, slot, 3, 10, NULL), 1);
+	CHECK(umpa_shelf_valid(&s));
+}
