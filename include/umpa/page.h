@@ -34,11 +34,13 @@ extern "C" {
 /* Address space only: no frame is taken for the block before it is touched or backed. Blocks below
  * 2 MiB share superpages, and may have frames all the same. */
 #define UMPA_NOBACK 0x08u
-/* The block's address is a multiple of 1 << log2; log2 from 0 to 40, below 12 has no effect. */
-#define UMPA_ALIGN(log2) (((unsigned)(log2)&0x3fu) << 8)
-/* Address space for n times the size, n from 1 to 255, so that the block can grow in place; as far
- * as the window has it. Such a block has superpages of its own, also below 2 MiB. */
-#define UMPA_RESERVE(n) (((unsigned)(n)&0xffu) << 16)
+/* The block's address is a multiple of 1 << log2; log2 from 0 to 40, below 12 has no effect; above
+ * 40 the call refuses with EINVAL. */
+#define UMPA_ALIGN(log2) (((unsigned)(log2) > 0x3fu ? 0x3fu : (unsigned)(log2)) << 8)
+/* Address space for n times the size, n from 1 to 255 (more counts as 255), so that the block can
+ * grow in place; as far as the window has it. Such a block has superpages of its own, also below 2
+ * MiB. */
+#define UMPA_RESERVE(n) (((unsigned)(n) > 0xffu ? 0xffu : (unsigned)(n)) << 16)
 
 /*
  * Hands out a block of at least nbytes (0 is taken as 1), page-aligned.
@@ -83,7 +85,8 @@ int umpa_back(void *addr, size_t nbytes);
 int umpa_unback(void *addr, size_t nbytes);
 
 /*
- * Gives free memory back to the kernel until the pool holds at most keep_nbytes.
+ * Gives free memory back to the kernel until the pool holds at most keep_nbytes, and whatever is
+ * wholly free of the nursery (option nursery), which is no part of the pool.
  * Result: the bytes given back. Keeps errno.
  */
 size_t umpa_trim(size_t keep_nbytes);

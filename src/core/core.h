@@ -85,7 +85,8 @@ struct umpa_core {
 	char *shards; /* nshards times shard_nbytes: a struct umpa_shard each and its heights */
 	size_t shard_nbytes;
 	unsigned nshards;
-	int huge; /* huge pages may be behind slots */
+	int huge;             /* huge pages may be behind slots */
+	uint32_t keep_nslots; /* option keep; UINT32_MAX: the pool may grow */
 };
 
 extern struct umpa_core umpa_core;

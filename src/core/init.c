@@ -126,10 +126,18 @@ static int init_window(struct umpa_core *c)
 		TABLE_HEIGHTS + c->nshards);
 }
 
+static uint32_t keep_nslots(void)
+{
+	size_t keep = umpa_option(OPTION_keep);
+
+	return keep >> SLOT_SHIFT < UINT32_MAX ? (uint32_t)(keep >> SLOT_SHIFT) : UINT32_MAX;
+}
+
 /* Without a window every block comes from the kernel. */
 static void set_up(struct umpa_core *c)
 {
 	umpa_os_machine(&c->machine);
+	c->keep_nslots = keep_nslots();
 	c->nshards = shard_count(&c->machine);
 	if (c->machine.page_nbytes != PAGE_NBYTES || init_window(c))
 		return;

@@ -6,6 +6,7 @@
 #include "core/clear.h"
 #include "core/core.h"
 #include "core/outside.h"
+#include "core/page.h"
 #include "core/runs.h"
 #include "core/space.h"
 #include "core/span.h"
@@ -150,11 +151,9 @@ public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 /* Where the pool is bounded, gives back what a call has made too much. */
 static void keep_limit(void)
 {
-	size_t keep = umpa_option(OPTION_keep);
-
-	if (likely(keep == OPTION_AUTO) || !umpa_core.window.nbytes)
+	if (likely(umpa_core.keep_nslots == UINT32_MAX) || !umpa_core.window.nbytes)
 		return;
-	while (umpa_space_trim((uint32_t)(keep >> SLOT_SHIFT), KEEP_STEP_NSLOTS))
+	while (umpa_space_trim(umpa_core.keep_nslots, KEEP_STEP_NSLOTS))
 		;
 }
 
@@ -183,16 +182,21 @@ static void free_block(const char *call, void *block)
 	}
 }
 
-public_api void umpa_free(void *block)
+void umpa_page_free(void *block, const char *call)
 {
 	int saved = errno;
 
 	if (!block)
 		return;
 	umpa_core_need();
-	free_block("umpa_free", block);
+	free_block(call, block);
 	keep_limit();
 	errno = saved;
+}
+
+public_api void umpa_free(void *block)
+{
+	umpa_page_free(block, "umpa_free");
 }
 
 /* --- realloc ------------------------------------------------------------------------------ */
@@ -255,7 +259,7 @@ static void *move_block(const struct umpa_block *b, void *block, struct request 
 	return to ? to : copy_to_new(b, block, &r);
 }
 
-public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
+void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *call)
 {
 	struct request r;
 	struct umpa_block b;
@@ -263,7 +267,7 @@ public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
 
 	if (!block)
 		return umpa_alloc(nbytes, flags);
-	b = find_or_die("umpa_realloc", block);
+	b = find_or_die(call, block);
 	if (!parse(nbytes, flags, &r))
 		return NULL;
 	if (resize_in_place(&b, block, &r)) {
@@ -283,11 +287,21 @@ public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
 	return to;
 }
 
+public_api void *umpa_realloc(void *block, size_t nbytes, unsigned flags)
+{
+	return umpa_page_realloc(block, nbytes, flags, "umpa_realloc");
+}
+
 /* --- the rest ----------------------------------------------------------------------------- */
+
+size_t umpa_page_usable_size(const void *block, const char *call)
+{
+	return block ? find_or_die(call, block).npages << PAGE_SHIFT : 0;
+}
 
 public_api size_t umpa_usable_size(const void *block)
 {
-	return block ? find_or_die("umpa_usable_size", block).npages << PAGE_SHIFT : 0;
+	return umpa_page_usable_size(block, "umpa_usable_size");
 }
 
 public_api int umpa_owns(const void *ptr)
@@ -374,20 +388,20 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 public_api size_t umpa_trim(size_t keep_nbytes)
 {
 	size_t keep_nslots = keep_nbytes >> SLOT_SHIFT;
-	size_t ntrimmed = 0;
+	size_t nbytes = 0;
 	uint32_t n;
 	int saved = errno;
 
 	umpa_core_need();
 	if (umpa_core.window.nbytes) {
-		umpa_run_release_free();
+		nbytes = umpa_run_release_free();
 		do {
 			n = umpa_space_trim(
 				keep_nslots < UINT32_MAX ? (uint32_t)keep_nslots : UINT32_MAX,
 				UINT32_MAX);
-			ntrimmed += n;
+			nbytes += (size_t)n << SLOT_SHIFT;
 		} while (n);
 	}
 	errno = saved;
-	return ntrimmed << SLOT_SHIFT;
+	return nbytes;
 }

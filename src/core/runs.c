@@ -330,39 +330,51 @@ int umpa_run_reclaim(struct slot slot, unsigned ntail)
 	return got;
 }
 
-static struct slot remove_free(struct umpa_shard *s)
+static struct slot remove_free(struct umpa_shard *s, uint32_t from)
 {
 	struct slot slot;
 
 	umpa_lock_take(&s->lock);
-	slot = umpa_shelf_remove_free(&s->shelf);
+	slot = umpa_shelf_remove_free(&s->shelf, from);
 	if (!slot_is(slot, NO_SLOT))
 		slot_set_use(slot, SLOT_INNER);
 	umpa_lock_give(&s->lock);
 	return slot;
 }
 
-static void release_shard(struct umpa_shard *s)
+/* Takes the frames of a free slot of the nursery, which goes back to the shelf. Result: pages. */
+static unsigned release_nursery_slot(struct umpa_shard *s, struct slot slot)
 {
-	struct slot kept[8], slot;
-	unsigned nkept = 0;
+	int err = umpa_os_unback(slot_address(slot), SLOT_NBYTES);
+	unsigned ndirty = err ? 0 : bitmap_count(&umpa_core.map[slot.i].dirty);
 
-	while (nkept < array_len(kept) && !slot_is(slot = remove_free(s), NO_SLOT))
-		if (in_nursery(slot))
-			kept[nkept++] = slot;
-		else
-			umpa_space_give(slot, 1, EXTENT_RESIDENT);
-	while (nkept--) {
-		int err = umpa_os_unback(slot_address(kept[nkept]), SLOT_NBYTES);
-
-		umpa_lock_take(&s->lock);
-		add_locked(s, kept[nkept], 0, FIRST_TAIL, err != 0);
-		umpa_lock_give(&s->lock);
-	}
+	umpa_lock_take(&s->lock);
+	add_locked(s, slot, 0, FIRST_TAIL, err != 0);
+	umpa_lock_give(&s->lock);
+	return ndirty;
 }
 
-void umpa_run_release_free(void)
+static size_t release_shard(struct umpa_shard *s)
 {
+	uint32_t from = 0;
+	struct slot slot;
+	size_t npages = 0;
+
+	while (!slot_is(slot = remove_free(s, from), NO_SLOT))
+		if (in_nursery(slot)) {
+			npages += release_nursery_slot(s, slot);
+			from = slot.i + 1;
+		} else {
+			umpa_space_give(slot, 1, EXTENT_RESIDENT);
+		}
+	return npages;
+}
+
+size_t umpa_run_release_free(void)
+{
+	size_t npages = 0;
+
 	for (unsigned i = 0; i < umpa_core.nshards; i++)
-		release_shard(umpa_shard(i));
+		npages += release_shard(umpa_shard(i));
+	return npages << PAGE_SHIFT;
 }

@@ -225,11 +225,11 @@ int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntai
 	return 1;
 }
 
-struct slot umpa_shelf_remove_free(struct umpa_shelf *s)
+struct slot umpa_shelf_remove_free(struct umpa_shelf *s, uint32_t from)
 {
 	struct umpa_run row;
 
-	if (!s->nall_free || !find_row(s, 0, SLOT_NPAGES, &row))
+	if (!s->nall_free || !find_row(s, from, SLOT_NPAGES, &row))
 		return NO_SLOT;
 	leave(s, row.slot);
 	return row.slot;

@@ -112,8 +112,8 @@ int umpa_shelf_extend(struct umpa_shelf *s, struct slot slot, unsigned page, uns
  */
 int umpa_shelf_remove_tail(struct umpa_shelf *s, struct slot slot, unsigned ntail);
 
-/* Takes the first slot that is all free off the shelf. NO_SLOT if there is none. */
-struct slot umpa_shelf_remove_free(struct umpa_shelf *s);
+/* Takes the first slot from `from` on that is all free off the shelf. NO_SLOT if there is none. */
+struct slot umpa_shelf_remove_free(struct umpa_shelf *s, uint32_t from);
 
 /* Every invariant above; for tests. 1 if they hold. */
 int umpa_shelf_valid(const struct umpa_shelf *s);

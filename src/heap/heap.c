@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "core/options.h"
+#include "core/page.h"
 #include "heap/learn.h"
 
 #define ALIGN_LOG2_MAX 40
@@ -102,7 +103,7 @@ void umpa_heap_free_slow(void *p)
 {
 	if (umpa_owns_block(p)) {
 		umpa_learn_of_free();
-		umpa_free(p);
+		umpa_page_free(p, "free");
 	} else if (p && !umpa_boot_owns(p) && umpa_engine_start()) {
 		umpa_engine.free(p);
 	}
@@ -113,7 +114,7 @@ size_t umpa_heap_usable_size(const void *p)
 	if (!p)
 		return 0;
 	if (umpa_owns_block(p))
-		return umpa_usable_size(p);
+		return umpa_page_usable_size(p, "malloc_usable_size");
 	if (umpa_boot_owns(p))
 		return umpa_boot_usable_size(p);
 	if (!umpa_engine_start() || !umpa_engine.usable_size)

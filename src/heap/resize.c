@@ -2,11 +2,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/page.h"
 #include "heap/heap.h"
 #include "heap/learn.h"
 
 /* A shrunk block is copied to the engine only if that is this cheap. */
 #define COPY_MAX_NBYTES ((size_t)128 << 10)
+
+/* What misuse is told of. */
+#define CALL "realloc"
 
 static size_t lesser(size_t a, size_t b)
 {
@@ -38,11 +42,11 @@ static int belongs_to_engine(size_t old_nbytes, size_t nbytes)
 
 static void *resize_block(void *p, size_t nbytes)
 {
-	size_t old_nbytes = umpa_usable_size(p);
+	size_t old_nbytes = umpa_page_usable_size(p, CALL);
 	void *q = NULL;
 
 	if (!belongs_to_engine(old_nbytes, nbytes)) {
-		q = umpa_realloc(p, nbytes, 0);
+		q = umpa_page_realloc(p, nbytes, 0, CALL);
 		if (likely(q)) {
 			umpa_learn_of_block(nbytes);
 			return q;
@@ -50,9 +54,9 @@ static void *resize_block(void *p, size_t nbytes)
 	}
 	q = copy_to_engine(p, lesser(old_nbytes, nbytes), nbytes);
 	if (q)
-		umpa_free(p);
+		umpa_page_free(p, CALL);
 	else if (nbytes <= old_nbytes)
-		q = umpa_realloc(p, nbytes, UMPA_NOMOVE);
+		q = umpa_page_realloc(p, nbytes, UMPA_NOMOVE, CALL);
 	return q;
 }
 
@@ -62,7 +66,7 @@ static void *resize_block_to_0(void *p)
 {
 	void *probe = umpa_engine.malloc(1);
 
-	umpa_free(p);
+	umpa_page_free(p, CALL);
 	return probe ? umpa_engine.realloc(probe, 0) : NULL;
 }
 

@@ -286,7 +286,7 @@ static const char *remove_free(struct shelf_model *m, struct numbers *numbers)
 
 	if (number_below(numbers, 4))
 		return NULL;
-	got = umpa_shelf_remove_free(&m->shelf);
+	got = umpa_shelf_remove_free(&m->shelf, 0);
 	if (slot_is(got, NO_SLOT))
 		return nfree ? "remove_free: refused though there is one" : NULL;
 	if (got.i >= SHELF_MODEL_NSLOTS || !m->on_shelf[got.i] ||

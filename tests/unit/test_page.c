@@ -59,7 +59,7 @@ static void *touched(size_t nbytes, unsigned flags)
 
 TEST(page_bad_arguments)
 {
-	PLAN(14 + END_CHECKS);
+	PLAN(16 + END_CHECKS);
 	begin();
 	errno = 0;
 	CHECK(!umpa_alloc((size_t)PTRDIFF_MAX + 1, 0) && errno == ENOMEM);
@@ -75,6 +75,8 @@ TEST(page_bad_arguments)
 	CHECK(!umpa_alloc(4096, UMPA_BACKED | UMPA_NOBACK) && errno == EINVAL);
 	errno = 0;
 	CHECK(!umpa_alloc(4096, UMPA_ALIGN(41)) && errno == EINVAL);
+	CHECK(!umpa_alloc(4096, UMPA_ALIGN(64)) && errno == EINVAL);
+	CHECK(UMPA_RESERVE(256) == UMPA_RESERVE(255));
 	CHECK(!umpa_realloc(NULL, SIZE_MAX, 0) && errno == ENOMEM);
 	CHECK_EQ(umpa_usable_size(NULL), 0);
 	CHECK(!umpa_owns(NULL) && !umpa_owns(&errno));
@@ -472,6 +474,25 @@ TEST(page_trim)
 	CHECK_EQ(umpa_trim(16 * MIB), 48 * MIB);
 	CHECK_EQ(umpa_trim(0), 16 * MIB);
 	CHECK_EQ(fake_nframes(), 0);
+	end();
+}
+
+/* What is free of the nursery goes back whatever the pool may keep, and counts as far as it was
+ * used. */
+TEST(page_trim_nursery)
+{
+	char *a, *b;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = touched(MIB + MIB / 2, 0); /* in the slot whose first pages are the trial's */
+	b = touched(MIB + MIB / 2, 0);
+	umpa_free(b);
+	CHECK_EQ(umpa_trim(SIZE_MAX), MIB + MIB / 2);
+	CHECK_EQ(fake_nframes(), (MIB + MIB / 2) / 4096);
+	CHECK_EQ(umpa_trim(SIZE_MAX), 0);
+	CHECK_EQ(umpa_trim(0), 0);
+	umpa_free(a);
 	end();
 }
 

@@ -51,7 +51,7 @@ TEST(shelf_empty_has_nothing)
 	PLAN(3);
 	begin();
 	CHECK_EQ(take(1, 1), -1);
-	CHECK(slot_is(umpa_shelf_remove_free(&s), NO_SLOT));
+	CHECK(slot_is(umpa_shelf_remove_free(&s, 0), NO_SLOT));
 	CHECK(umpa_shelf_valid(&s));
 }
 
@@ -114,7 +114,7 @@ TEST(shelf_tells_of_free_slots)
 	umpa_shelf_remove(&s, (struct slot){1});
 	CHECK_EQ(umpa_shelf_has_spare(&s), 0);
 	CHECK_EQ(s.nslots, 1);
-	CHECK_EQ(umpa_shelf_remove_free(&s).i, 0);
+	CHECK_EQ(umpa_shelf_remove_free(&s, 0).i, 0);
 	CHECK_EQ(s.nfree_pages, 0);
 	CHECK(umpa_shelf_valid(&s));
 }
@@ -133,12 +133,12 @@ TEST(shelf_counts_free_slots)
 	CHECK_EQ(s.nall_free, 1);
 	CHECK_EQ(umpa_shelf_take_back(&s, (struct slot){1}, 5, NULL), 1);
 	CHECK_EQ(s.nall_free, 0);
-	CHECK(slot_is(umpa_shelf_remove_free(&s), NO_SLOT));
+	CHECK(slot_is(umpa_shelf_remove_free(&s, 0), NO_SLOT));
 	give(0, 0, 3);
 	give(1, 507, 5);
 	give(3, 503, 9);
 	CHECK_EQ(s.nall_free, 3);
-	CHECK_EQ(umpa_shelf_remove_free(&s).i, 0);
+	CHECK_EQ(umpa_shelf_remove_free(&s, 0).i, 0);
 	CHECK_EQ(umpa_shelf_remove_tail(&s, (struct slot){2}, 9), 1);
 	CHECK_EQ(s.nall_free, 2);
 	CHECK_EQ(umpa_shelf_remove_tail(&s, (struct slot){1}, 0), 1);
