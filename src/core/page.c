@@ -395,6 +395,7 @@ public_api size_t umpa_trim(size_t keep_nbytes)
 	umpa_core_need();
 	if (umpa_core.window.nbytes) {
 		nbytes = umpa_run_release_free();
+		event_add(&umpa_core.events.trimmed_nbytes, nbytes);
 		do {
 			n = umpa_space_trim(
 				keep_nslots < UINT32_MAX ? (uint32_t)keep_nslots : UINT32_MAX,

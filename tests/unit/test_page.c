@@ -483,12 +483,13 @@ TEST(page_trim_nursery)
 {
 	char *a, *b;
 
-	PLAN(4 + END_CHECKS);
+	PLAN(5 + END_CHECKS);
 	begin();
 	a = touched(MIB + MIB / 2, 0); /* in the slot whose first pages are the trial's */
 	b = touched(MIB + MIB / 2, 0);
 	umpa_free(b);
 	CHECK_EQ(umpa_trim(SIZE_MAX), MIB + MIB / 2);
+	CHECK_EQ(stats().trimmed_nbytes, MIB + MIB / 2);
 	CHECK_EQ(fake_nframes(), (MIB + MIB / 2) / 4096);
 	CHECK_EQ(umpa_trim(SIZE_MAX), 0);
 	CHECK_EQ(umpa_trim(0), 0);
