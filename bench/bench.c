@@ -131,15 +131,18 @@ static void print(const struct umpa_samples *s, const struct request *q)
 static int keep(const struct umpa_samples *s, const char *dir)
 {
 	char path[PATH_MAX];
-	int error;
+	int error, drawn;
 
 	snprintf(path, sizeof(path), "%s/" CSV_NAME, dir);
 	error = umpa_samples_save(s, path);
 	if (error)
 		return umpa_refuse(-1, "bench: %s: %s", path, strerror(-error));
-	if (umpa_report_plot(s, dir))
+	drawn = umpa_report_plot(s, dir);
+	if (drawn < 0)
 		return -1;
-	umpa_say("bench: raw figures and plot are in %s", dir);
+	umpa_say(drawn ? "bench: raw figures and plot are in %s"
+		       : "bench: raw figures are in %s; none of them has a place in the plot",
+		dir);
 	return 0;
 }
 
@@ -180,7 +183,7 @@ static int run_report(const struct umpa_command *c, int argc, char **argv)
 {
 	struct umpa_samples samples = {0};
 	struct request q = {0};
-	int at = read_flags(c, argc, argv, &q), error;
+	int at = read_flags(c, argc, argv, &q), error, drawn;
 	char path[PATH_MAX];
 
 	if (at < 0)
@@ -192,9 +195,9 @@ static int run_report(const struct umpa_command *c, int argc, char **argv)
 	if (error)
 		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
 	print(&samples, &q);
-	error = umpa_report_plot(&samples, argv[at]);
+	drawn = umpa_report_plot(&samples, argv[at]);
 	umpa_samples_fini(&samples);
-	return error ? EXIT_LESS : EXIT_FINE;
+	return drawn < 0 ? EXIT_LESS : EXIT_FINE;
 }
 
 static int list(void)

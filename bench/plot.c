@@ -128,14 +128,23 @@ static int run_gnuplot(const char *dir, char *script)
 	return status ? umpa_refuse(-1, "bench: no plot: gnuplot failed") : 0;
 }
 
+static int is_empty(const struct umpa_samples *s)
+{
+	uint64_t bin;
+
+	return !umpa_page_test(s, 0, 1, &bin) && !umpa_samples_bin(s, "malloc-bins", "cost_ns", 0);
+}
+
 int umpa_report_plot(const struct umpa_samples *s, const char *dir)
 {
 	char script[PATH_MAX];
 
+	if (is_empty(s))
+		return 0;
 	if (write_file(s, dir, "scaling-page.dat", write_page) ||
 		write_file(s, dir, "scaling-malloc.dat", write_malloc))
 		return -1;
 	if (find_script(script))
 		return umpa_refuse(-1, "bench: no plot: can't find " SCRIPT);
-	return run_gnuplot(dir, script);
+	return run_gnuplot(dir, script) ? -1 : 1;
 }

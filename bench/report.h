@@ -33,7 +33,8 @@ void umpa_report_targets(const struct umpa_samples *s, FILE *out, int markdown);
 
 /*
  * Writes DIR/scaling-page.dat and DIR/scaling-malloc.dat and has gnuplot draw DIR/scaling.svg and
- * DIR/scaling.png from them. Result: 0, or -1 after a message.
+ * DIR/scaling.png from them. Result: 1; 0: no sample has a place in the plot, and nothing was
+ * written; or -1 after a message.
  */
 must_check int umpa_report_plot(const struct umpa_samples *s, const char *dir);
 

@@ -3,7 +3,8 @@
 
 page = "scaling-page.dat"
 malloc = "scaling-malloc.dat"
-has_malloc = system("grep -vc '^#' scaling-malloc.dat || true") + 0
+has_page = system("grep -vc '^#' scaling-page.dat || true") > 0
+has_malloc = system("grep -vc '^#' scaling-malloc.dat || true") > 0
 
 set datafile missing "?"
 set logscale xy
@@ -23,30 +24,32 @@ red = "#d62728"
 purple = "#9467bd"
 
 do for [form in "svg png"] {
-	height = has_malloc ? 1000 : 520
+	height = has_page + has_malloc > 1 ? 1000 : 520
 	if (form eq "svg") {
 		set terminal svg size 1200, height font "sans,13" background rgb "white"
 	} else {
 		set terminal pngcairo size 1200, height font "sans,11"
 	}
 	set output "scaling." . form
-	set multiplot layout (has_malloc ? 2 : 1), 2
+	set multiplot layout (has_page + has_malloc), 2
 
-	set key left top
-	set title "Page level: hand out, touch every page, free"
-	set ylabel "microseconds a block"
-	plot page using 1:2 title "kernel mmap, munmap" lc rgb red lw 2 pt 7 ps 0.6, \
-		"" using 1:3 title "MAP\\_POPULATE" lc rgb orange lw 2 pt 7 ps 0.6, \
-		"" using 1:4 title "MADV\\_HUGEPAGE" lc rgb purple lw 2 pt 7 ps 0.6, \
-		"" using 1:5 title "umpa" lc rgb blue lw 3 pt 7 ps 0.8, \
-		"" using 1:6 title "touching only" lc rgb grey lw 2 dt 2 pt 0
+	if (has_page) {
+		set key left top
+		set title "Page level: hand out, touch every page, free"
+		set ylabel "microseconds a block"
+		plot page using 1:2 title "kernel mmap, munmap" lc rgb red lw 2 pt 7 ps 0.6, \
+			"" using 1:3 title "MAP\\_POPULATE" lc rgb orange lw 2 pt 7 ps 0.6, \
+			"" using 1:4 title "MADV\\_HUGEPAGE" lc rgb purple lw 2 pt 7 ps 0.6, \
+			"" using 1:5 title "umpa" lc rgb blue lw 3 pt 7 ps 0.8, \
+			"" using 1:6 title "touching only" lc rgb grey lw 2 dt 2 pt 0
 
-	set title "Page level: how many times faster than the kernel"
-	set ylabel "kernel / umpa"
-	set key right bottom
-	plot page using 1:7 title "umpa" lc rgb blue lw 3 pt 7 ps 0.8, \
-		"" using 1:8 title "as published in 2011" lc rgb green lw 2 pt 5 ps 0.6, \
-		1 notitle lc rgb grey dt 3
+		set title "Page level: how many times faster than the kernel"
+		set ylabel "kernel / umpa"
+		set key right bottom
+		plot page using 1:7 title "umpa" lc rgb blue lw 3 pt 7 ps 0.8, \
+			"" using 1:8 title "as published in 2011" lc rgb green lw 2 pt 5 ps 0.6, \
+			1 notitle lc rgb grey dt 3
+	}
 
 	if (has_malloc) {
 		set title "Malloc level: malloc, touch every page, free"

@@ -61,6 +61,33 @@ run "$umpa" bench report "$csv"
 ends 125 "a line that is no figure"
 says "Invalid argument"
 
+# A plot of what there is; none, which is no failure, where no figure has a place in one.
+run "$umpa" bench scaling --only idle --no-calls -n 1 --csv "$scratch/unplotted"
+ends 0 "nothing to plot"
+says "none of them has a place in the plot"
+right "the figures are kept" grep -q '^idle,glibc,0,0,peak_nbytes,' "$scratch/unplotted/scaling.csv"
+right "and nothing else" [ "$(ls "$scratch/unplotted")" = scaling.csv ]
+run "$umpa" bench report "$scratch/unplotted"
+ends 0 "a report without plot"
+if command -v gnuplot >/dev/null; then
+	drawn=0
+else
+	drawn=1
+fi
+for test in page-bins malloc-bins; do
+	mkdir "$scratch/$test"
+	cat >"$scratch/$test/scaling.csv" <<CSV
+test,method,repetition,bin_nbytes,metric,value
+$test,kernel,0,4096,cost_ns,40
+$test,glibc,0,4096,cost_ns,40
+$test,kernel,0,8192,cost_ns,60
+$test,glibc,0,8192,cost_ns,60
+CSV
+	run "$umpa" bench report "$scratch/$test"
+	ends $drawn "a plot of $test alone"
+	right "it is drawn" [ $drawn = 1 -o -s "$scratch/$test/scaling.svg" ]
+done
+
 # count KIND KEYS...: the figures of one worker process, as "metric bin value" lines.
 count()
 {
@@ -92,4 +119,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 39
+finish 48
