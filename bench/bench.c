@@ -174,6 +174,8 @@ static int run_scaling(const struct umpa_command *c, int argc, char **argv)
 		return -1 - at;
 	if (at < argc)
 		return umpa_refuse(EXIT_USAGE, "bench: scaling takes no operand: %s", argv[at]);
+	if (umpa_scaling_check(q.scaling.only))
+		return EXIT_USAGE;
 	if (!q.scaling.nrepetitions)
 		q.scaling.nrepetitions = q.scaling.brief ? 1 : 3;
 	return measure(&q);

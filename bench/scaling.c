@@ -12,6 +12,7 @@
 #include "spawn.h"
 
 #define MOST_KEYS 24
+#define STARTUP   "startup" /* the test that is no worker's */
 
 struct session {
 	const struct umpa_scaling *s;
@@ -143,7 +144,7 @@ static void add_startup(
 {
 	if (n)
 		umpa_samples_add(x->out,
-			&(struct umpa_series){"startup", umpa_methods[method].name, "wall_ns", 0},
+			&(struct umpa_series){STARTUP, umpa_methods[method].name, "wall_ns", 0},
 			repetition, umpa_median(wall_s, n) * 1e9);
 }
 
@@ -167,16 +168,57 @@ static void run_startup(struct session *x, unsigned repetition)
 /* --- all of them -------------------------------------------------------------------------------
  */
 
-/* 1 if the comma-separated list has the name, or a beginning of it that ends in '*'. */
+/* Is the pattern of n bytes the name, or a beginning of it that ends in '*'? */
+static int matches(const char *pattern, size_t n, const char *name)
+{
+	if (n && pattern[n - 1] == '*')
+		return !strncmp(pattern, name, n - 1);
+	return n == strlen(name) && !strncmp(pattern, name, n);
+}
+
+/* 1 if one of the patterns, with commas between, stands for the name. */
 static int is_listed(const char *list, const char *name)
 {
 	size_t n;
 
 	for (; list; list = list[n] ? list + n + 1 : NULL) {
 		n = strcspn(list, ",");
-		if (n && list[n - 1] == '*' ? !strncmp(list, name, n - 1)
-					    : n == strlen(name) && !strncmp(list, name, n))
+		if (matches(list, n, name))
 			return 1;
+	}
+	return 0;
+}
+
+static int matches_any(const char *pattern, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < umpa_bench_ntests; i++)
+		if (matches(pattern, n, umpa_bench_tests[i].name))
+			return 1;
+	return matches(pattern, n, STARTUP);
+}
+
+static int refuse_name(const char *name, size_t nname)
+{
+	char names[1024] = "";
+	size_t i, n = 0;
+
+	for (i = 0; i < umpa_bench_ntests && n < sizeof(names); i++)
+		n += (size_t)snprintf(
+			names + n, sizeof(names) - n, "%s, ", umpa_bench_tests[i].name);
+	return umpa_refuse(-1, "bench: no test is called '%.*s'; there are: %s" STARTUP, (int)nname,
+		name, names);
+}
+
+int umpa_scaling_check(const char *only)
+{
+	size_t n;
+
+	for (; only; only = only[n] ? only + n + 1 : NULL) {
+		n = strcspn(only, ",");
+		if (!matches_any(only, n))
+			return refuse_name(only, n);
 	}
 	return 0;
 }
@@ -201,7 +243,7 @@ static void run_repetition(struct session *x, unsigned repetition)
 		for (m = 0; m < NMETHODS; m++)
 			if (runs(x, &umpa_bench_tests[i], m))
 				run_one(x, &umpa_bench_tests[i], m, repetition);
-	if (!x->s->only || is_listed(x->s->only, "startup"))
+	if (!x->s->only || is_listed(x->s->only, STARTUP))
 		run_startup(x, repetition);
 }
 

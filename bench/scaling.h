@@ -12,6 +12,10 @@ struct umpa_scaling {
 	const char *only; /* names of tests to run, with commas between; NULL: all */
 };
 
+/* Does each name of the list, or beginning with '*', stand for a test? Result: 0, or -1 after a
+ * message with those there are. */
+must_check int umpa_scaling_check(const char *only);
+
 /*
  * Result: 0, or -1 after a message: umpa's library can't be found. A method that can't run here or
  * fails is named on standard error and left out.

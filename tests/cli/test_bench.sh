@@ -22,9 +22,18 @@ run "$umpa" bench scaling -n 0
 ends 2 "no repetition"
 run "$umpa" bench scaling more
 ends 2 "an operand too many"
-run "$umpa" bench scaling --only no-such-test --no-calls
-ends 125 "nothing to measure"
-says "nothing was measured"
+for only in no-such-test idle,no-such-test no-such-test,idle 'no-such-*'; do
+	run "$umpa" bench scaling --only "$only" --no-calls --csv "$scratch/unmade"
+	ends 2 "a test there is none of, in $only"
+	says "no test is called 'no-such-"
+	says "page-bins, page-bins-untouched, "
+	says ", malloc-sparse, idle, idle-64k, startup"
+	right "nothing is made" [ ! -e "$scratch/unmade" ]
+done
+run "$umpa" bench scaling --only ''
+ends 2 "no name at all"
+run "$umpa" bench scaling --only 'start*' --no-calls -n 1
+ends 0 "a test by its beginning"
 run "$umpa" bench report "$scratch/nowhere"
 ends 125 "no figures"
 says "nowhere/scaling.csv: No such file"
@@ -119,4 +128,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 48
+finish 68
