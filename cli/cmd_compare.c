@@ -106,32 +106,33 @@ static void print_table(const struct umpa_comparison *c, int host_warm)
 	umpa_rows_fini(&rows);
 }
 
-static const struct umpa_usage *first_other(const struct umpa_comparison *c, enum umpa_side side)
+static void tell_common_end(int status)
 {
-	size_t i;
+	char end[64];
 
-	for (i = 0; i + 1 < c->nruns; i++)
-		if (c->runs[side][i].status != c->runs[SIDE_WITHOUT][0].status)
-			break;
-	return &c->runs[side][i];
+	umpa_status_text(status, end, sizeof(end));
+	umpa_say("compare: the program %s %s on both sides",
+		WIFSIGNALED(status) ? "was" : "ended with", end);
 }
 
 static int judge(const struct umpa_comparison *c)
 {
-	char without[64], with[64];
 	int status = c->runs[SIDE_WITHOUT][0].status;
+	char *without, *with;
 
 	if (umpa_comparison_agrees(c)) {
-		umpa_status_text(status, with, sizeof(with));
 		if (status)
-			umpa_say("compare: the program ended with %s on both sides", with);
+			tell_common_end(status);
 		return EXIT_FINE;
 	}
-	umpa_status_text(first_other(c, SIDE_WITHOUT)->status, without, sizeof(without));
-	umpa_status_text(first_other(c, SIDE_WITH)->status, with, sizeof(with));
-	return umpa_refuse(EXIT_LESS,
-		"compare: the program did not always end alike: without: %s; with: %s", without,
-		with);
+	without = umpa_comparison_ends(c, SIDE_WITHOUT);
+	with = umpa_comparison_ends(c, SIDE_WITH);
+	umpa_say("compare: the program's runs did not all end alike: without umpa: %s; with umpa: "
+		 "%s",
+		without, with);
+	free(without);
+	free(with);
+	return EXIT_LESS;
 }
 
 static int report(const struct umpa_comparison *c, const struct request *r)

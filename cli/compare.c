@@ -138,6 +138,49 @@ void umpa_status_text(int status, char *buf, size_t nbuf)
 		snprintf(buf, nbuf, "exit status %d", WEXITSTATUS(status));
 }
 
+static size_t count_status(const struct umpa_usage *runs, size_t n, int status)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < n; i++)
+		count += runs[i].status == status;
+	return count;
+}
+
+/* text, with another end behind it; text is freed. */
+static char *append_end(char *text, int status, size_t count, size_t nruns)
+{
+	const char *comma = *text ? ", " : "";
+	char end[64], *longer;
+
+	umpa_status_text(status, end, sizeof(end));
+	if (count == nruns)
+		longer = umpa_text("%s%s%s", text, comma, end);
+	else
+		longer = umpa_text(
+			"%s%s%s in %zu run%s", text, comma, end, count, count == 1 ? "" : "s");
+	free(text);
+	return longer;
+}
+
+#define MOST_ENDS 4
+
+char *umpa_comparison_ends(const struct umpa_comparison *c, enum umpa_side side)
+{
+	const struct umpa_usage *runs = c->runs[side];
+	char *text = umpa_text("%s", "");
+	size_t i, nends = 0;
+
+	for (i = 0; i < c->nruns && nends < MOST_ENDS; i++) {
+		if (count_status(runs, i, runs[i].status))
+			continue;
+		text = append_end(text, runs[i].status,
+			count_status(runs, c->nruns, runs[i].status), c->nruns);
+		nends++;
+	}
+	return text;
+}
+
 /* As a shell tells it. */
 static int shell_status(int status)
 {

@@ -31,6 +31,12 @@ extern const size_t umpa_comparison_ncolumns;
 /* The same wait status in every run of both sides? */
 int umpa_comparison_agrees(const struct umpa_comparison *c);
 
+/*
+ * How the runs of a side ended, malloc'ed: "exit status 0", or where they differ "exit status 0 in
+ * 4 runs, killed by signal 11 (Segmentation fault) in 1 run"; the first few kinds.
+ */
+char *umpa_comparison_ends(const struct umpa_comparison *c, enum umpa_side side);
+
 /* "exit status 3", "killed by signal 11 (Segmentation fault)" */
 void umpa_status_text(int status, char *buf, size_t nbuf);
 

@@ -77,17 +77,27 @@ ends 125 "no library"
 # A difference.
 run "$umpa" compare -n 2 -- sh -c 'case $LD_PRELOAD in *umpa*) exit 3;; esac'
 ends 1 "a status that differs"
-says "without: exit status 0; with: exit status 3"
+says "without umpa: exit status 0; with umpa: exit status 3"
 run "$umpa" compare -n 2 --json -- sh -c 'case $LD_PRELOAD in *umpa*) kill -11 $$;; esac'
 ends 1 "a signal on one side"
-says "with: killed by signal 11 (Segmentation fault)"
+says "without umpa: exit status 0; with umpa: killed by signal 11 (Segmentation fault)"
 query '.same_status' false
 query '.status_with | join(" ")' "139 139"
 echo 0 >"$scratch/count"
 run "$umpa" compare -n 3 -- sh -c '
 	n=$(($(cat "$1") + 1)); echo $n >"$1"; [ $n != 8 ] || exit 9' sh "$scratch/count"
 ends 1 "one run among many"
-says "exit status 9"
+says "exit status 9 in 1 run"
+says "exit status 0 in 2 runs"
+echo 0 >"$scratch/count"
+run "$umpa" compare -n 2 -- sh -c '
+	n=$(($(cat "$1") + 1)); echo $n >"$1"; [ $n -le 4 ] || kill -15 $$' sh "$scratch/count"
+ends 1 "the same two ends on both sides"
+ends="exit status 0 in 1 run, killed by signal 15 (Terminated) in 1 run"
+says "without umpa: $ends; with umpa: $ends"
+run "$umpa" compare -n 1 -- sh -c 'kill -9 $$'
+ends 0 "the same signal on both sides is no difference"
+says "the program was killed by signal 9 (Killed) on both sides"
 
 # Refusals.
 run "$umpa" compare -- no-such-program
@@ -117,4 +127,4 @@ prints "run 1 of 1, with"
 run "$umpa" compare -n 1 -- true
 silent
 right "no escape sequences" [ "$(grep -c "$(printf '\033')" "$scratch/out")" = 0 ]
-finish 67
+finish 72
