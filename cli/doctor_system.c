@@ -15,6 +15,7 @@
 
 #define MAP_COUNT_USUAL 65530
 #define NOFILE_ENOUGH   64
+#define NOFILE_USUAL    1024
 
 /* A finding with a number in its value. */
 static void finding_of(struct umpa_findings *f, enum umpa_state state, const char *check,
@@ -143,11 +144,38 @@ static void find_limit(struct umpa_findings *f, const char *check, uint64_t limi
 	finding_of(f, state, check, nbytes_text(limit), state == STATE_OK ? NULL : why, fix);
 }
 
-static void find_limits(struct umpa_findings *f, const struct umpa_os_facts *facts)
+/* Who may raise it: anybody up to the hard limit, root beyond. */
+static char *files_fix(void)
 {
 	struct rlimit files;
+
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_max < NOFILE_USUAL)
+		return umpa_text("ulimit -n %d, as root: the hard limit is %llu", NOFILE_USUAL,
+			(unsigned long long)files.rlim_max);
+	return umpa_text("ulimit -n %d", NOFILE_USUAL);
+}
+
+static void find_files_limit(struct umpa_findings *f)
+{
+	struct rlimit files;
+	char *fix;
 	int few;
 
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	few = files.rlim_cur < NOFILE_ENOUGH;
+	fix = files_fix();
+	finding_of(f, few ? STATE_NOTE : STATE_OK, "RLIMIT_NOFILE",
+		files.rlim_cur == RLIM_INFINITY
+			? umpa_text("no limit")
+			: umpa_text("%llu", (unsigned long long)files.rlim_cur),
+		few ? "the mover's descriptor can't be kept away from the program's own" : NULL,
+		fix);
+	free(fix);
+}
+
+static void find_limits(struct umpa_findings *f, const struct umpa_os_facts *facts)
+{
 	find_limit(f, "RLIMIT_AS", facts->as_limit_nbytes,
 		"the window gets smaller; what does not fit in it, the kernel serves",
 		"ulimit -v unlimited");
@@ -156,15 +184,7 @@ static void find_limits(struct umpa_findings *f, const struct umpa_os_facts *fac
 		"ulimit -d unlimited");
 	finding_of(f, STATE_OK, "RLIMIT_MEMLOCK", nbytes_text(facts->memlock_limit_nbytes), NULL,
 		NULL);
-	if (getrlimit(RLIMIT_NOFILE, &files))
-		return;
-	few = files.rlim_cur < NOFILE_ENOUGH;
-	finding_of(f, few ? STATE_NOTE : STATE_OK, "RLIMIT_NOFILE",
-		files.rlim_cur == RLIM_INFINITY
-			? umpa_text("no limit")
-			: umpa_text("%llu", (unsigned long long)files.rlim_cur),
-		few ? "the mover's descriptor can't be kept away from the program's own" : NULL,
-		"ulimit -n 1024");
+	find_files_limit(f);
 }
 
 static void find_cgroup(struct umpa_findings *f, const struct umpa_os_facts *facts)
@@ -212,28 +232,51 @@ void umpa_find_system(struct umpa_findings *f)
 	find_pressure(f, &facts);
 }
 
+/* What changes it where a library could not even be tried. */
+static char *trial_fix(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return files_fix();
+	case ENFILE:
+		return umpa_text("sysctl -w fs.file-max=1000000");
+	case EAGAIN:
+		return umpa_text("ulimit -u unlimited");
+	case ENOMEM:
+		return umpa_text("ulimit -v unlimited; ulimit -d unlimited");
+	default:
+		return umpa_text("umpa doctor --json, in a report of the case");
+	}
+}
+
 void umpa_find_library(struct umpa_findings *f)
 {
-	char *why, *path = umpa_preload_locate(&why);
+	char *why, *fix, *path = umpa_preload_locate(&why);
+	int untried = 0;
 
 	if (path)
-		why = umpa_preload_refusal(path);
+		why = umpa_preload_refusal(path, &untried);
+	fix = untried ? trial_fix(untried)
+		      : umpa_text("make install, or UMPA_PRELOAD=/path/to/" UMPA_PRELOAD_FILE);
 	umpa_finding(f, why ? STATE_PROBLEM : STATE_OK, "preload library",
-		path ? path : "not found", why,
-		"make install, or UMPA_PRELOAD=/path/to/" UMPA_PRELOAD_FILE);
+		path ? path : "not found", why, fix);
 	free(path);
 	free(why);
+	free(fix);
 }
 
 /* A library that is not there is one the loader can't open; anything else is its own fault. */
 static void find_peer(
 	struct umpa_findings *f, const char *name, const char *file, const char *package)
 {
-	char *why = umpa_preload_refusal(file);
-	char *fix = umpa_text("apt-get install %s", package);
+	int untried;
+	char *why = umpa_preload_refusal(file, &untried);
+	char *fix = untried ? trial_fix(untried) : umpa_text("apt-get install %s", package);
 
 	if (!why)
 		umpa_finding(f, STATE_OK, name, file, NULL, NULL);
+	else if (untried)
+		umpa_finding(f, STATE_NOTE, name, "not tried", why, fix);
 	else if (strstr(why, "cannot open shared object file"))
 		umpa_finding(f, STATE_NOTE, name, "not installed",
 			"umpa bench has one allocator less to compare with", fix);

@@ -132,44 +132,100 @@ char *umpa_preload_find(void)
 	return found;
 }
 
-static char *first_warning(FILE *f)
+/* The child's half. Both outputs go into the pipe, whichever descriptors it was given; what a low
+ * limit leaves is for the loader. */
+static _Noreturn void become_trial(const char *own, const char *library, const int fd[2])
 {
+	int i;
+
+	dup2(fd[1], STDOUT_FILENO);
+	dup2(fd[1], STDERR_FILENO);
+	for (i = 0; i < 2; i++)
+		if (fd[i] > STDERR_FILENO)
+			close(fd[i]);
+	if (!setenv("LD_PRELOAD", library, 1) && !setenv("LC_ALL", "C", 1))
+		execl(own, own, "--version", (char *)NULL);
+	_exit(EXIT_CANNOT_RUN);
+}
+
+/* Runs this program with the library preloaded. Result: where its output can be read, or -errno. */
+static int start_trial(const char *own, const char *library, pid_t *pid)
+{
+	int fd[2], error;
+
+	if (pipe(fd))
+		return -errno;
+	*pid = fork();
+	error = errno;
+	if (*pid == 0)
+		become_trial(own, library, fd);
+	close(fd[1]);
+	if (*pid > 0)
+		return fd[0];
+	close(fd[0]);
+	return -error;
+}
+
+/* The loader only warns when it can't preload: so the warning is what there is to go by. */
+static char *first_warning(int fd)
+{
+	FILE *f = fdopen(fd, "r");
 	char line[1024], *why = NULL;
 
+	if (!f) {
+		close(fd);
+		return NULL;
+	}
 	while (fgets(line, sizeof(line), f))
 		if (!why && strstr(line, "cannot be preloaded")) {
 			line[strcspn(line, "\n")] = 0;
 			why = umpa_text("%s", line);
 		}
+	fclose(f);
 	return why;
 }
 
-/* The loader only warns when it can't preload: so the warning is what there is to go by. */
-char *umpa_preload_refusal(const char *library)
+static int ended_well(pid_t pid)
 {
-	char own[PATH_MAX], *command, *why;
-	FILE *f;
+	int status = 0;
+	pid_t got;
 
+	do {
+		got = waitpid(pid, &status, 0);
+	} while (got < 0 && errno == EINTR);
+	return got == pid && !status;
+}
+
+char *umpa_preload_refusal(const char *library, int *untried)
+{
+	char own[PATH_MAX], *why;
+	pid_t pid = -1;
+	int fd;
+
+	*untried = 0;
 	if (!own_path(own))
 		return NULL;
-	if (strpbrk(library, "' :") || strchr(own, '\''))
+	if (strpbrk(library, " :"))
 		return umpa_text(
-			"%s can't be tried: its path holds a space, colon or quote", library);
-	command =
-		umpa_text("LC_ALL=C LD_PRELOAD='%s' '%s' --version 2>&1 >/dev/null", library, own);
-	f = popen(command, "re");
-	free(command);
-	if (!f)
-		return umpa_text("%s can't be tried: %s", library, strerror(errno));
-	why = first_warning(f);
-	if (pclose(f) && !why)
+			"%s can't be preloaded: its path holds a space or a colon", library);
+	fd = start_trial(own, library, &pid);
+	if (fd < 0) {
+		*untried = -fd;
+		return umpa_text("%s can't be tried: %s", library,
+			fd == -EMFILE ? "the limit on open files (RLIMIT_NOFILE) leaves no "
+					"descriptor"
+				      : strerror(-fd));
+	}
+	why = first_warning(fd);
+	if (!ended_well(pid) && !why)
 		why = umpa_text("with %s preloaded, even umpa --version fails", library);
 	return why;
 }
 
 int umpa_preload_loads(const char *library)
 {
-	char *why = umpa_preload_refusal(library);
+	int untried;
+	char *why = umpa_preload_refusal(library, &untried);
 
 	if (!why)
 		return 1;

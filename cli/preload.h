@@ -16,9 +16,11 @@ char *umpa_preload_locate(char **why);
 /* As umpa_preload_locate(), with the reason as a message. */
 char *umpa_preload_find(void);
 
-/* Tries whether the loader accepts `library` (a path or a bare name) in LD_PRELOAD. NULL: it does;
- * else why not, malloc'ed. */
-char *umpa_preload_refusal(const char *library);
+/*
+ * Tries whether the loader accepts `library` (a path or a bare name) in LD_PRELOAD. NULL: it does;
+ * else why not, malloc'ed, and *untried is 0, or the errno for which it could not be tried.
+ */
+char *umpa_preload_refusal(const char *library, int *untried);
 
 /* 1 if the loader accepts it, else 0 after a message. */
 int umpa_preload_loads(const char *library);

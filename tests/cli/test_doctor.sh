@@ -78,6 +78,18 @@ query "$(of movers 'value | contains("ENOMEM")')" true
 run sh -c 'ulimit -n 16; exec "$1" doctor --json' sh "$umpa"
 holds
 query "$(of RLIMIT_NOFILE state)" note
+query "$(of RLIMIT_NOFILE fix)" "ulimit -n 1024, as root: the hard limit is 16"
+query "$(of 'preload library' state)" ok
+run sh -c 'exec 3>&- 4>&-; ulimit -S -n 4; exec "$1" doctor --json' sh "$umpa"
+ends 1 "no descriptor to try a library with"
+holds
+for check in "preload library" jemalloc tcmalloc mimalloc; do
+	query "$(of "$check" 'why | contains("(RLIMIT_NOFILE) leaves no descriptor")')" true
+	query "$(of "$check" fix)" "ulimit -n 1024"
+done
+query "$(of jemalloc value)" "not tried"
+run sh -c 'exec 3>&- 4>&-; ulimit -n 5; exec "$1" doctor --json' sh "$umpa"
+query "$(of 'preload library' state)" ok
 
 # The library.
 run env UMPA_PRELOAD=/no/such/library.so "$umpa" doctor --json
@@ -88,4 +100,4 @@ echo "no library" >"$scratch/libumpa-preload.so"
 run env UMPA_PRELOAD="$scratch/libumpa-preload.so" "$umpa" doctor --json
 ends 1 "a library that does not load"
 query "$(of 'preload library' 'why | contains("cannot be preloaded")')" true
-finish 97
+finish 116
