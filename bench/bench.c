@@ -54,7 +54,12 @@ static const struct umpa_command benches[] = {
 			"The scaling test of 2011: what a block costs by its size, from everybody.",
 		.text = "Each run is a process of its own, before which the host is made to back "
 			"enough\n"
-			"memory. Takes several minutes; the short form, about one.\n",
+			"memory. Takes several minutes; the short form, about one on a quiet "
+			"machine.\n"
+			"\n"
+			"exit status: 0; 1 measured, but the raw figures or the plot could not be "
+			"written;\n"
+			"125 nothing was measured, 2 wrong usage.\n",
 		.flags = scaling_flags,
 		.run = run_scaling,
 	},
@@ -62,6 +67,9 @@ static const struct umpa_command benches[] = {
 		.name = "bench report",
 		.operands = "DIR",
 		.summary = "The tables and plot again, from the raw figures kept in DIR.",
+		.text = "exit status: 0; 1 no plot could be drawn; 125 there are no raw figures in "
+			"DIR,\n"
+			"2 wrong usage.\n",
 		.flags = report_flags,
 		.run = run_report,
 	},

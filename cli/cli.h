@@ -13,7 +13,7 @@
 
 enum umpa_exit {
 	EXIT_FINE = 0,
-	EXIT_LESS = 1,         /* doctor: works with less; compare: the sides ended differently */
+	EXIT_LESS = 1,         /* doctor: works with less; compare: unlike ends; bench: no plot */
 	EXIT_USAGE = 2,        /* the command line is wrong */
 	EXIT_UMPA = 125,       /* umpa itself failed, or its library can't be found */
 	EXIT_CANNOT_RUN = 126, /* the program is there and can't be run */

@@ -78,6 +78,11 @@ right "the figures are kept" grep -q '^idle,glibc,0,0,peak_nbytes,' "$scratch/un
 right "and nothing else" [ "$(ls "$scratch/unplotted")" = scaling.csv ]
 run "$umpa" bench report "$scratch/unplotted"
 ends 0 "a report without plot"
+mkdir -p "$scratch/unkept/scaling.csv"
+run "$umpa" bench scaling --only idle --no-calls -n 1 --csv "$scratch/unkept"
+ends 1 "figures that can't be kept"
+says "unkept/scaling.csv: Is a directory"
+prints "start-up, resident MiB more"
 if command -v gnuplot >/dev/null; then
 	drawn=0
 else
@@ -95,6 +100,9 @@ CSV
 	run "$umpa" bench report "$scratch/$test"
 	ends $drawn "a plot of $test alone"
 	right "it is drawn" [ $drawn = 1 -o -s "$scratch/$test/scaling.svg" ]
+	run env PATH="$scratch/nowhere" "$umpa" bench report "$scratch/$test"
+	ends 1 "no gnuplot"
+	says "gnuplot is not installed"
 done
 
 # count KIND KEYS...: the figures of one worker process, as "metric bin value" lines.
@@ -128,4 +136,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 68
+finish 75
