@@ -57,6 +57,11 @@ static void *page_alloc(size_t nbytes)
 	return umpa_alloc(nbytes, 0);
 }
 
+static void *page_alloc_zeroed(size_t nbytes)
+{
+	return umpa_alloc(nbytes, UMPA_ZERO);
+}
+
 static void *page_resize(void *block, size_t old_nbytes, size_t new_nbytes)
 {
 	(void)old_nbytes;
@@ -72,12 +77,18 @@ static void page_release(void *block, size_t nbytes)
 /* Through pointers the compiler can't see through: it would drop a malloc whose block is freed
  * unused, and make a calloc of malloc and memset. */
 static void *(*volatile malloc_here)(size_t) = malloc;
+static void *(*volatile calloc_here)(size_t, size_t) = calloc;
 static void *(*volatile realloc_here)(void *, size_t) = realloc;
 static void (*volatile free_here)(void *) = free;
 
 static void *malloc_alloc(size_t nbytes)
 {
 	return malloc_here(nbytes);
+}
+
+static void *malloc_alloc_zeroed(size_t nbytes)
+{
+	return calloc_here(1, nbytes);
 }
 
 static void *malloc_resize(void *block, size_t old_nbytes, size_t new_nbytes)
@@ -168,13 +179,13 @@ int umpa_page_api_provide(const struct umpa_page_api *api, size_t nbytes)
 }
 
 static const struct umpa_page_api apis[] = {
-	{"malloc", malloc_alloc, malloc_resize, malloc_release},
-	{"kernel", kernel_alloc, kernel_resize, kernel_release},
-	{"populate", populate_alloc, kernel_resize, kernel_release},
-	{"hugepage", hugepage_alloc, kernel_resize, kernel_release},
-	{"umpa", page_alloc, page_resize, page_release},
-	{"touch", touch_alloc, touch_resize, touch_release},
-	{"floor", floor_alloc, touch_resize, floor_release},
+	{"malloc", malloc_alloc, malloc_alloc_zeroed, malloc_resize, malloc_release},
+	{"kernel", kernel_alloc, kernel_alloc, kernel_resize, kernel_release},
+	{"populate", populate_alloc, populate_alloc, kernel_resize, kernel_release},
+	{"hugepage", hugepage_alloc, hugepage_alloc, kernel_resize, kernel_release},
+	{"umpa", page_alloc, page_alloc_zeroed, page_resize, page_release},
+	{"touch", touch_alloc, NULL, touch_resize, touch_release},
+	{"floor", floor_alloc, NULL, touch_resize, floor_release},
 };
 
 const struct umpa_page_api *umpa_page_api_find(const char *name)

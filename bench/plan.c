@@ -79,6 +79,8 @@ const struct umpa_bench_test umpa_bench_tests[] = {
 		MALLOC_LEVEL, 128 * MIB, "realloc from 128 to 256 KiB, 64 live"},
 	{"malloc-reuse", "@reuse", "min=64K max=1G ops=2000", NULL, MALLOC_LEVEL, 2048 * MIB,
 		"a size used before, handed out and taken back untouched"},
+	{"malloc-calloc", "@calloc", "max=32M ops=8", NULL, MALLOC_LEVEL, 128 * MIB,
+		"calloc of 64 KiB, 1, 4 and 32 MiB, one page touched, and all"},
 	{"malloc-sparse", "@sparse", "max=1G", "", MALLOC_LEVEL | BIT(BY_UMPA_HUGE0), 2048 * MIB,
 		"a 1 GiB block, one page touched in every 2 MiB"},
 	{"idle", "@idle", "ops=0", "", BIT(BY_GLIBC) | BIT(BY_UMPA_MALLOC), 8 * MIB,

@@ -374,6 +374,38 @@ static void sparse_table(const struct report *r)
 	figure_table(r, "malloc-sparse", f, array_len(f), &t);
 }
 
+static void calloc_row(const struct report *r, struct umpa_grid *t, size_t method, uint64_t bin)
+{
+	static const char *const metrics[] = {
+		"page_ns", "page_nfaults", "whole_ns", "whole_nfaults"};
+	size_t i;
+
+	umpa_grid_row(t);
+	umpa_grid_nbytes(t, bin);
+	umpa_grid_text(t, "%s", umpa_methods[method].name);
+	for (i = 0; i < array_len(metrics); i++)
+		umpa_grid_number(t, median(r, "malloc-calloc", method, metrics[i], bin), "");
+}
+
+static void calloc_table(const struct report *r)
+{
+	struct umpa_grid t;
+	uint64_t bin;
+	size_t i, m;
+
+	if (!has_any(r, "malloc-calloc"))
+		return;
+	title(r,
+		"Malloc level: calloc and free, steady state; ns and page faults a block, one page "
+		"touched, then all");
+	HEAD(&t, "block", "allocator", "one page: ns", "faults", "all pages: ns", "faults");
+	for (i = 0; (bin = umpa_samples_bin(r->s, "malloc-calloc", "page_ns", i)); i++)
+		for (m = BY_GLIBC; m <= BY_UMPA_MALLOC; m++)
+			if (has(r, "malloc-calloc", m, "page_ns"))
+				calloc_row(r, &t, m, bin);
+	umpa_grid_print(&t, r->out, r->markdown);
+}
+
 static void startup_table(const struct report *r)
 {
 	static const size_t methods[] = {BY_GLIBC, BY_UMPA_MALLOC};
@@ -421,6 +453,7 @@ void umpa_report_tables(const struct umpa_samples *s, FILE *out, int markdown)
 	grow_table(&r, "malloc-grow1.5", "Malloc level: realloc from 1 MiB to 1 GiB, by 1.5");
 	resize_table(&r, "malloc-resize", "Malloc level: 128 to 256 KiB, 64 live");
 	reuse_table(&r, "malloc-reuse", "Malloc level: a size used before, untouched");
+	calloc_table(&r);
 	sparse_table(&r);
 	startup_table(&r);
 	umpa_report_targets(s, out, markdown);

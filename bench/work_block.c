@@ -1,4 +1,5 @@
-/* Workloads of a few blocks each: growing, resizing, using a size again, moving, sparse use. */
+/* Workloads of a few blocks each: growing, resizing, using a size again, cleared blocks, moving,
+ * sparse use. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +167,105 @@ int umpa_work_reuse(const struct umpa_work *w)
 	umpa_phase_end(w);
 	umpa_put("cost_ns", w->min, (double)(small_ns - start_ns) / (double)w->ops);
 	umpa_put("cost_ns", w->max, (double)(large_ns - small_ns) / (double)w->ops);
+	return 0;
+}
+
+/* --- calloc: a cleared block is handed out and taken back, one page of it touched, then all --- */
+
+#define CALLOC_NBYTES_MAX  (32 << 20)
+#define CALLOC_NBLOCKS_MAX 1024
+
+static const uint64_t calloc_nbytes[] = {64 << 10, 1 << 20, 4 << 20, CALLOC_NBYTES_MAX};
+
+/* ops blocks of the largest size; the same volume of the others, as far as that takes no longer
+ * where each free returns the memory and each page is a fault. */
+static uint64_t calloc_nblocks(const struct umpa_work *w, uint64_t nbytes)
+{
+	uint64_t n = w->ops * CALLOC_NBYTES_MAX / nbytes;
+
+	return n < CALLOC_NBLOCKS_MAX ? n : CALLOC_NBLOCKS_MAX;
+}
+
+static int is_clear(const char *block, uint64_t nbytes)
+{
+	return !block[0] && !memcmp(block, block + 1, nbytes - 1);
+}
+
+/* Makes what comes next find used memory, if the allocator keeps any; and is it cleared? */
+static int calloc_warm(const struct umpa_work *w, uint64_t nbytes)
+{
+	int i, clear = 1;
+
+	for (i = 0; i < 3 && clear; i++) {
+		char *block = w->api->alloc_zeroed(nbytes);
+
+		if (!block)
+			return refuse("calloc");
+		clear = is_clear(block, nbytes);
+		memset(block, 1, nbytes);
+		w->api->release(block, nbytes);
+	}
+	return clear ? 0 : umpa_refuse(-1, "bench: calloc: a block is not clear");
+}
+
+/* The page touched alone lies in the middle: at the front an allocator may have written itself. */
+static int calloc_and_free(const struct umpa_work *w, uint64_t nbytes, uint64_t n, int whole)
+{
+	uint64_t i;
+
+	for (i = 0; i < n; i++) {
+		char *block = w->api->alloc_zeroed(nbytes);
+
+		if (!block)
+			return refuse("calloc");
+		umpa_touch(whole ? block : block + nbytes / 2, whole ? nbytes : 1);
+		w->api->release(block, nbytes);
+	}
+	return 0;
+}
+
+struct calloc_figures {
+	double ns, nfaults; /* per block */
+};
+
+static int calloc_measure(
+	const struct umpa_work *w, uint64_t nbytes, int whole, struct calloc_figures *f)
+{
+	uint64_t n = calloc_nblocks(w, nbytes), nfaults, start_ns;
+
+	if (calloc_warm(w, nbytes))
+		return -1;
+	nfaults = umpa_faults_now();
+	start_ns = umpa_now_ns();
+	if (calloc_and_free(w, nbytes, n, whole))
+		return -1;
+	f->ns = (double)(umpa_now_ns() - start_ns) / (double)n;
+	f->nfaults = (double)(umpa_faults_now() - nfaults) / (double)n;
+	return 0;
+}
+
+/* The phase holds the warming of each size too: its totals say less than the figures by size. */
+int umpa_work_calloc(const struct umpa_work *w)
+{
+	struct calloc_figures f[array_len(calloc_nbytes)][2];
+	size_t i, n = 0;
+
+	if (!w->api->alloc_zeroed || !w->ops)
+		return umpa_refuse(-1, "bench: calloc: no cleared memory by %s", w->api->name);
+	while (n < array_len(calloc_nbytes) && calloc_nbytes[n] <= w->max)
+		n++;
+	umpa_phase_begin(w);
+	for (i = 0; i < n; i++)
+		if (calloc_measure(w, calloc_nbytes[i], 0, &f[i][0]) ||
+			calloc_measure(w, calloc_nbytes[i], 1, &f[i][1]))
+			return -1;
+	umpa_phase_end(w);
+	for (i = 0; i < n; i++) {
+		umpa_put("page_ns", calloc_nbytes[i], f[i][0].ns);
+		umpa_put("page_nfaults", calloc_nbytes[i], f[i][0].nfaults);
+		umpa_put("whole_ns", calloc_nbytes[i], f[i][1].ns);
+		umpa_put("whole_nfaults", calloc_nbytes[i], f[i][1].nfaults);
+	}
 	return 0;
 }
 

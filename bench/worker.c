@@ -42,6 +42,14 @@ uint64_t umpa_clock_ns(void)
 	return (last_ns - start_ns) / NREADINGS;
 }
 
+uint64_t umpa_faults_now(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
+}
+
 void umpa_put(const char *metric, uint64_t bin, double value)
 {
 	printf("%s %llu %.10g\n", metric, (unsigned long long)bin, value);
@@ -242,8 +250,8 @@ static const struct {
 	const char *name;
 	int (*run)(const struct umpa_work *w);
 } kinds[] = {{"@ring", umpa_work_ring}, {"@grow", umpa_work_grow}, {"@resize", umpa_work_resize},
-	{"@reuse", umpa_work_reuse}, {"@moved", umpa_work_moved}, {"@sparse", umpa_work_sparse},
-	{"@idle", umpa_work_idle}};
+	{"@reuse", umpa_work_reuse}, {"@calloc", umpa_work_calloc}, {"@moved", umpa_work_moved},
+	{"@sparse", umpa_work_sparse}, {"@idle", umpa_work_idle}};
 
 int umpa_worker_main(int argc, char **argv)
 {

@@ -11,7 +11,7 @@
  *	        umpa, touch (nobody: addresses in resident memory)
  *	min max blocks are 2^uniform bytes between min and max
  *	live    blocks held at a time; a new one takes the place of the oldest
- *	ops     blocks handed out while measured; warmup: before that
+ *	ops     blocks handed out while measured (@calloc: of its largest size); warmup: before that
  *	touch   0: no page is written while measured, 1: every page
  *	batch   0: only the total is timed. n: n blocks of one size bin are freed, n of another
  *handed out and touched, each step timed as one, so that the clock's own cost, which is also
@@ -44,16 +44,19 @@ must_check int umpa_work_ring(const struct umpa_work *w);
 must_check int umpa_work_grow(const struct umpa_work *w);
 must_check int umpa_work_resize(const struct umpa_work *w);
 must_check int umpa_work_reuse(const struct umpa_work *w);
+must_check int umpa_work_calloc(const struct umpa_work *w);
 must_check int umpa_work_moved(const struct umpa_work *w);
 must_check int umpa_work_sparse(const struct umpa_work *w);
 must_check int umpa_work_idle(const struct umpa_work *w);
 
 /* --- what the workloads share -------------------------------------------------------------- */
 
-/* alloc gives NULL when refused. resize keeps the content. release is told the size. */
+/* alloc gives NULL when refused. alloc_zeroed: NULL where memory is not cleared. resize keeps the
+ * content. release is told the size. */
 struct umpa_page_api {
 	const char *name;
 	void *(*alloc)(size_t nbytes);
+	void *(*alloc_zeroed)(size_t nbytes);
 	void *(*resize)(void *block, size_t old_nbytes, size_t new_nbytes);
 	void (*release)(void *block, size_t nbytes);
 };
@@ -72,6 +75,9 @@ void umpa_touch(void *block, size_t nbytes);
 void *umpa_worker_take(size_t nbytes);
 
 uint64_t umpa_now_ns(void);
+
+/* Page faults of this process so far. */
+uint64_t umpa_faults_now(void);
 
 /* What one reading of the clock costs. */
 uint64_t umpa_clock_ns(void);

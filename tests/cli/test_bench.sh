@@ -65,6 +65,16 @@ query '.targets[] | select(.target | startswith("A (4")) | .reached' null
 run "$umpa" bench report --markdown "$csv"
 prints "| 4 KiB | 0.040 | - | - | 0.002 | - | 20.0x | 0.450x | - |"
 prints "| B (64 KiB to 64 MiB, 64 live) / fastest peer | at most 0.3x | 0.400x |  | missed |"
+mkdir "$scratch/blocks"
+cat >"$scratch/blocks/scaling.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+malloc-calloc,glibc,0,65536,page_ns,500
+malloc-calloc,glibc,0,65536,page_nfaults,0
+malloc-calloc,glibc,0,65536,whole_ns,1000
+malloc-calloc,glibc,0,65536,whole_nfaults,16
+CSV
+run "$umpa" bench report --markdown "$scratch/blocks"
+prints "| 64 KiB | glibc | 500 | 0.000 | 1000 | 16.0 |"
 echo "page-bins,umpa,0,4096,cost_ns,many" >>"$csv/scaling.csv"
 run "$umpa" bench report "$csv"
 ends 125 "a line that is no figure"
@@ -129,6 +139,18 @@ count @ring api=umpa min=4K max=64K live=32 batch=16 warmup=64 ops=128
 right "4 size bins" [ "$(printf '%s\n' "$out" | grep -c '^cost_ns ')" = 4 ]
 count @grow api=umpa min=1M max=8M factor=150
 count @sparse api=kernel max=64M
+# Faults a block, at each size; a stray one among hundreds of blocks is rounded away.
+faults()
+{
+	printf '%s\n' "$out" | awk -v metric="$1" '$1 == metric { printf "%.0f ", $3 }'
+}
+count @calloc api=kernel max=1M ops=1
+right "a fault where a page is touched, not $(faults page_nfaults)" [ "$(faults page_nfaults)" = "1 1 " ]
+right "one a page where all are, not $(faults whole_nfaults)" [ "$(faults whole_nfaults)" = "16 256 " ]
+count @calloc api=umpa max=1M ops=1
+right "none where memory is there, not $(faults whole_nfaults)" [ "$(faults whole_nfaults)" = "0 0 " ]
+run "$umpa" bench @calloc api=touch ops=1
+ends 125 "nobody who clears"
 run "$umpa" bench @ring api=umpa min=4K max=64K live=31 batch=16 warmup=64 ops=128
 ends 125 "a ring that is no whole batches"
 run "$umpa" bench @ring api=nobody
@@ -136,4 +158,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 75
+finish 82
