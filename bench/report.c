@@ -192,8 +192,7 @@ static void page_count_table(const struct report *r)
 /* --- malloc level -------------------------------------------------------------------------------
  */
 
-static double to_fastest(
-	const struct report *r, const char *test, size_t method, const char *metric)
+static double to_least(const struct report *r, const char *test, size_t method, const char *metric)
 {
 	return umpa_samples_ratio_to_least(r->s,
 		&(struct umpa_series){test, umpa_methods[method].name, metric, 0},
@@ -215,11 +214,11 @@ static void malloc_row(const struct report *r, struct umpa_grid *t, const char *
 	umpa_grid_row(t);
 	umpa_grid_text(t, "%s", label(method));
 	umpa_grid_number(t, median(r, test, method, "time_ns", 0) / 1e6, "");
-	umpa_grid_number(t, to_fastest(r, test, method, "time_ns"), "x");
+	umpa_grid_number(t, to_least(r, test, method, "time_ns"), "x");
 	umpa_grid_number(t, median(r, test, method, "cpu_ns", 0) / 1e6, "");
 	count_row(r, t, test, method);
 	umpa_grid_number(t, median(r, untouched, method, "time_ns", 0) / 1e6, "");
-	umpa_grid_number(t, to_fastest(r, untouched, method, "time_ns"), "x");
+	umpa_grid_number(t, to_least(r, untouched, method, "time_ns"), "x");
 }
 
 static void malloc_table(const struct report *r, const char *test, const char *text)
@@ -374,6 +373,41 @@ static void sparse_table(const struct report *r)
 	figure_table(r, "malloc-sparse", f, array_len(f), &t);
 }
 
+static void over_row(const struct report *r, struct umpa_grid *t, const char *test,
+	const char *blocks, size_t method)
+{
+	umpa_grid_row(t);
+	umpa_grid_text(t, "%s", blocks);
+	umpa_grid_text(t, "%s", umpa_methods[method].name);
+	umpa_grid_number(t, median(r, test, method, "peak_nbytes", 0) / (1 << 20), "");
+	umpa_grid_number(t, to_least(r, test, method, "peak_nbytes"), "x");
+	umpa_grid_number(t, median(r, test, method, "end_nbytes", 0) / (1 << 20), "");
+	umpa_grid_number(t, median(r, test, method, "time_ns", 0) / 1e6, "");
+	umpa_grid_count(t, median(r, test, method, "nfaults", 0));
+	umpa_grid_count(t, median(r, test, method, "nsyscalls", 0));
+}
+
+static void over_table(const struct report *r)
+{
+	static const struct {
+		const char *test, *blocks;
+	} rows[] = {{"malloc-over-2M", "2 MiB and 1 B"}, {"malloc-over-3M", "3 MiB and 1 B"},
+		{"malloc-over-4M", "4 MiB and 1 B"}, {"malloc-over-8M", "8 MiB and 1 B"}};
+	struct umpa_grid t;
+	size_t i, m;
+
+	HEAD(&t, "blocks of", "allocator", "peak MiB", "of leanest peer", "resident MiB", "ms",
+		"faults", "system calls");
+	for (i = 0; i < array_len(rows); i++)
+		for (m = BY_GLIBC; m <= BY_UMPA_MALLOC; m++)
+			if (has(r, rows[i].test, m, "time_ns"))
+				over_row(r, &t, rows[i].test, rows[i].blocks, m);
+	if (t.nrows == 1)
+		return;
+	title(r, "Malloc level: 400 MiB in blocks a little over whole superpages, all written");
+	umpa_grid_print(&t, r->out, r->markdown);
+}
+
 static void calloc_row(const struct report *r, struct umpa_grid *t, size_t method, uint64_t bin)
 {
 	static const char *const metrics[] = {
@@ -454,6 +488,7 @@ void umpa_report_tables(const struct umpa_samples *s, FILE *out, int markdown)
 	resize_table(&r, "malloc-resize", "Malloc level: 128 to 256 KiB, 64 live");
 	reuse_table(&r, "malloc-reuse", "Malloc level: a size used before, untouched");
 	calloc_table(&r);
+	over_table(&r);
 	sparse_table(&r);
 	startup_table(&r);
 	umpa_report_targets(s, out, markdown);

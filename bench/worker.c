@@ -190,7 +190,7 @@ static void put_stats(const struct umpa_stats *now)
 
 void umpa_phase_end(const struct umpa_work *w)
 {
-	uint64_t end_ns = umpa_now_ns(), cpu_ns, nmappings, peak_nbytes;
+	uint64_t end_ns = umpa_now_ns(), cpu_ns, nmappings, peak_nbytes, now_nbytes;
 	struct umpa_stats stats;
 	struct rusage usage;
 	int has_stats;
@@ -201,11 +201,13 @@ void umpa_phase_end(const struct umpa_work *w)
 	has_stats = read_stats(w, &stats);
 	nmappings = count_mappings();
 	peak_nbytes = umpa_status_nbytes("VmHWM:");
+	now_nbytes = umpa_status_nbytes("VmRSS:");
 	umpa_put("time_ns", 0, (double)(end_ns - begun.start_ns));
 	umpa_put("cpu_ns", 0, (double)cpu_ns);
 	put_usage(&usage);
 	umpa_put("nmappings", 0, (double)nmappings);
 	umpa_put("peak_nbytes", 0, (double)peak_nbytes);
+	umpa_put("end_nbytes", 0, (double)now_nbytes);
 	if (has_stats)
 		put_stats(&stats);
 }

@@ -83,7 +83,7 @@ uint64_t umpa_faults_now(void);
 uint64_t umpa_clock_ns(void);
 
 /* The measured phase: time, CPU time, faults, umpa's counters between begin and end. end prints
- * them, with the mappings and peak memory at the end. */
+ * them, with the mappings, peak memory and resident memory at the end. */
 void umpa_phase_begin(const struct umpa_work *w);
 void umpa_phase_end(const struct umpa_work *w);
 

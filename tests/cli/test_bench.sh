@@ -72,9 +72,15 @@ malloc-calloc,glibc,0,65536,page_ns,500
 malloc-calloc,glibc,0,65536,page_nfaults,0
 malloc-calloc,glibc,0,65536,whole_ns,1000
 malloc-calloc,glibc,0,65536,whole_nfaults,16
+malloc-over-3M,glibc,0,0,time_ns,100000000
+malloc-over-3M,glibc,0,0,peak_nbytes,419430400
+malloc-over-3M,umpa-preload,0,0,time_ns,50000000
+malloc-over-3M,umpa-preload,0,0,peak_nbytes,482344960
+malloc-over-3M,umpa-preload,0,0,end_nbytes,461373440
 CSV
 run "$umpa" bench report --markdown "$scratch/blocks"
 prints "| 64 KiB | glibc | 500 | 0.000 | 1000 | 16.0 |"
+prints "| 3 MiB and 1 B | umpa-preload | 460 | 1.15x | 440 | 50.0 | - | - |"
 echo "page-bins,umpa,0,4096,cost_ns,many" >>"$csv/scaling.csv"
 run "$umpa" bench report "$csv"
 ends 125 "a line that is no figure"
@@ -144,6 +150,9 @@ faults()
 {
 	printf '%s\n' "$out" | awk -v metric="$1" '$1 == metric { printf "%.0f ", $3 }'
 }
+count @ring api=kernel min=2097153 max=2097153 live=4 ops=4
+right "8 MiB resident and a little, not $(figure end_nbytes)" [ "$(figure end_nbytes)" -gt $((8 << 20)) ]
+right "but not 10" [ "$(figure end_nbytes)" -lt $((10 << 20)) ]
 count @calloc api=kernel max=1M ops=1
 right "a fault where a page is touched, not $(faults page_nfaults)" [ "$(faults page_nfaults)" = "1 1 " ]
 right "one a page where all are, not $(faults whole_nfaults)" [ "$(faults whole_nfaults)" = "16 256 " ]
@@ -158,4 +167,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 82
+finish 86
