@@ -26,7 +26,7 @@ struct request {
 
 static const struct umpa_flag scaling_flags[] = {
 	{'n', "repetitions", "N", "repeat N times, taking turns (3; short form: 1)"},
-	{0, "short", NULL, "a short form, about a minute"},
+	{0, "short", NULL, "a short form, about a minute on a quiet machine"},
 	{0, "csv", "DIR",
 		"keep the raw figures in DIR/" CSV_NAME ", and draw DIR/scaling.svg and .png"},
 	{0, "only", "LIST", "run these tests only; 'page-*' stands for all that begin so"},
