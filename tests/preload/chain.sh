@@ -21,7 +21,7 @@ for name in libjemalloc.so.2 libtcmalloc.so.4 libtcmalloc_minimal.so.4 libmimall
 	check "api over $name" "$programs/api" umpa
 	UMPA_OPTIONS=malloc_min=4K check "api over $name, malloc_min=4K" "$programs/api" umpa
 	check "threads over $name" "$programs/threads"
-	check "fork over $name" "$programs/fork"
+	check "fork over $name" "$programs/fork" 8
 	check "dlopen over $name" "$programs/dl" "$programs/libplug.so"
 done
 finish 20

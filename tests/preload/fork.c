@@ -1,5 +1,5 @@
 /* fork, vfork and spawn while other threads allocate: the child finds its blocks as they were, and
- * works. */
+ * works. The argument, if any: how often. */
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -10,10 +10,8 @@
 
 enum {
 	NTHREADS = 3,
-	NFORKS = 20,
 	NBLOCKS = 24,
-	NSTEPS = 60,
-	NVFORKS = 20
+	NSTEPS = 60
 };
 
 struct block {
@@ -96,12 +94,12 @@ static int live(struct block *block, uint64_t state, int depth)
 	return drop(block) ? 0 : 4;
 }
 
-static unsigned long forks(void)
+static unsigned long forks(unsigned nforks)
 {
 	struct block block[NBLOCKS] = {{0}};
 	uint64_t state = 4711;
 
-	for (unsigned i = 0; i < NFORKS; i++) {
+	for (unsigned i = 0; i < nforks; i++) {
 		int status = -1;
 		pid_t pid;
 
@@ -115,15 +113,15 @@ static unsigned long forks(void)
 		EXPECT(status == 0);
 	}
 	EXPECT(drop(block));
-	return NFORKS * 4 + 1;
+	return nforks * 4 + 1;
 }
 
-static unsigned long spawns(void)
+static unsigned long spawns(unsigned nforks)
 {
 	char *argv[] = {(char *)"true", NULL};
 	extern char **environ;
 
-	for (unsigned i = 0; i < NVFORKS; i++) {
+	for (unsigned i = 0; i < nforks; i++) {
 		char *p = malloc(300000);
 		int status = -1;
 		pid_t pid;
@@ -140,19 +138,20 @@ static unsigned long spawns(void)
 		EXPECT(tagged(p, 300000, i));
 		free(p);
 	}
-	return NVFORKS * 4;
+	return nforks * 4;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	unsigned nforks = argc > 1 ? (unsigned)atoi(argv[1]) : 20;
 	pthread_t thread[NTHREADS];
 	unsigned long n = 0, nbefore;
 
 	for (unsigned i = 0; i < NTHREADS; i++)
 		EXPECT(!pthread_create(&thread[i], NULL, busy, (void *)(uintptr_t)(i + 1)));
 	n = NTHREADS;
-	n += forks();
-	n += spawns();
+	n += forks(nforks);
+	n += spawns(nforks);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < NTHREADS; i++)
 		pthread_join(thread[i], NULL);

@@ -47,7 +47,7 @@ have()
 }
 
 export DATA="$scratch/data"
-awk 'BEGIN { x = 1; for (i = 0; i < 400000; i++) { x = (x * 16807) % 2147483647; print x, i } }' >"$DATA"
+awk 'BEGIN { x = 1; for (i = 0; i < 200000; i++) { x = (x * 16807) % 2147483647; print x, i } }' >"$DATA"
 
 same "sh" 'i=0; s=; while [ $i -lt 2000 ]; do s=$s$i; i=$((i + 1)); done
 	echo ${#s}; for i in 1 2 3 4 5; do (echo $i | cat); done; ls /usr/bin | wc -l; printf "%s" "$s" | wc -c'
@@ -61,7 +61,7 @@ s = \"\".join(map(str, a[:300000]))
 z = zlib.compress(bytes(b)); print(len(a), sum(a), hashlib.sha256(b).hexdigest(), len(s), len(d))
 print(zlib.decompress(z) == b, hashlib.sha256(s.encode()).hexdigest())
 "'
-have gcc "gcc" 'i=0; while [ $i -lt 400 ]; do
+have gcc "gcc" 'i=0; while [ $i -lt 200 ]; do
 	echo "int f$i(int a, int *p) { for (int i = 0; i < a; i++) p[i] = p[i] * $i + a / (i + 1); return p[0]; }"
 	i=$((i + 1)); done >big.c
 	gcc -O1 -c big.c -o big.o && cksum big.o'
@@ -72,11 +72,11 @@ have git "git" 'export GIT_AUTHOR_DATE="2020-01-01T00:00:00Z" GIT_COMMITTER_DATE
 	git -c pack.threads=1 repack -q -a -d && git diff HEAD~ | cksum; cd ..; rm -rf repo'
 have sqlite3 "sqlite3" 'sqlite3 :memory: "
 	create table t(a integer primary key, b text, c real);
-	with recursive n(i) as (select 1 union all select i + 1 from n where i < 200000)
+	with recursive n(i) as (select 1 union all select i + 1 from n where i < 80000)
 		insert into t select i, hex(i * 7919) || printf(\"%0100d\", i), i / 7.0 from n;
 	create index u on t(b); select count(*), sum(a), min(b), max(b) from t;
 	select b from t order by substr(b, 3) desc limit 5; pragma integrity_check;"'
-have perl "perl" 'perl -e '\''my %h; $h{$_ % 70001} .= "x$_" for 1 .. 600000; my $s = join "", map { $h{$_} } sort keys %h;
+have perl "perl" 'perl -e '\''my %h; $h{$_ % 70001} .= "x$_" for 1 .. 200000; my $s = join "", map { $h{$_} } sort keys %h;
 	my $t = $s x 3; $t =~ s/x1/y/g; print length($s), " ", length($t), " ", unpack("%32C*", $t), "\n"'\'
 same "sort" 'sort -S 60M --parallel=2 "$DATA" | cksum; sort -n -S 4M -T . "$DATA" | tail -n 3'
 have xz "xz" 'xz -T2 -1 --block-size=2MiB -c "$DATA" >data.xz && xz -t data.xz && xz -dc data.xz | cmp - "$DATA" && cksum data.xz'

@@ -18,7 +18,7 @@
 
 enum {
 	NBLOCKS = 64,
-	NSTEPS = 3000,
+	NSTEPS = 1000,
 	NMANY = 1 << 16
 };
 

@@ -33,13 +33,13 @@ static int run_in_child(const char *options, struct model_options o)
 static void run_sizes(const char *options)
 {
 	CHECK_EQ(run_in_child(options, (struct model_options){.seed = 31,
-					       .nops = 20000,
+					       .nops = 8000,
 					       .nblocks = 200,
 					       .log2_min = 10,
 					       .log2_max = 21}),
 		0);
 	CHECK_EQ(run_in_child(options, (struct model_options){.seed = 32,
-					       .nops = 4000,
+					       .nops = 1500,
 					       .nblocks = 40,
 					       .log2_min = 12,
 					       .log2_max = 25}),
