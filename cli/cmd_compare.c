@@ -8,12 +8,14 @@
 #include "args.h"
 #include "cli.h"
 #include "compare.h"
+#include "engine.h"
 #include "optset.h"
 #include "preload.h"
 #include "program.h"
 
 struct request {
 	struct umpa_optset options;
+	const struct umpa_engine_library *engine;
 	const char *baseline, *csv;
 	long nruns;
 	int warm, show, as_json;
@@ -149,7 +151,7 @@ static int report(const struct umpa_comparison *c, const struct request *r)
 	return judge(c);
 }
 
-static int compare(const struct request *r, const char *library)
+static int compare(const struct request *r, const char *chain)
 {
 	struct umpa_comparison c = {
 		.argv = r->argv, .baseline = r->baseline, .nruns = (size_t)r->nruns};
@@ -159,7 +161,7 @@ static int compare(const struct request *r, const char *library)
 	for (side = 0; side < NSIDES; side++)
 		c.runs[side] = umpa_take(c.nruns * sizeof(*c.runs[side]));
 	s.envp[SIDE_WITHOUT] = umpa_preload_environment(r->baseline, NULL);
-	s.envp[SIDE_WITH] = umpa_preload_environment(library, r->options.text);
+	s.envp[SIDE_WITH] = umpa_preload_environment(chain, r->options.text);
 	status = run_all(&s, &c, r->warm);
 	if (!status)
 		status = report(&c, r);
@@ -185,7 +187,7 @@ static int check_csv(const char *path)
 static int check_and_compare(struct request *r)
 {
 	int status = umpa_program_check(r->argv[0]);
-	char *library;
+	char *library, *chain = NULL;
 
 	if (!status)
 		status = check_csv(r->csv);
@@ -195,9 +197,9 @@ static int check_and_compare(struct request *r)
 		return status;
 	library = umpa_preload_find();
 	if (library && umpa_preload_loads(library))
-		status = compare(r, library);
-	else
-		status = EXIT_UMPA;
+		chain = umpa_engine_chain(library, r->engine);
+	status = chain ? compare(r, chain) : EXIT_UMPA;
+	free(chain);
 	free(library);
 	return status;
 }
@@ -205,6 +207,7 @@ static int check_and_compare(struct request *r)
 enum {
 	FLAG_RUNS,
 	FLAG_OPTION,
+	FLAG_ENGINE,
 	FLAG_VS,
 	FLAG_WARM,
 	FLAG_NO_WARM,
@@ -216,6 +219,8 @@ enum {
 static const struct umpa_flag flags[] = {
 	[FLAG_RUNS] = {'n', "runs", "RUNS", "measured runs of each side (5)"},
 	[FLAG_OPTION] = {'o', "option", "NAME=VALUE", "set an umpa option; may be repeated"},
+	[FLAG_ENGINE] = {0, "engine", "ENGINE",
+		"who serves small blocks on the side with umpa, as of umpa run"},
 	[FLAG_VS] = {0, "vs-preload", "LIB", "preload LIB on the side without umpa"},
 	[FLAG_WARM] = {0, "warm", NULL, "make the host back memory before each run (default)"},
 	[FLAG_NO_WARM] = {0, "no-warm", NULL, "leave the host's memory as it is"},
@@ -232,6 +237,9 @@ static int take_flag(struct request *r, const struct umpa_args *a, int flag)
 		return umpa_args_count(a, "--runs", 1000, &r->nruns);
 	case FLAG_OPTION:
 		return umpa_optset_add(&r->options, a->value);
+	case FLAG_ENGINE:
+		r->engine = umpa_engine_named(a->value);
+		return r->engine ? 0 : -1;
 	case FLAG_VS:
 		r->baseline = a->value;
 		return 0;

@@ -1,49 +1,65 @@
 /* umpa run: becomes the program, with umpa preloaded. */
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "args.h"
 #include "cli.h"
+#include "engine.h"
 #include "optset.h"
 #include "preload.h"
 #include "program.h"
 
-static int become(char **argv, const struct umpa_optset *options)
+static int become(
+	char **argv, const struct umpa_optset *options, const struct umpa_engine_library *engine)
 {
-	char *library, **envp;
+	char *library, *chain, **envp;
 	int status = umpa_program_check(argv[0]);
 
 	if (status)
 		return status;
 	library = umpa_preload_find();
-	if (!library)
+	chain = library ? umpa_engine_chain(library, engine) : NULL;
+	free(library);
+	if (!chain)
 		return EXIT_UMPA;
-	envp = umpa_preload_environment(library, options->text);
+	envp = umpa_preload_environment(chain, options->text);
+	free(chain);
 	execvpe(argv[0], argv, envp);
 	return umpa_program_refused(argv[0], errno);
 }
 
+enum {
+	FLAG_OPTION,
+	FLAG_ENGINE
+};
+
+static const struct umpa_flag flags[] = {
+	[FLAG_OPTION] = {'o', "option", "NAME=VALUE",
+		"set an umpa option for the program; may be repeated"},
+	[FLAG_ENGINE] = {0, "engine", "ENGINE",
+		"who serves small blocks: system (default), jemalloc, tcmalloc, mimalloc"},
+	{0},
+};
+
 static int run_run(const struct umpa_command *c, int argc, char **argv)
 {
 	struct umpa_args a = ARGS_OF(c, argc, argv);
+	const struct umpa_engine_library *engine = NULL;
 	struct umpa_optset options;
 	int flag;
 
 	umpa_optset_init(&options);
 	while ((flag = umpa_args_next(&a)) >= 0)
-		if (umpa_optset_add(&options, a.value))
+		if (flag == FLAG_ENGINE ? !(engine = umpa_engine_named(a.value))
+					: umpa_optset_add(&options, a.value))
 			return EXIT_USAGE;
 	if (flag != ARGS_END)
 		return flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
 	if (a.at == argc)
 		return umpa_refuse(EXIT_USAGE, "run: a program is missing: umpa run -- PROG ARGS");
-	return become(argv + a.at, &options);
+	return become(argv + a.at, &options, engine);
 }
-
-static const struct umpa_flag flags[] = {
-	{'o', "option", "NAME=VALUE", "set an umpa option for the program; may be repeated"},
-	{0},
-};
 
 const struct umpa_command umpa_cmd_run = {
 	.name = "run",
@@ -53,10 +69,13 @@ const struct umpa_command umpa_cmd_run = {
 		"the\n"
 		"options of -o on top of UMPA_OPTIONS. UMPA_PRELOAD overrides where the library "
 		"is.\n"
+		"An engine is another malloc, preloaded right after umpa's, that serves what umpa "
+		"passes\n"
+		"on: blocks below 64 KiB (option malloc_min).\n"
 		"\n"
 		"exit status: the program's; 127 no such program, 126 it can't be run, 125 umpa's "
 		"library\n"
-		"can't be found, 2 wrong usage.\n",
+		"or the engine's can't be found, 2 wrong usage.\n",
 	.flags = flags,
 	.run = run_run,
 };

@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "doctor.h"
+#include "engine.h"
 #include "os/os.h"
 #include "os/os_proc.h"
 #include "preload.h"
@@ -279,7 +280,9 @@ static void find_peer(
 		umpa_finding(f, STATE_NOTE, name, "not tried", why, fix);
 	else if (strstr(why, "cannot open shared object file"))
 		umpa_finding(f, STATE_NOTE, name, "not installed",
-			"umpa bench has one allocator less to compare with", fix);
+			"one engine less to choose from, and one allocator for umpa bench to "
+			"compare with",
+			fix);
 	else
 		umpa_finding(f, STATE_NOTE, name, "does not load", why, fix);
 	free(why);
@@ -288,7 +291,9 @@ static void find_peer(
 
 void umpa_find_peers(struct umpa_findings *f)
 {
-	find_peer(f, "jemalloc", "libjemalloc.so.2", "libjemalloc2");
-	find_peer(f, "tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4");
-	find_peer(f, "mimalloc", "libmimalloc.so.2.0", "libmimalloc2.0");
+	const struct umpa_engine_library *e;
+
+	for (e = umpa_engine_libraries; e->name; e++)
+		if (e->file)
+			find_peer(f, e->name, e->file, e->package);
 }

@@ -65,6 +65,16 @@ right "the other library" [ "$(grep -c '^\[libm.so.6\]$' "$scratch/out")" = 2 ]
 prints "over libm.so.6"
 run env LD_PRELOAD="$UMPA_BUILD/libumpa-preload.so" "$umpa" compare -n 1 --show -- sh -c "$side"
 right "umpa in LD_PRELOAD is taken out" [ "$(grep -c '^without$' "$scratch/out")" = 2 ]
+if LD_PRELOAD=libmimalloc.so.2 true 2>&1 | grep -q .; then
+	run "$umpa" compare -n 1 --engine=mimalloc -- true
+	ends 125 "an engine that is not installed"
+else
+	run "$umpa" compare -n 1 --show --engine=mimalloc -- sh -c 'echo "[${LD_PRELOAD##*:}]"'
+	right "the engine on the side with umpa only" \
+		[ "$(grep '^\[' "$scratch/out" | sort | tr -d '\n')" = "[][][libmimalloc.so.2][libmimalloc.so.2]" ]
+fi
+run "$umpa" compare --engine=none -- true
+ends 2 "an unknown engine"
 run "$umpa" compare --vs-preload libnone.so.9 -- true
 ends 2 "no such library to compare with"
 says "libnone.so.9"
@@ -127,4 +137,4 @@ prints "run 1 of 1, with"
 run "$umpa" compare -n 1 -- true
 silent
 right "no escape sequences" [ "$(grep -c "$(printf '\033')" "$scratch/out")" = 0 ]
-finish 72
+finish 74

@@ -22,6 +22,7 @@ value_of()
 {
 	case $1 in
 	NAME=VALUE) echo stats=0 ;;
+	ENGINE) echo system ;;
 	*) echo 1 ;;
 	esac
 }

@@ -27,6 +27,26 @@ right "standard input is the program's" [ "$out" = some ]
 run "$umpa" run -- printf '%s.' -n --help
 right "flags after the program are the program's" [ "$out" = "-n.--help." ]
 
+# Engines.
+run "$umpa" run --engine=system -- sh -c "$show"
+right "the system's engine" [ "$out" = "$library|none" ]
+run "$umpa" run --engine mimaloc -- true
+ends 2 "an unknown engine"
+says "no engine 'mimaloc'; there are system, jemalloc, tcmalloc and mimalloc"
+for engine in jemalloc:libjemalloc.so.2:libjemalloc2 tcmalloc:libtcmalloc_minimal.so.4:libtcmalloc-minimal4 \
+	mimalloc:libmimalloc.so.2:libmimalloc2.0; do
+	name=${engine%%:*} rest=${engine#*:}
+	file=${rest%:*} package=${rest#*:}
+	run env LD_PRELOAD=libc.so.6 "$umpa" run --engine=$name -- sh -c "$show"
+	if LD_PRELOAD=$file true 2>&1 | grep -q .; then
+		ends 125 "$name, which is not installed"
+		says "engine $name can't be had: apt-get install $package"
+	else
+		ends 0 "$name"
+		right "$name right after umpa" [ "$out" = "$library:$file:libc.so.6|none" ]
+	fi
+done
+
 # Exit statuses.
 run "$umpa" run -- sh -c 'exit 7'
 ends 7 "the program's own"
@@ -100,4 +120,4 @@ cc -static -o "$scratch/five" "$scratch/five.c"
 run "$umpa" run -- "$scratch/five"
 ends 5 "a static program runs all the same"
 says "runs without umpa: it is statically linked"
-finish 45
+finish 54

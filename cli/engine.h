@@ -1,0 +1,26 @@
+/* The engines for small blocks that can be chosen by name: other mallocs, preloaded after umpa's.
+ */
+#ifndef UMPA_CLI_ENGINE_H
+#define UMPA_CLI_ENGINE_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+struct umpa_engine_library {
+	const char *name;
+	const char *file;    /* what the loader finds; NULL: the program's own malloc */
+	const char *package; /* of Debian */
+};
+
+/* Ends with a name that is NULL. */
+extern const struct umpa_engine_library umpa_engine_libraries[];
+
+/* The engine of that name, or NULL after a message. */
+const struct umpa_engine_library *umpa_engine_named(const char *name);
+
+/* What LD_PRELOAD is to begin with, malloc'ed: umpa's library and the engine's (NULL: the program's
+ * own). NULL, after a message, if the loader does not take the engine's. */
+char *umpa_engine_chain(const char *library, const struct umpa_engine_library *engine);
+
+#endif
