@@ -31,4 +31,7 @@ endforeach()
 if(heap_sources OR shim_sources)
 	set_property(SOURCE ${heap_sources} ${shim_sources}
 		APPEND PROPERTY COMPILE_OPTIONS ${no_builtin})
+	# Its functions call each other as whoever replaces some of them expects, and exceptions pass.
+	set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/shim/operators.c
+		APPEND PROPERTY COMPILE_OPTIONS -fsemantic-interposition -fexceptions)
 endif()

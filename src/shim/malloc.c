@@ -1,6 +1,6 @@
 /*
  * The libc names: the whole malloc family, and nothing else in umpa defines one. C++'s operators
- * reach it through malloc. cfree left glibc's headers with 2.26 but old programs still call it;
+ * are in operators.c. cfree left glibc's headers with 2.26 but old programs still call it;
  * free_sized and free_aligned_sized are C23's, here before a libc has its own that would not know
  * umpa's blocks.
  */

@@ -40,7 +40,7 @@ needed_by()
 gcc -E -P -I"$UMPA_SOURCE/include" "$UMPA_SOURCE/include/umpa/umpa.h" |
 	grep -o 'umpa_[a-z0-9_]* *(' | tr -d ' (' | sort -u >"$work/public"
 [ -s "$work/public" ] || { echo "no public functions found"; exit 1; }
-sed -n 's/^\t\([a-z_]*\);$/\1/p' "$UMPA_SOURCE/src/shim/exports.map" | sort - "$work/public" >"$work/exports"
+sed -n 's/^\t\([a-zA-Z0-9_]*\);$/\1/p' "$UMPA_SOURCE/src/shim/exports.map" | sort - "$work/public" >"$work/exports"
 
 defined_in -D --defined-only libumpa.so | grep -v '^UMPA_0$' >"$work/got"
 same "libumpa.so exports the public functions" "$work/public" "$work/got"
