@@ -68,7 +68,6 @@ static void gather_events(struct umpa_stats *st)
 static void gather(struct umpa_stats *st)
 {
 	memset(st, 0, sizeof(*st));
-	umpa_core_need();
 	if (umpa_core.window.nbytes) {
 		gather_shards(st);
 		gather_space(st);
@@ -86,6 +85,7 @@ public_api int umpa_get_stats(struct umpa_stats *out, size_t nbytes)
 		errno = EINVAL;
 		return -1;
 	}
+	umpa_core_need();
 	gather(&st);
 	memset(out, 0, nbytes);
 	memcpy(out, &st, nbytes < sizeof(st) ? nbytes : sizeof(st));
@@ -95,6 +95,23 @@ public_api int umpa_get_stats(struct umpa_stats *out, size_t nbytes)
 public_api const char *umpa_mover_in_use(void)
 {
 	umpa_core_need();
+	return umpa_mover_so_far();
+}
+
+int umpa_stats_started(void)
+{
+	return __atomic_load_n(&umpa_core_started, __ATOMIC_ACQUIRE);
+}
+
+void umpa_stats_so_far(struct umpa_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (umpa_stats_started())
+		gather(out);
+}
+
+const char *umpa_mover_so_far(void)
+{
 	return __atomic_load_n(&umpa_core.mover_state, __ATOMIC_ACQUIRE) == MOVER_CHOSEN
 		       ? umpa_core.mover.name
 		       : "undecided";
@@ -106,8 +123,8 @@ void umpa_stats_print(int fd)
 	char line[128];
 	size_t n;
 
-	gather(&st);
-	n = umpa_format(line, sizeof(line), "umpa: mover %s\n", umpa_mover_in_use());
+	umpa_stats_so_far(&st);
+	n = umpa_format(line, sizeof(line), "umpa: mover %s\n", umpa_mover_so_far());
 	if (write(fd, line, n) < 0)
 		return;
 #define UMPA_STAT(name, help)                                                                      \

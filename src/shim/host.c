@@ -7,17 +7,10 @@
 #include <unistd.h>
 
 #include "heap/heap.h"
+#include "shim/next.h"
 #include "shim/report.h"
 
 static int constructed;
-
-/* An object pointer goes where a function pointer is, which C has no cast for. */
-static void find_next(const char *name, void *function)
-{
-	void *found = dlsym(RTLD_NEXT, name);
-
-	memcpy(function, &found, sizeof(found));
-}
 
 static const void *library_of(uintptr_t function)
 {
@@ -34,15 +27,15 @@ static int together(uintptr_t f, uintptr_t g)
 
 int umpa_host_find_engine(struct umpa_engine *out)
 {
-	find_next("malloc", &out->malloc);
-	find_next("calloc", &out->calloc);
-	find_next("realloc", &out->realloc);
-	find_next("free", &out->free);
-	find_next("posix_memalign", &out->posix_memalign);
-	find_next("aligned_alloc", &out->aligned_alloc);
-	find_next("memalign", &out->memalign);
-	find_next("malloc_usable_size", &out->usable_size);
-	find_next("mallopt", &out->mallopt);
+	umpa_find_next("malloc", &out->malloc);
+	umpa_find_next("calloc", &out->calloc);
+	umpa_find_next("realloc", &out->realloc);
+	umpa_find_next("free", &out->free);
+	umpa_find_next("posix_memalign", &out->posix_memalign);
+	umpa_find_next("aligned_alloc", &out->aligned_alloc);
+	umpa_find_next("memalign", &out->memalign);
+	umpa_find_next("malloc_usable_size", &out->usable_size);
+	umpa_find_next("mallopt", &out->mallopt);
 	if (!out->malloc || !out->calloc || !out->realloc || !out->free)
 		return 0;
 	out->measures = together((uintptr_t)out->malloc, (uintptr_t)out->usable_size);

@@ -17,6 +17,7 @@
 
 #include "base/panic.h"
 #include "heap/heap.h"
+#include "shim/next.h"
 
 typedef void *new_fn(size_t nbytes);
 typedef void *aligned_fn(size_t nbytes, size_t align);
@@ -70,16 +71,17 @@ static void *find_in(const char *library, const char *name)
 }
 
 /* The operator of C++'s library, or of the next one that has it, into *function, or NULL. */
-static void find_next(const char *name, void *function)
+static void find_thrower(const char *name, void *function)
 {
 	static const char *const libraries[] = {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"};
 	void *found = NULL;
 
 	for (size_t i = 0; i < array_len(libraries) && !found; i++)
 		found = find_in(libraries[i], name);
-	if (!found)
-		found = dlsym(RTLD_NEXT, name);
-	memcpy(function, &found, sizeof(found));
+	if (found)
+		memcpy(function, &found, sizeof(found));
+	else
+		umpa_find_next(name, function);
 }
 
 static size_t at_least_1(size_t nbytes)
@@ -98,7 +100,7 @@ cold_path static void *new_by_next(size_t nbytes)
 {
 	new_fn *next;
 
-	find_next(NEW, &next);
+	find_thrower(NEW, &next);
 	if (!next)
 		give_up("operator new");
 	return next(nbytes);
@@ -123,7 +125,7 @@ void *umpa_new_aligned(size_t nbytes, size_t align)
 
 	if (likely(p))
 		return p;
-	find_next(NEW_ALIGNED, &next);
+	find_thrower(NEW_ALIGNED, &next);
 	if (!next)
 		give_up("operator new");
 	return next(nbytes, align);
@@ -162,7 +164,7 @@ static void *new_nothrow(size_t nbytes, const void *nothrow, const char *name)
 
 	if (likely(p))
 		return p;
-	find_next(name, &next);
+	find_thrower(name, &next);
 	return next ? next(nbytes, nothrow) : NULL;
 }
 
