@@ -33,14 +33,15 @@ plan_mode()
 		case ${test##*/} in
 		# Once, as root: it changes the machine's settings and breaks its own weather.
 		test_weather) [ "$1" = never ] || echo "weather|root|$1|$test" ;;
-		# Minutes, and nothing in it depends on huge pages.
-		test_fork) [ "$1" = never ] || echo "test_fork@$1|user|$1|$test" ;;
+		# Long, and nothing in them depends on huge pages.
+		test_fork | test_rewire) [ "$1" = never ] || echo "${test##*/}@$1|user|$1|$test" ;;
 		# Each of its runs takes ten seconds and more here; the mover is this kernel's own.
 		test_model) echo "test_model@$1|user|$1|$test model_real_auto" ;;
 		*) echo "${test##*/}@$1|user|$1|$test" ;;
 		esac
 	done
 	for program in $plan_programs; do
+		[ "$1" != never ] || [ "$program" = sort ] || continue
 		path=$(command -v "$program") || continue
 		echo "preload-$program@$1|user|$1|/umpa/smoke $build_dir/libumpa-preload.so $path"
 	done

@@ -37,7 +37,7 @@ static int wait_for(pid_t pid)
 TEST(fork_memory_is_independent)
 {
 	enum {
-		NROUNDS = 8,
+		NROUNDS = 4,
 		NBLOCKS = 6
 	};
 	static const size_t sizes[NBLOCKS] = {PAGE, 70000, MIB, 2 * MIB + 12345, 9 * MIB, 40 * MIB};
@@ -97,7 +97,7 @@ TEST(fork_while_threads_allocate)
 {
 	enum {
 		NTHREADS = 3,
-		NFORKS = 30
+		NFORKS = 12
 	};
 	pthread_t thread[NTHREADS];
 	uintptr_t nwrong = 0;

@@ -261,7 +261,7 @@ static void endure_limits(int resource)
 	static const struct weather limited = {limit_by_number, NULL, NULL};
 
 	/* An emulated machine is 10 times slower. */
-	int stride = getenv("UMPA_GUEST") ? 3 : 1;
+	int stride = getenv("UMPA_GUEST") ? 5 : 1;
 
 	PLAN(nlimits / stride);
 	limited_resource = resource;
