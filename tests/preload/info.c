@@ -77,7 +77,10 @@ static unsigned long documents(void)
 	EXPECT(strstr(text, "umpa: nblocks "));
 	fclose(f);
 	close(kept);
-	return 7;
+	f = fopen("/dev/full", "w");
+	EXPECT(f && !setvbuf(f, NULL, _IONBF, 0) && malloc_info(0, f) == -1);
+	fclose(f);
+	return 8;
 }
 
 int main(void)
