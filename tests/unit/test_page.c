@@ -497,6 +497,29 @@ TEST(page_trim_nursery)
 	end();
 }
 
+/* Where the system does not take the nursery's frames, nothing counts, and what is not zero is
+ * known. */
+TEST(page_trim_nursery_refused)
+{
+	char *a, *b;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = touched(MIB + MIB / 2, 0);
+	b = touched(MIB + MIB / 2, 0);
+	*b = 7;
+	umpa_free(b);
+	fake_fail_from(1, -EINVAL);
+	CHECK_EQ(umpa_trim(SIZE_MAX), 0);
+	fake_fail_from(0, 0);
+	CHECK_EQ(fake_nframes(), (MIB + MIB / 2) / 4096 * 2);
+	b = umpa_alloc(MIB + MIB / 2, UMPA_ZERO);
+	CHECK(!*b);
+	umpa_free(b);
+	umpa_free(a);
+	end();
+}
+
 /* Zero costs no clearing where the kernel clears anyway, and no frames where there were none. */
 TEST(page_zero_keeps_sparse_sparse)
 {
