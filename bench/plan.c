@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "base/compiler.h"
+#include "cli/engine.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -11,10 +12,9 @@ const struct umpa_method umpa_methods[NMETHODS] = {
 	[BY_UMPA] = {"umpa", "umpa", NULL, NULL, "umpa_alloc, umpa_free"},
 	[BY_TOUCH] = {"touch", "touch", NULL, NULL, "resident memory, touched and nothing else"},
 	[BY_GLIBC] = {"glibc", "malloc", NULL, NULL, "malloc of the C library"},
-	[BY_JEMALLOC] = {"jemalloc", "malloc", "libjemalloc.so.2", NULL, "jemalloc preloaded"},
-	[BY_TCMALLOC] = {"tcmalloc", "malloc", "libtcmalloc_minimal.so.4", NULL,
-		"tcmalloc preloaded"},
-	[BY_MIMALLOC] = {"mimalloc", "malloc", "libmimalloc.so.2", NULL, "mimalloc preloaded"},
+	[BY_JEMALLOC] = {"jemalloc", "malloc", JEMALLOC_FILE, NULL, "jemalloc preloaded"},
+	[BY_TCMALLOC] = {"tcmalloc", "malloc", TCMALLOC_FILE, NULL, "tcmalloc preloaded"},
+	[BY_MIMALLOC] = {"mimalloc", "malloc", MIMALLOC_FILE, NULL, "mimalloc preloaded"},
 	[BY_UMPA_MALLOC] = {"umpa-preload", "malloc", UMPA_LIBRARY, NULL,
 		"umpa preloaded over glibc"},
 	[BY_UMPA_HUGE0] = {"umpa-huge0", "malloc", UMPA_LIBRARY, "huge=0", "the same with huge=0"},

@@ -8,9 +8,9 @@
 
 const struct umpa_engine_library umpa_engine_libraries[] = {
 	{"system", NULL, NULL},
-	{"jemalloc", "libjemalloc.so.2", "libjemalloc2"},
-	{"tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"},
-	{"mimalloc", "libmimalloc.so.2", "libmimalloc2.0"},
+	{"jemalloc", JEMALLOC_FILE, "libjemalloc2"},
+	{"tcmalloc", TCMALLOC_FILE, "libtcmalloc-minimal4"},
+	{"mimalloc", MIMALLOC_FILE, "libmimalloc2.0"},
 	{0},
 };
 

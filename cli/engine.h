@@ -7,6 +7,11 @@
 
 #include "base/compiler.h"
 
+/* What the loader finds them by, in Debian 12. */
+#define JEMALLOC_FILE "libjemalloc.so.2"
+#define TCMALLOC_FILE "libtcmalloc_minimal.so.4"
+#define MIMALLOC_FILE "libmimalloc.so.2"
+
 struct umpa_engine_library {
 	const char *name;
 	const char *file;    /* what the loader finds; NULL: the program's own malloc */
