@@ -164,6 +164,16 @@ static void find_in_use(struct umpa_findings *f, enum umpa_mover_kind want)
 			"see mover uffd");
 }
 
+static void find_shadow(struct umpa_findings *f, const struct umpa_mover *m)
+{
+	if (!m->shadowed)
+		umpa_finding(f, STATE_OK, "page tables", "the MMU walks them", NULL, NULL);
+	else
+		umpa_finding(f, STATE_NOTE, "page tables", "the host keeps shadow copies of them",
+			"moves, faults and the first touch after either cost several times more",
+			"a virtual machine with nested paging (EPT, NPT), or none");
+}
+
 void umpa_find_movers(struct umpa_findings *f)
 {
 	enum umpa_mover_kind want = (enum umpa_mover_kind)umpa_option(OPTION_mover);
@@ -176,6 +186,8 @@ void umpa_find_movers(struct umpa_findings *f)
 	error = try_movers(want, &m, trials);
 	strcpy(f->mover, error ? "plain" : m.name);
 	find_in_use(f, want);
+	if (!error && strcmp(m.name, "plain") != 0)
+		find_shadow(f, &m);
 	if (!error)
 		error = try_movers(UMPA_MOVER_AUTO, &m, trials);
 	if (error) {

@@ -8,6 +8,12 @@
 /* A refusal that may pass is tried this often before the mover is held not to work. */
 #define NTRIES 8
 
+/* Looks at a superpage right after it moved, of which the quickest counts: an even number, so that
+ * it ends where it was. And what such a look takes, beyond the next look, at most: the MMU finds a
+ * page within 0.1 to 0.3 us; where the host has to be asked, it was 3.5. */
+#define NLOOKS      4
+#define LOOK_NS_MAX 1000
+
 /* One end of the scratch memory has the frames, the other none. */
 struct ends {
 	char *with, *without;
@@ -77,6 +83,39 @@ static int try_move(struct umpa_mover *m, struct ends *e, const char **step)
 	return 0;
 }
 
+static uint64_t first_look_ns(const char *at)
+{
+	const volatile char *place = at;
+	uint64_t start = umpa_os_clock_ns(), first, second;
+
+	(void)*place;
+	first = umpa_os_clock_ns();
+	(void)*place;
+	second = umpa_os_clock_ns();
+	return first - start > second - first ? (first - start) - (second - first) : 0;
+}
+
+/* 1 if a host keeps shadow page tables: each change of ours is one that it has to follow. */
+static int is_shadowed(struct umpa_mover *m, struct ends *e)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int i = 0; i < NLOOKS; i++) {
+		char *with = e->with;
+		uint64_t ns;
+
+		if (move_all(m, e)) {
+			clean_up(e);
+			return 0;
+		}
+		e->with = e->without;
+		e->without = with;
+		ns = first_look_ns(e->with);
+		best = ns < best ? ns : best;
+	}
+	return best > LOOK_NS_MAX;
+}
+
 static int try_mover(struct umpa_mover *m, struct umpa_mover_trial *t, struct ends *superpage,
 	struct ends *page, void *window, size_t nbytes)
 {
@@ -93,6 +132,8 @@ static int try_mover(struct umpa_mover *m, struct umpa_mover_trial *t, struct en
 	}
 	if (t->error)
 		m->fini(m);
+	else
+		m->shadowed = is_shadowed(m, superpage);
 	return t->error;
 }
 

@@ -85,7 +85,7 @@ struct umpa_os_machine {
 /* Fills *m. Never fails: what can't be learned has the value that is safe. */
 void umpa_os_machine(struct umpa_os_machine *m);
 
-/* Monotonic milliseconds. */
-uint64_t umpa_os_clock_ms(void);
+/* Monotonic nanoseconds. */
+uint64_t umpa_os_clock_ns(void);
 
 #endif

@@ -243,11 +243,11 @@ int umpa_os_bare(const void *addr, size_t npages)
 
 /* --- the machine -------------------------------------------------------------------------- */
 
-uint64_t umpa_os_clock_ms(void)
+uint64_t umpa_os_clock_ns(void)
 {
 	struct timespec now;
 
 	/* libc's, which asks the kernel's page of clocks; it can't fail for this clock. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }

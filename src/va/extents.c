@@ -7,6 +7,7 @@
 /* How many extents of a class are looked at where the class alone does not settle the matter. */
 enum {
 	NTRIES = 4,
+	NTRIES_NEAR = 16,
 	NTRIES_BESIDE = 32
 };
 
@@ -184,16 +185,39 @@ struct slot umpa_extents_take(
 	return NO_SLOT;
 }
 
-struct slot umpa_extents_take_some(
-	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t max, uint32_t *nslots)
+static int same_directory(const struct umpa_extents *e, uint32_t a, uint32_t b)
 {
-	uint32_t first;
-	unsigned class;
+	return (e->origin + a) / DIRECTORY_NSLOTS == (e->origin + b) / DIRECTORY_NSLOTS;
+}
+
+/* The first slot of a short extent, in the directory of `near` if it can be. UINT32_MAX if there is
+ * none at all. */
+static uint32_t find_near(const struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t near)
+{
+	const struct umpa_extent_bins *b = &e->bins[kind];
+	uint32_t shortest = UINT32_MAX;
+	unsigned class = 0;
+	int ntries = 0;
+
+	for (; ntries < NTRIES_NEAR && next_class(b, class, &class); class ++)
+		for (uint32_t link = b->head[class]; link && ntries < NTRIES_NEAR; ntries++) {
+			if (same_directory(e, link - 1, near))
+				return link - 1;
+			if (shortest == UINT32_MAX)
+				shortest = link - 1;
+			link = e->tag[link - 1].next;
+		}
+	return shortest;
+}
+
+struct slot umpa_extents_take_near(struct umpa_extents *e, enum umpa_extent_kind kind,
+	struct slot near, uint32_t max, uint32_t *nslots)
+{
+	uint32_t first = max ? find_near(e, kind, near.i) : UINT32_MAX;
 
 	*nslots = 0;
-	if (!max || !next_class(&e->bins[kind], 0, &class))
+	if (first == UINT32_MAX)
 		return NO_SLOT;
-	first = e->bins[kind].head[class] - 1;
 	*nslots = e->tag[first].nslots < max ? e->tag[first].nslots : max;
 	return carve(e, first, first, *nslots);
 }

@@ -34,6 +34,9 @@ enum umpa_extent_kind {
 /* Extents of up to 7 slots have a class each, then eight classes a power of two, up to 2^31. */
 #define EXTENT_NCLASSES 240
 
+/* A directory: the slots whose entries lie in one page table of the middle level (1 GiB). */
+#define DIRECTORY_NSLOTS 512
+
 struct umpa_extent {
 	uint32_t nslots;
 	uint32_t first; /* plus 1; 0: not the last slot of a free extent */
@@ -50,8 +53,8 @@ struct umpa_extent_bins {
 struct umpa_extents {
 	struct umpa_extent *tag;
 	uint32_t nslots; /* slots known so far; those behind belong to nobody yet */
-	uint32_t origin; /* number, in the whole address space, of slot 0: what alignment counts
-			    from */
+	uint32_t origin; /* number, in the whole address space, of slot 0: what alignment and
+			    directories count from */
 	struct umpa_extent_bins bins[EXTENT_NKINDS];
 };
 
@@ -77,12 +80,16 @@ uint32_t umpa_extents_at_end(const struct umpa_extents *e, enum umpa_extent_kind
 struct slot umpa_extents_take(
 	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t nslots, uint32_t align);
 
-/* Takes up to max slots of that kind that are neighbours, from a short extent, so that the long
- * ones stay whole; *nslots is how many. NO_SLOT and 0 if there are none. */
-struct slot umpa_extents_take_some(
-	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t max, uint32_t *nslots);
+/*
+ * Takes up to max slots of that kind that are neighbours, from a short extent, so that the long
+ * ones stay whole, and from one that begins in the same directory as `near`, if a few tries find
+ * it; *nslots is how many. NO_SLOT and 0 if there are none.
+ */
+struct slot umpa_extents_take_near(struct umpa_extents *e, enum umpa_extent_kind kind,
+	struct slot near, uint32_t max, uint32_t *nslots);
 
-/* Takes from the end of a long extent, which suits giving back to the system. Else as above. */
+/* Takes up to max slots from the end of a long extent, wherever it is, which suits giving back to
+ * the system. Else as above. */
 struct slot umpa_extents_take_last(
 	struct umpa_extents *e, enum umpa_extent_kind kind, uint32_t max, uint32_t *nslots);
 

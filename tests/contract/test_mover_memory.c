@@ -415,9 +415,9 @@ static void *compact(void *arg)
 static int moves_in_rounds(struct bench *b, unsigned nrounds)
 {
 	size_t nbytes = CONTRACT_NSLOTS / 2 * SLOT_NBYTES;
-	uint64_t end_ms = umpa_os_clock_ms() + 4000; /* fewer rounds on a slow machine */
+	uint64_t end_ns = umpa_os_clock_ns() + 4000000000; /* fewer rounds on a slow machine */
 
-	for (unsigned i = 0; i < nrounds && (i < 2 || umpa_os_clock_ms() < end_ms); i++) {
+	for (unsigned i = 0; i < nrounds && (i < 2 || umpa_os_clock_ns() < end_ns); i++) {
 		char *src = bench_slot(b, i % 2 ? CONTRACT_NSLOTS / 2 : 0);
 		char *dst = bench_slot(b, i % 2 ? 0 : CONTRACT_NSLOTS / 2);
 		uint64_t tag = (uint64_t)i << 32;

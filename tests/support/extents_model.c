@@ -8,6 +8,7 @@
 /* What the headers promise of "a few": extents looked at where the class does not settle it. */
 enum {
 	NTRIES = 4,
+	NTRIES_NEAR = 16,
 	NTRIES_BESIDE = 32
 };
 
@@ -108,29 +109,56 @@ static const char *take(struct extents_model *m, struct numbers *numbers)
 	return NULL;
 }
 
-static const char *take_some(struct extents_model *m, struct numbers *numbers)
+static int same_directory(const struct extents_model *m, uint32_t a, uint32_t b)
+{
+	uint32_t origin = m->extents.origin;
+
+	return (origin + a) / DIRECTORY_NSLOTS == (origin + b) / DIRECTORY_NSLOTS;
+}
+
+/* What is taken comes from `from`: is there a better one, among so few that it must have been seen?
+ */
+static const char *is_nearest(
+	const struct extents_model *m, enum umpa_extent_kind kind, struct range from, uint32_t near)
+{
+	int from_near = same_directory(m, from.first, near);
+	uint32_t nextents = 0;
+
+	for_each_extent(r, m, FREE(kind)) nextents++;
+	for_each_extent(r, m, FREE(kind))
+	{
+		int shorter = class_floor(r.nslots) < class_floor(from.nslots);
+
+		if (nextents <= NTRIES_NEAR && same_directory(m, r.first, near) > from_near)
+			return "take_near: there was one in the directory";
+		if (shorter && same_directory(m, r.first, near) >= from_near)
+			return "take_near: not from the shortest class";
+	}
+	return NULL;
+}
+
+static const char *take_near(struct extents_model *m, struct numbers *numbers)
 {
 	enum umpa_extent_kind kind = any_kind(numbers);
 	uint32_t max = number_below(numbers, 16), n = 77;
-	struct slot got = umpa_extents_take_some(&m->extents, kind, max, &n);
+	uint32_t near = number_below(numbers, m->extents.nslots + 1);
+	struct slot got = umpa_extents_take_near(&m->extents, kind, (struct slot){near}, max, &n);
 	struct range from;
+	const char *wrong;
 
 	if (slot_is(got, NO_SLOT)) {
 		if (n || (max && next_extent(m, 0, FREE(kind)).nslots))
-			return "take_some: refused though there are some";
+			return "take_near: refused though there are some";
 		return NULL;
 	}
 	if (!n || !all_are(m, got.i, n, FREE(kind)))
-		return "take_some: not all of it was free and of that kind";
+		return "take_near: not all of it was free and of that kind";
 	from = extent_around(m, got.i);
 	if (got.i != from.first || n != (from.nslots < max ? from.nslots : max))
-		return "take_some: not as much as there is, from the front";
-	for_each_extent(
-		r, m, FREE(kind)) if (class_floor(r.nslots) <
-				      class_floor(from.nslots)) return "take_some: not from the "
-								       "shortest class";
+		return "take_near: not as much as there is, from the front";
+	wrong = is_nearest(m, kind, from, near);
 	mark(m, got.i, n, 0);
-	return NULL;
+	return wrong;
 }
 
 static const char *take_last(struct extents_model *m, struct numbers *numbers)
@@ -395,7 +423,7 @@ void extents_model_init(struct extents_model *m, uint32_t nslots_max, uint32_t o
 const char *extents_model_step(struct extents_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct extents_model *, struct numbers *) = {take,
-		take, take, take_some, take_last, take_end, take_begin, take_at, find_mixed, give,
+		take, take, take_near, take_last, take_end, take_begin, take_at, find_mixed, give,
 		give, give, give, give, grow};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);

@@ -47,7 +47,8 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 	"unmap", "remap", "back", "unback", "resident", "bare", "move"};
 
 struct umpa_os_machine fake_machine;
-uint64_t fake_clock_ms;
+uint64_t fake_clock_ns, fake_first_look_ns;
+static int nlooks; /* readings of the clock behind the last move */
 size_t fake_nframes_max, fake_open_max;
 
 static struct area **areas; /* sorted by base */
@@ -528,9 +529,13 @@ void umpa_os_machine(struct umpa_os_machine *m)
 	*m = fake_machine;
 }
 
-uint64_t umpa_os_clock_ms(void)
+uint64_t umpa_os_clock_ns(void)
 {
-	return fake_clock_ms;
+	lock();
+	if (++nlooks == 2)
+		fake_clock_ns += fake_first_look_ns;
+	unlock();
+	return fake_clock_ns;
 }
 
 /* --- the mover ---------------------------------------------------------------------------- */
@@ -584,6 +589,7 @@ static int fake_move(
 	int error = enter(MOVE);
 
 	*moved = 0;
+	nlooks = 0;
 	return leave(error ? error : move_range(m, dst, src, nbytes, flags, moved));
 }
 
@@ -650,7 +656,8 @@ void fake_reset(void)
 	memset(ncalls_of, 0, sizeof(ncalls_of));
 	fail_first = UINT64_MAX;
 	fail_last = 0;
-	fake_clock_ms = 0;
+	fake_clock_ns = 0;
+	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
 	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,
 		.memory_nbytes = (size_t)256 << 20,

@@ -275,13 +275,13 @@ void os_machine_is_known(os_touch_fn *touch)
 
 void os_clock_does_not_go_back(os_touch_fn *touch)
 {
-	uint64_t last = umpa_os_clock_ms();
+	uint64_t last = umpa_os_clock_ns();
 	int nwrong = 0;
 
 	(void)touch;
 	PLAN(1);
 	for (int i = 0; i < 1000; i++) {
-		uint64_t now = umpa_os_clock_ms();
+		uint64_t now = umpa_os_clock_ns();
 
 		nwrong += now < last;
 		last = now;

@@ -32,6 +32,11 @@ static uint32_t take(enum umpa_extent_kind kind, uint32_t n, uint32_t align)
 	return umpa_extents_take(&e, kind, n, align).i;
 }
 
+static uint32_t take_near(enum umpa_extent_kind kind, uint32_t near, uint32_t max, uint32_t *n)
+{
+	return umpa_extents_take_near(&e, kind, (struct slot){near}, max, n).i;
+}
+
 #define NONE UINT32_MAX
 
 TEST(extents_empty_have_nothing)
@@ -42,7 +47,7 @@ TEST(extents_empty_have_nothing)
 	PLAN(9);
 	begin(0);
 	CHECK_EQ(take(EXTENT_VOID, 1, 1), NONE);
-	CHECK_EQ(umpa_extents_take_some(&e, EXTENT_VOID, 1, &n).i, NONE);
+	CHECK_EQ(take_near(EXTENT_VOID, 0, 1, &n), NONE);
 	CHECK_EQ(n, 0);
 	n = 5;
 	CHECK_EQ(umpa_extents_take_last(&e, EXTENT_RESIDENT, 1, &n).i, NONE);
@@ -182,7 +187,7 @@ TEST(extents_are_taken_to_the_last_slot)
 	CHECK_EQ(take(EXTENT_RESIDENT, NSLOTS, NSLOTS), 0);
 }
 
-TEST(extents_take_some_spares_the_long_ones)
+TEST(extents_take_near_spares_the_long_ones)
 {
 	uint32_t n;
 
@@ -190,13 +195,50 @@ TEST(extents_take_some_spares_the_long_ones)
 	begin(200);
 	give(0, 100, EXTENT_RESIDENT);
 	give(150, 3, EXTENT_RESIDENT);
-	CHECK_EQ(umpa_extents_take_some(&e, EXTENT_RESIDENT, 2, &n).i, 150);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 0, 2, &n), 150);
 	CHECK_EQ(n, 2);
-	CHECK_EQ(umpa_extents_take_some(&e, EXTENT_RESIDENT, 8, &n).i, 152);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 0, 8, &n), 152);
 	CHECK_EQ(n, 1);
-	CHECK_EQ(umpa_extents_take_some(&e, EXTENT_RESIDENT, 8, &n).i, 0);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 0, 8, &n), 0);
 	CHECK_EQ(n, 8);
-	CHECK_EQ(umpa_extents_take_some(&e, EXTENT_RESIDENT, 0, &n).i, NONE);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 0, 0, &n), NONE);
+	CHECK(umpa_extents_valid(&e));
+}
+
+TEST(extents_take_near_prefers_the_directory)
+{
+	uint32_t n;
+
+	PLAN(7);
+	begin(2000);
+	e.origin = 12; /* a directory begins at slot 500 */
+	give(100, 1, EXTENT_RESIDENT);
+	give(499, 2, EXTENT_RESIDENT);
+	give(700, 9, EXTENT_RESIDENT);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 1011, 4, &n), 700);
+	CHECK_EQ(n, 4);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 0, 4, &n), 100);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 1012, 4, &n), 499); /* nothing there: the shortest */
+	CHECK_EQ(n, 2);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 499, 4, &n), 704);
+	CHECK(umpa_extents_valid(&e));
+}
+
+/* Lists are not searched to their end. */
+TEST(extents_take_near_tries_a_few)
+{
+	uint32_t n;
+
+	PLAN(3);
+	begin(2000);
+	give(1000, 1, EXTENT_RESIDENT);
+	for (uint32_t i = 0; i < 15; i++)
+		give(2 * i, 1, EXTENT_RESIDENT);
+	CHECK_EQ(take_near(EXTENT_RESIDENT, 600, 1, &n), 1000);
+	give(1000, 1, EXTENT_RESIDENT);
+	for (uint32_t i = 15; i < 32; i++)
+		give(2 * i, 1, EXTENT_RESIDENT);
+	CHECK(take_near(EXTENT_RESIDENT, 600, 1, &n) < 512);
 	CHECK(umpa_extents_valid(&e));
 }
 

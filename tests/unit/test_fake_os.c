@@ -181,6 +181,45 @@ TEST(fake_mover_is_chosen_by_trial)
 	CHECK(fake_consistent());
 }
 
+/* Whether a host keeps shadow page tables is told by the time of a look at what has moved. */
+TEST(fake_mover_notices_a_shadow)
+{
+	static const uint64_t look_ns[] = {0, 900, 3500};
+	struct umpa_mover m;
+	struct umpa_mover_scratch s;
+
+	PLAN(BEGIN_NCHECKS + 2 * 3 + 5 * 4 + 2);
+	begin();
+	s = (struct umpa_mover_scratch){slot_at(1), slot_at(0), NULL, NULL};
+	CHECK_EQ(umpa_os_back(s.src, SLOT_NBYTES), 0);
+	for (int i = 0; i < 3; i++) {
+		fake_first_look_ns = look_ns[i];
+		CHECK_EQ(umpa_mover_choose(&m, UMPA_MOVER_AUTO, window, WINDOW_NSLOTS * SLOT_NBYTES,
+				 &s, NULL),
+			1);
+		CHECK_EQ(m.shadowed, i == 2);
+		s = (struct umpa_mover_scratch){s.src, s.dst, NULL, NULL};
+	}
+	/* Moves for the look refused: the mover has proved itself, and the frames are at one end.
+	 */
+	for (uint64_t n = 1; n <= 4; n++) {
+		int at_dst;
+
+		fake_fail_at(
+			n + 2, -ENOMEM); /* behind a move and a question where the frames are */
+		at_dst = umpa_mover_choose(
+			&m, UMPA_MOVER_AUTO, window, WINDOW_NSLOTS * SLOT_NBYTES, &s, NULL);
+		CHECK_STR(m.name, "uffd");
+		CHECK_EQ(m.shadowed, 0);
+		CHECK_EQ(at_dst, n % 2);
+		CHECK_EQ(fake_frame(s.dst) != 0, at_dst);
+		CHECK_EQ(fake_frame(s.src) != 0, !at_dst);
+		if (at_dst)
+			s = (struct umpa_mover_scratch){s.src, s.dst, NULL, NULL};
+	}
+	CHECK(fake_consistent());
+}
+
 static void *churn(void *own)
 {
 	char *slot = own;

@@ -5,6 +5,7 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/trial.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 
@@ -155,6 +156,73 @@ TEST(page_span_is_filled_from_the_pool)
 	CHECK_EQ(fake_nframes(), nframes);
 	CHECK_EQ(stats().pool_nbytes, 0);
 	CHECK(fake_frame(between) != 0);
+	umpa_free(between);
+	umpa_free(c);
+	end();
+}
+
+/* Moves n superpages, neighbours, by making a block longer that has another behind it. Result: in
+ * how many calls, or 0 if others moved. */
+static uint64_t calls_to_move(uint32_t n)
+{
+	char *a = touched(n * SLOT_NBYTES, 0), *behind = touched(SLOT_NBYTES, 0);
+	struct umpa_stats before = stats();
+	uint64_t first = fake_frame(a), ncalls;
+
+	a = umpa_realloc(a, (n + 1) * SLOT_NBYTES, 0);
+	ncalls = stats().nmove_calls - before.nmove_calls;
+	if (fake_frame(a) != first || stats().nslots_moved - before.nslots_moved != n)
+		ncalls = 0;
+	umpa_free(behind);
+	umpa_free(a);
+	return ncalls;
+}
+
+/* Neighbours move in one call; but few of them one by one where a host keeps shadow page tables. */
+TEST(page_few_move_one_by_one_under_a_shadow)
+{
+	static const uint32_t few[] = {2, 64}, many = 65;
+
+	PLAN(12 + 6 * END_CHECKS);
+	for (int shadowed = 0; shadowed < 2; shadowed++)
+		for (int i = 0; i < 3; i++) {
+			uint32_t n = i < 2 ? few[i] : many;
+
+			begin();
+			fake_first_look_ns = shadowed ? 5000 : 200;
+			umpa_core_need();
+			CHECK_EQ(umpa_trial_mover()->shadowed, shadowed);
+			CHECK_EQ(calls_to_move(n), shadowed && n != many ? n : 1);
+			end();
+		}
+}
+
+/* One of them refuses: it goes to the kernel, and those behind it, as when they move in one call.
+ */
+TEST(page_one_by_one_up_to_a_refusal)
+{
+	char *a, *between, *b, *c;
+	uint64_t first;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	fake_first_look_ns = 5000;
+	umpa_core_need();
+	umpa_trial_mover();
+	a = touched(8 * MIB, 0);
+	between = touched(8 * MIB, 0);
+	b = touched(8 * MIB, 0);
+	first = fake_frame(a);
+	umpa_free(b);
+	umpa_free(a);
+	fake_share(a + 2 * MIB, 2 * MIB, 1);
+	c = umpa_alloc(16 * MIB, 0);
+	CHECK(c != a);
+	CHECK_EQ(stats().nmoves_refused, 1);
+	CHECK_EQ(fake_frame(c + 8 * MIB), first);
+	CHECK_EQ(fake_frame(c + 10 * MIB), 0);
+	CHECK_EQ(fake_frame(c + 14 * MIB), 0);
+	CHECK_EQ(stats().pool_nbytes, 0);
 	umpa_free(between);
 	umpa_free(c);
 	end();
