@@ -101,11 +101,17 @@ static int grant_whole(
 
 static int grant_at(struct umpa_space *s, struct space_grant *g, struct slot slot, uint32_t nslots)
 {
-	if (slot_is(slot, NO_SLOT))
-		return 0;
 	g->slot = slot;
 	g->nslots = nslots;
 	g->npieces = umpa_extents_take_at(&s->extents, slot, nslots, g->piece, GRANT_NPIECES_MAX);
+	return g->npieces > 0;
+}
+
+static int take_mixed(struct umpa_space *s, struct space_grant *g, uint32_t nslots)
+{
+	g->nslots = nslots;
+	g->npieces = umpa_extents_take_mixed(&s->extents, nslots, g->piece, GRANT_NPIECES_MAX);
+	g->slot = g->piece[0].slot;
 	return g->npieces > 0;
 }
 
@@ -121,8 +127,7 @@ static int take_locked(struct umpa_space *s, struct space_grant *g, uint32_t nsl
 	if (prefer == PREFER_RESIDENT) {
 		if (take_kind(s, g, nslots, align, EXTENT_RESIDENT))
 			return 0;
-		if (align == 1 &&
-			grant_at(s, g, umpa_extents_find_mixed(&s->extents, nslots), nslots))
+		if (align == 1 && take_mixed(s, g, nslots))
 			return 0;
 	}
 	if (take_kind(s, g, nslots, align, EXTENT_VOID))
@@ -133,9 +138,7 @@ static int take_locked(struct umpa_space *s, struct space_grant *g, uint32_t nsl
 	/* The window has no more: whatever is left will do. */
 	if (prefer == PREFER_VOID && take_kind(s, g, nslots, align, EXTENT_RESIDENT))
 		return 0;
-	return align == 1 && grant_at(s, g, umpa_extents_find_mixed(&s->extents, nslots), nslots)
-		       ? 0
-		       : -ENOMEM;
+	return align == 1 && take_mixed(s, g, nslots) ? 0 : -ENOMEM;
 }
 
 int umpa_space_take(

@@ -8,6 +8,7 @@
 enum {
 	NTRIES = 4,
 	NTRIES_NEAR = 16,
+	NTRIES_MIXED = 16,
 	NTRIES_BESIDE = 32
 };
 
@@ -36,13 +37,19 @@ static int next_class(const struct umpa_extent_bins *b, unsigned from, unsigned 
 	return 0;
 }
 
-static int last_class(const struct umpa_extent_bins *b, unsigned *found)
+/* The last class before `end` that has an extent. */
+static int last_class_below(const struct umpa_extent_bins *b, unsigned end, unsigned *found)
 {
-	for (unsigned w = array_len(b->nonempty); w-- > 0;)
-		if (b->nonempty[w]) {
-			*found = w * 64 + 63 - (unsigned)__builtin_clzll(b->nonempty[w]);
+	while (end > 0) {
+		unsigned w = (end - 1) / 64, nbits = end - w * 64;
+		uint64_t x = b->nonempty[w] << (64 - nbits);
+
+		if (x) {
+			*found = end - 1 - (unsigned)__builtin_clzll(x);
 			return 1;
 		}
+		end = w * 64;
+	}
 	return 0;
 }
 
@@ -229,7 +236,7 @@ struct slot umpa_extents_take_last(
 	unsigned class;
 
 	*nslots = 0;
-	if (!max || !last_class(&e->bins[kind], &class))
+	if (!max || !last_class_below(&e->bins[kind], EXTENT_NCLASSES, &class))
 		return NO_SLOT;
 	first = e->bins[kind].head[class] - 1;
 	have = e->tag[first].nslots;
@@ -278,60 +285,120 @@ struct slot umpa_extents_take_begin(struct umpa_extents *e, enum umpa_extent_kin
 	return first == UINT32_MAX ? NO_SLOT : carve(e, first, first, nslots);
 }
 
-unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,
+/* Takes [at, at + nslots), the first slots of it out of the extent that begins at `first`. */
+static unsigned take_pieces(struct umpa_extents *e, uint32_t first, uint32_t at, uint32_t nslots,
 	struct umpa_extent_piece *piece, unsigned max)
 {
-	uint32_t at = slot.i, end = slot.i + nslots;
+	uint32_t end = at + nslots, next = first;
 	unsigned n = 0;
 
-	for (; at < end; n++) {
-		uint32_t have;
-
-		if (n == max || !is_first(e, at))
+	for (uint32_t from = at; from < end; from = next, n++) {
+		if (n == max || !is_first(e, next))
 			return 0;
-		have = e->tag[at].nslots;
-		piece[n].slot = (struct slot){at};
-		piece[n].nslots = have < end - at ? have : end - at;
-		piece[n].kind = kind_of(e, at);
-		at += have;
+		piece[n].kind = kind_of(e, next);
+		next += e->tag[next].nslots;
+		piece[n].slot = (struct slot){from};
+		piece[n].nslots = (next < end ? next : end) - from;
 	}
 	for (unsigned i = 0; i < n; i++)
-		carve(e, piece[i].slot.i, piece[i].slot.i, piece[i].nslots);
+		carve(e, i ? piece[i].slot.i : first, piece[i].slot.i, piece[i].nslots);
 	return n;
 }
 
-/* Slots free from the one that begins an extent on, counted up to max or NTRIES extents. */
-static uint32_t nfree_from(const struct umpa_extents *e, uint32_t first, uint32_t max)
+unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,
+	struct umpa_extent_piece *piece, unsigned max)
 {
-	uint32_t at = first;
-
-	for (int i = 0; i < NTRIES && at - first < max && is_first(e, at); i++)
-		at += e->tag[at].nslots;
-	return at - first;
+	return take_pieces(e, slot.i, slot.i, nslots, piece, max);
 }
 
-struct slot umpa_extents_find_mixed(const struct umpa_extents *e, uint32_t nslots)
+/* --- part resident, part void --------------------------------------------------------------- */
+
+/* Free extents in a row: where each begins, and where the last one ends. */
+struct row {
+	uint32_t border[2 * NTRIES + 2];
+	unsigned nextents;
+};
+
+/* A place in a row, in the extent that begins at `first` and those behind it. */
+struct place {
+	uint32_t first, at, nresident;
+};
+
+/* The extent that begins at `first` with its neighbours, as far as nslots reach, and no more than
+ * NTRIES to each side. */
+static void find_row(const struct umpa_extents *e, uint32_t first, uint32_t nslots, struct row *row)
+{
+	uint32_t begin = first, end = first + e->tag[first].nslots;
+
+	for (int i = 0; i < NTRIES && begin && first - begin < nslots; i++) {
+		if (!e->tag[begin - 1].first)
+			break;
+		begin = e->tag[begin - 1].first - 1;
+	}
+	for (int i = 0; i < NTRIES && end - first < nslots && is_first(e, end); i++)
+		end += e->tag[end].nslots;
+	row->nextents = 0;
+	for (; begin < end; begin += e->tag[begin].nslots)
+		row->border[row->nextents++] = begin;
+	row->border[row->nextents] = end;
+}
+
+/* How many of [at, at + nslots), which lies in the row, are resident, and the extent it begins in.
+ */
+static struct place place_at(
+	const struct umpa_extents *e, const struct row *row, uint32_t at, uint32_t nslots)
+{
+	struct place p = {.at = at};
+
+	for (unsigned i = 0; i < row->nextents; i++) {
+		uint32_t from = row->border[i] > at ? row->border[i] : at;
+		uint32_t to = row->border[i + 1] < at + nslots ? row->border[i + 1] : at + nslots;
+
+		if (row->border[i] <= at)
+			p.first = row->border[i];
+		if (from < to && kind_of(e, row->border[i]) == EXTENT_RESIDENT)
+			p.nresident += to - from;
+	}
+	return p;
+}
+
+/* Keeps the best place of the row that begins or ends where an extent does. */
+static void find_place(
+	const struct umpa_extents *e, const struct row *row, uint32_t nslots, struct place *best)
+{
+	uint32_t begin = row->border[0], end = row->border[row->nextents];
+
+	if (end - begin < nslots)
+		return;
+	for (unsigned i = 0; i < 2 * (row->nextents + 1); i++) {
+		uint32_t border = row->border[i / 2], at = i % 2 ? border - nslots : border;
+		struct place p;
+
+		if ((i % 2 && border - begin < nslots) || at > end - nslots)
+			continue;
+		p = place_at(e, row, at, nslots);
+		if (p.nresident > best->nresident)
+			*best = p;
+	}
+}
+
+unsigned umpa_extents_take_mixed(
+	struct umpa_extents *e, uint32_t nslots, struct umpa_extent_piece *piece, unsigned max)
 {
 	const struct umpa_extent_bins *b = &e->bins[EXTENT_RESIDENT];
-	unsigned class;
-	uint32_t link;
+	struct place best = {.nresident = 0};
+	unsigned class = EXTENT_NCLASSES;
+	int ntries = 0;
 
-	if (!last_class(b, &class))
-		return NO_SLOT;
-	link = b->head[class];
-	for (int i = 0; link && i < NTRIES; i++, link = e->tag[link - 1].next) {
-		uint32_t first = link - 1;
+	while (ntries < NTRIES_MIXED && last_class_below(b, class, &class))
+		for (uint32_t link = b->head[class]; link && ntries < NTRIES_MIXED; ntries++) {
+			struct row row;
 
-		if (nfree_from(e, first, nslots) >= nslots)
-			return (struct slot){first};
-		if (!first || !e->tag[first - 1].first)
-			continue;
-		first = e->tag[first - 1].first - 1;
-		/* A void neighbour that suffices by itself would bring no frames. */
-		if (e->tag[first].nslots < nslots && nfree_from(e, first, nslots) >= nslots)
-			return (struct slot){first};
-	}
-	return NO_SLOT;
+			find_row(e, link - 1, nslots, &row);
+			find_place(e, &row, nslots, &best);
+			link = e->tag[link - 1].next;
+		}
+	return best.nresident ? take_pieces(e, best.first, best.at, nslots, piece, max) : 0;
 }
 
 static uint32_t count_listed(const struct umpa_extents *e, unsigned kind, uint32_t *nslots)

@@ -121,11 +121,12 @@ unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t
 	struct umpa_extent_piece *piece, unsigned max);
 
 /*
- * A place for nslots where part of the slots are resident already and the rest are void and free:
- * looks at a few of the longest resident extents and their neighbours. NO_SLOT if there is none.
- * What it names can be taken with umpa_extents_take_at().
+ * Takes nslots of which part are resident already and the rest are void and free: where most are,
+ * among the places around the longest resident extents that begin or end where an extent does. A
+ * bounded number of extents is looked at. Pieces, result and failure as umpa_extents_take_at().
  */
-struct slot umpa_extents_find_mixed(const struct umpa_extents *e, uint32_t nslots);
+unsigned umpa_extents_take_mixed(
+	struct umpa_extents *e, uint32_t nslots, struct umpa_extent_piece *piece, unsigned max);
 
 /* Makes [slot, slot + nslots), which is in use, free and of that kind. */
 void umpa_extents_give(

@@ -9,6 +9,7 @@
 enum {
 	NTRIES = 4,
 	NTRIES_NEAR = 16,
+	NTRIES_MIXED = 16,
 	NTRIES_BESIDE = 32
 };
 
@@ -300,44 +301,88 @@ static const char *take_at(struct extents_model *m, struct numbers *numbers)
 	return take_range(m, r, 1 + number_below(numbers, 8));
 }
 
-/* A resident extent of the longest class, few of which there are, that is long enough. */
-static int mixed_is_sure(const struct extents_model *m, uint32_t n)
+static uint32_t count_state(
+	const struct extents_model *m, uint32_t at, uint32_t n, unsigned char state)
 {
-	uint32_t longest = 0, nlongest = 0, nfit = 0;
+	uint32_t count = 0;
 
-	for_each_extent(r, m, FREE(EXTENT_RESIDENT)) if (class_floor(r.nslots) > longest) longest =
-		class_floor(r.nslots);
-	for_each_extent(r, m, FREE(EXTENT_RESIDENT))
-	{
-		uint32_t end = r.first + r.nslots;
-
-		if (class_floor(r.nslots) != longest)
-			continue;
-		nlongest++;
-		if (end < m->extents.nslots && m->state[end] == FREE(EXTENT_VOID))
-			r.nslots += extent_around(m, end).nslots;
-		nfit += r.nslots >= n;
-	}
-	return nlongest <= NTRIES && nfit > 0;
+	for (uint32_t i = at; i < at + n; i++)
+		count += m->state[i] == state;
+	return count;
 }
 
-static const char *find_mixed(struct extents_model *m, struct numbers *numbers)
+/* Free, in so few extents that all are looked at. */
+static int is_plain(const struct extents_model *m, uint32_t at, uint32_t n)
 {
-	uint32_t n = number_up_to(numbers, 128), nresident = 0;
-	struct slot got = umpa_extents_find_mixed(&m->extents, n);
+	uint32_t nborders = 0;
 
-	if (slot_is(got, NO_SLOT))
-		return mixed_is_sure(m, n) ? "find_mixed: none though there is one" : NULL;
-	for (uint32_t i = got.i; i < got.i + n; i++) {
-		if (i >= m->extents.nslots || !m->state[i])
-			return "find_mixed: not all of it is free";
-		nresident += m->state[i] == FREE(EXTENT_RESIDENT);
+	if (at + n > m->extents.nslots || count_state(m, at, n, 0))
+		return 0;
+	for (uint32_t i = at + 1; i < at + n; i++)
+		nborders += m->state[i] != m->state[i - 1];
+	return nborders <= NTRIES;
+}
+
+/* The most resident slots that are sure to be found in a place of n: an extent with the one behind
+ * it or the one before it, of so few that all are looked at. */
+static uint32_t sure_of_mixed(const struct extents_model *m, uint32_t n)
+{
+	uint32_t nextents = 0, most = 0;
+
+	for_each_extent(r, m, FREE(EXTENT_RESIDENT)) nextents++;
+	for_each_extent(r, m, FREE(EXTENT_RESIDENT))
+	{
+		uint32_t end = r.first + r.nslots, have = r.nslots < n ? r.nslots : n;
+
+		if (nextents > NTRIES_MIXED || have <= most)
+			continue;
+		if (is_plain(m, r.first, n) || (end >= n && is_plain(m, end - n, n)))
+			most = have;
 	}
-	if (!nresident)
-		return "find_mixed: nothing of it is resident";
-	if (extent_around(m, got.i).first != got.i)
-		return "find_mixed: does not begin at an extent";
-	return number_below(numbers, 2) ? take_range(m, (struct range){got.i, n}, 8) : NULL;
+	return most;
+}
+
+/* Pieces, one behind the other, that are what the model says they are. */
+static const char *check_pieces(
+	const struct extents_model *m, const struct umpa_extent_piece *piece, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (i && piece[i].slot.i != piece[i - 1].slot.i + piece[i - 1].nslots)
+			return "take_mixed: not in a row";
+		if (i && piece[i].kind == piece[i - 1].kind)
+			return "take_mixed: one extent in two pieces";
+		if (!piece[i].nslots ||
+			!all_are(m, piece[i].slot.i, piece[i].nslots, FREE(piece[i].kind)))
+			return "take_mixed: not all of it is free and of that kind";
+	}
+	return NULL;
+}
+
+static const char *take_mixed(struct extents_model *m, struct numbers *numbers)
+{
+	struct umpa_extent_piece piece[16];
+	uint32_t n = number_up_to(numbers, 128), sure = sure_of_mixed(m, n), have = 0, at;
+	unsigned npieces = umpa_extents_take_mixed(&m->extents, n, piece, 16);
+	const char *wrong = check_pieces(m, piece, npieces);
+
+	if (wrong || !npieces)
+		return wrong || !sure ? wrong : "take_mixed: none though there is one";
+	at = piece[0].slot.i;
+	for (unsigned i = 0; i < npieces; i++)
+		have += piece[i].nslots;
+	if (have != n)
+		return "take_mixed: more or less than was asked for";
+	have = count_state(m, at, n, FREE(EXTENT_RESIDENT));
+	if (!have || have < sure)
+		return "take_mixed: less of it is resident than could be";
+	if (extent_around(m, at).first != at) {
+		struct range last = extent_around(m, at + n - 1);
+
+		if (at + n != last.first + last.nslots)
+			return "take_mixed: begins and ends inside an extent";
+	}
+	mark(m, at, n, 0);
+	return NULL;
 }
 
 /* What is in use at a place picked at random, or a part of it. */
@@ -423,7 +468,7 @@ void extents_model_init(struct extents_model *m, uint32_t nslots_max, uint32_t o
 const char *extents_model_step(struct extents_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct extents_model *, struct numbers *) = {take,
-		take, take, take_near, take_last, take_end, take_begin, take_at, find_mixed, give,
+		take, take, take_near, take_last, take_end, take_begin, take_at, take_mixed, give,
 		give, give, give, give, grow};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);

@@ -53,7 +53,7 @@ TEST(extents_empty_have_nothing)
 	CHECK_EQ(umpa_extents_take_last(&e, EXTENT_RESIDENT, 1, &n).i, NONE);
 	CHECK_EQ(n, 0);
 	CHECK_EQ(umpa_extents_take_at(&e, (struct slot){0}, 1, piece, 2), 0);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 1).i, NONE);
+	CHECK_EQ(umpa_extents_take_mixed(&e, 1, piece, 2), 0);
 	CHECK_EQ(umpa_extents_at_end(&e, EXTENT_VOID), 0);
 	CHECK(umpa_extents_valid(&e));
 }
@@ -323,31 +323,65 @@ TEST(extents_take_at_crosses_kinds)
 	CHECK(umpa_extents_valid(&e));
 }
 
-TEST(extents_find_mixed_counts_the_neighbours)
+/* Where a place of n is found, which is then free again; NONE if there is none. */
+static uint32_t find_mixed(uint32_t n)
 {
-	PLAN(7);
+	struct umpa_extent_piece p[8];
+	unsigned npieces = umpa_extents_take_mixed(&e, n, p, 8);
+
+	for (unsigned i = 0; i < npieces; i++)
+		give(p[i].slot.i, p[i].nslots, p[i].kind);
+	return npieces ? p[0].slot.i : NONE;
+}
+
+TEST(extents_take_mixed_counts_the_neighbours)
+{
+	PLAN(8);
 	begin(100);
 	give(20, 10, EXTENT_RESIDENT);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 10).i, 20);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 11).i, NONE);
+	CHECK_EQ(find_mixed(10), 20);
+	CHECK_EQ(find_mixed(11), NONE);
 	give(30, 10, EXTENT_VOID);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 20).i, 20);
+	CHECK_EQ(find_mixed(20), 20);
 	give(15, 5, EXTENT_VOID);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 20).i, 20);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 25).i, 15);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 26).i, NONE);
+	CHECK_EQ(find_mixed(12), 20);
+	CHECK_EQ(find_mixed(20), 15); /* as good as 20, and before it */
+	CHECK_EQ(find_mixed(25), 15);
+	CHECK_EQ(find_mixed(26), NONE);
 	CHECK(umpa_extents_valid(&e));
 }
 
-/* The range named must hold some of the frames it was chosen for. */
-TEST(extents_find_mixed_names_no_void_range)
+/* A place in the middle of a void extent, so that it ends where the frames do. */
+TEST(extents_take_mixed_holds_frames)
 {
-	PLAN(2);
+	struct umpa_extent_piece p[2];
+
+	PLAN(8);
 	begin(100);
 	give(10, 50, EXTENT_VOID);
 	give(60, 5, EXTENT_RESIDENT);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 50).i, NONE);
-	CHECK_EQ(umpa_extents_find_mixed(&e, 51).i, 10);
+	CHECK_EQ(find_mixed(56), NONE);
+	CHECK_EQ(umpa_extents_take_mixed(&e, 50, p, 1), 0); /* two pieces */
+	CHECK_EQ(umpa_extents_take_mixed(&e, 50, p, 2), 2);
+	CHECK(p[0].slot.i == 15 && p[0].nslots == 45 && p[0].kind == EXTENT_VOID);
+	CHECK(p[1].slot.i == 60 && p[1].nslots == 5 && p[1].kind == EXTENT_RESIDENT);
+	CHECK_EQ(tags[10].nslots, 5);
+	CHECK_EQ(umpa_extents_count(&e, EXTENT_RESIDENT), 0);
+	CHECK(umpa_extents_valid(&e));
+}
+
+/* Two extents with frames bring more than one that is longer than either. */
+TEST(extents_take_mixed_takes_the_most_frames)
+{
+	PLAN(2);
+	begin(100);
+	give(0, 10, EXTENT_RESIDENT);
+	give(10, 20, EXTENT_VOID);
+	give(50, 8, EXTENT_RESIDENT);
+	give(58, 2, EXTENT_VOID);
+	give(60, 8, EXTENT_RESIDENT);
+	CHECK_EQ(find_mixed(18), 50);
+	CHECK_EQ(find_mixed(19), 0);
 }
 
 static void give_twice(void *arg)
