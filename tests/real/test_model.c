@@ -33,7 +33,7 @@ static int run_in_child(const char *options, struct model_options o)
 static void run_sizes(const char *options)
 {
 	CHECK_EQ(run_in_child(options, (struct model_options){.seed = 31,
-					       .nops = 8000,
+					       .nops = 6000,
 					       .nblocks = 200,
 					       .log2_min = 10,
 					       .log2_max = 21}),
