@@ -306,6 +306,28 @@ static int check_others(const struct umpa_work *w, char **block)
 	return 0;
 }
 
+/* The first move of a process also chooses the mover: not what is measured. */
+static int move_once(const struct umpa_work *w)
+{
+	void *block[3], *span;
+	size_t i;
+
+	for (i = 0; i < array_len(block); i++) {
+		block[i] = w->api->alloc(SLOT_NBYTES);
+		if (!block[i])
+			return -1;
+		fill(block[i], 0);
+	}
+	w->api->release(block[0], SLOT_NBYTES);
+	w->api->release(block[2], SLOT_NBYTES);
+	span = w->api->alloc(2 * SLOT_NBYTES);
+	if (!span)
+		return -1;
+	w->api->release(span, 2 * SLOT_NBYTES);
+	w->api->release(block[1], SLOT_NBYTES);
+	return 0;
+}
+
 /* Every other one of `live` superpages is freed, and one span is asked for that takes them all. */
 int umpa_work_moved(const struct umpa_work *w)
 {
@@ -313,6 +335,8 @@ int umpa_work_moved(const struct umpa_work *w)
 	uint64_t i, nmoved, start_ns, alloc_ns, touch_ns;
 	void *span;
 
+	if (move_once(w))
+		return refuse("moved");
 	for (i = 0; i < w->live; i++) {
 		block[i] = w->api->alloc(SLOT_NBYTES);
 		if (!block[i])
