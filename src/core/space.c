@@ -354,8 +354,8 @@ static int move_bytes(
  * forgets all that the directory maps: each superpage of that GiB in use then costs 8 us when it is
  * touched next. A move is two writes, and the fault that looking costs would come with the first
  * touch anyway. Where more move, to have all forgotten once is cheaper.
- * (A ring of blocks of 4 KiB to 8 MiB, where 7 % of superpages move: 1.5 times what touching costs
- * instead of 2.5; 8 to 64 MiB, where 20 % do: 2.1 instead of 2.4.)
+ * (A ring of blocks of 4 KiB to 8 MiB, where 7 % of superpages move: 1.3 times what touching costs
+ * instead of 2.3; 8 to 64 MiB, where 15 % do: 1.5 instead of 2.4.)
  */
 enum {
 	ONE_BY_ONE_NSLOTS_MAX = 64
