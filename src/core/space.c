@@ -111,8 +111,10 @@ static int take_mixed(struct umpa_space *s, struct space_grant *g, uint32_t nslo
 {
 	g->nslots = nslots;
 	g->npieces = umpa_extents_take_mixed(&s->extents, nslots, g->piece, GRANT_NPIECES_MAX);
+	if (!g->npieces)
+		return 0;
 	g->slot = g->piece[0].slot;
-	return g->npieces > 0;
+	return 1;
 }
 
 static int take_kind(struct umpa_space *s, struct space_grant *g, uint32_t nslots, uint32_t align,
@@ -348,9 +350,9 @@ static int move_bytes(
 }
 
 /*
- * Where the host keeps shadow page tables (a virtual machine without nested paging), so many
- * superpages are moved one by one, and each is looked at. Linux's KVM takes the third write in a
- * row to the entries of a directory, with no page fault of its own in between, for a flood, and
+ * Where the host keeps shadow page tables (a virtual machine without nested paging), up to so
+ * many superpages are moved one by one, and each is looked at. Linux's KVM takes the third write in
+ * a row to the entries of a directory, with no page fault of its own in between, for a flood, and
  * forgets all that the directory maps: each superpage of that GiB in use then costs 8 us when it is
  * touched next. A move is two writes, and the fault that looking costs would come with the first
  * touch anyway. Where more move, to have all forgotten once is cheaper.
