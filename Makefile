@@ -13,7 +13,7 @@ build:
 	@cmake --build build
 
 test: build
-	ctest --test-dir build --output-on-failure -j $$(nproc)
+	ctest --test-dir build --output-on-failure --timeout 300 -j $$(nproc)
 
 check:
 	@scripts/setup build check kernels
