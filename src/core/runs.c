@@ -79,7 +79,8 @@ static int take_back(struct slot slot, unsigned npages, unsigned nblocks, unsign
 	int got;
 
 	umpa_lock_take(&s->lock);
-	got = slot_use(slot) == SLOT_SHELF && umpa_shelf_take_back(&s->shelf, slot, npages, &dirty);
+	got = slot_use(slot) == SLOT_SHELF &&
+	      umpa_shelf_take_at(&s->shelf, slot, SLOT_NPAGES - npages, npages, &dirty);
 	if (got) {
 		s->nallocs += nblocks;
 		s->block_npages += npages;

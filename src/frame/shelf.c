@@ -131,11 +131,9 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 	return 1;
 }
 
-int umpa_shelf_take_back(
-	struct umpa_shelf *s, struct slot slot, unsigned npages, struct bitmap *dirty)
+int umpa_shelf_take_at(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
+	struct bitmap *dirty)
 {
-	unsigned page = SLOT_NPAGES - npages;
-
 	if (!umpa_heights_get(&s->heights, slot.i) ||
 		bitmap_any_in(&s->map[slot.i].used, page, npages))
 		return 0;
@@ -192,6 +190,17 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 	s->nfree_pages += npages;
 	s->nall_free += (uint32_t)all_free(m);
 	return all_free(m);
+}
+
+int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages)
+{
+	struct umpa_run_map *m = &s->map[slot.i];
+	unsigned end = page + npages;
+
+	if (end < SLOT_NPAGES && bitmap_get(&m->used, end))
+		bitmap_set(&m->head, end);
+	bitmap_clear_range(&m->head, page, npages);
+	return umpa_shelf_give(s, slot, page, npages);
 }
 
 void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot)

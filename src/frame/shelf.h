@@ -78,10 +78,10 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty);
 
-/* Takes the last npages of a slot on the shelf as a run, which may go on behind the slot. 1, or 0
- * if they are not free. *dirty as above. */
-int umpa_shelf_take_back(
-	struct umpa_shelf *s, struct slot slot, unsigned npages, struct bitmap *dirty);
+/* Takes exactly those pages of a slot as a run, which may go on behind the slot if it reaches the
+ * end. 1; 0 if they are not free, or the slot is not on this shelf. *dirty as above. */
+int umpa_shelf_take_at(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
+	struct bitmap *dirty);
 
 /* The run that begins at that page, as far as it lies in this slot; npages 0 if none does. */
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page);
@@ -91,6 +91,12 @@ struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, un
  * likewise. Result: 1 if the slot, still on the shelf, is all free now; else 0.
  */
 int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages);
+
+/*
+ * Gives any pages in use back, of one run or tail or of several: what is left of the last one
+ * behind them becomes a run of its own. Result as umpa_shelf_give().
+ */
+int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages);
 
 /* Takes a slot that is all free off the shelf. */
 void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot);

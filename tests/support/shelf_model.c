@@ -161,18 +161,21 @@ static const char *take(struct shelf_model *m, struct numbers *numbers)
 	return wrong;
 }
 
-static const char *take_back(struct shelf_model *m, struct numbers *numbers)
+static const char *take_at(struct shelf_model *m, struct numbers *numbers)
 {
 	unsigned slot = any_slot(numbers), npages = number_up_to(numbers, SLOT_NPAGES - 1);
 	unsigned page = SLOT_NPAGES - npages;
-	int fits = m->on_shelf[slot] && are_free(m, slot, page, npages);
 	struct bitmap dirty;
-	int got = umpa_shelf_take_back(&m->shelf, (struct slot){slot}, npages, &dirty);
+	int got, fits;
 
+	if (number_below(numbers, 2))
+		page = number_below(numbers, page + 1);
+	fits = m->on_shelf[slot] && are_free(m, slot, page, npages);
+	got = umpa_shelf_take_at(&m->shelf, (struct slot){slot}, page, npages, &dirty);
 	if (got != fits)
-		return got ? "take_back: pages in use" : "take_back: refused though they are free";
+		return got ? "take_at: pages in use" : "take_at: refused though they are free";
 	if (got && !dirty_is(m, slot, &dirty))
-		return "take_back: other pages are dirty";
+		return "take_at: other pages are dirty";
 	if (got)
 		use(m, slot, page, npages, ++m->last_owner);
 	return NULL;
@@ -221,6 +224,34 @@ static const char *give(struct shelf_model *m, struct numbers *numbers)
 	cut = number_below(numbers, 3) ? 0 : number_below(numbers, row.npages);
 	row = (struct row){row.first + cut, row.npages - cut};
 	return give_row(m, slot, row, number_below(numbers, 2));
+}
+
+/* Some pages of a row in use, whoever's they are. */
+static const char *give_part(struct shelf_model *m, struct numbers *numbers)
+{
+	unsigned slot = any_slot(numbers), page = number_below(numbers, SLOT_NPAGES);
+	unsigned npages = number_up_to(numbers, 256), n = 0, end;
+	uint32_t *owner = m->owner[slot];
+	int all_free;
+
+	if (!m->on_shelf[slot] || !owner[page])
+		return NULL;
+	while (n < npages && page + n < SLOT_NPAGES && owner[page + n])
+		n++;
+	end = page + n;
+	/* What is left of the last run is a run of its own. */
+	if (end < SLOT_NPAGES && owner[end] && owner[end] == owner[end - 1]) {
+		uint32_t cut = owner[end];
+
+		m->last_owner++;
+		for (unsigned p = end; p < SLOT_NPAGES && owner[p] == cut; p++)
+			owner[p] = m->last_owner;
+	}
+	memset(owner + page, 0, n * sizeof(*owner));
+	all_free = umpa_shelf_give_part(&m->shelf, (struct slot){slot}, page, n);
+	if (all_free != (longest_free(m, slot) == SLOT_NPAGES))
+		return all_free ? "give_part: not all is free" : "give_part: all is free";
+	return NULL;
 }
 
 /* Every run of a slot, else so many would stay that no slot is ever all free. */
@@ -358,8 +389,8 @@ void shelf_model_init(struct shelf_model *m)
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct shelf_model *, struct numbers *) = {add,
-		take, take, take, take, take_back, find, give, give, give, give_all, extend,
-		remove_tail, remove_free};
+		take, take, take, take, take_at, find, give, give, give, give_part, give_all,
+		extend, remove_tail, remove_free};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);
 

@@ -131,7 +131,7 @@ TEST(shelf_counts_free_slots)
 	CHECK_EQ(s.nall_free, 2);
 	CHECK_EQ(take(3, 1), 0);
 	CHECK_EQ(s.nall_free, 1);
-	CHECK_EQ(umpa_shelf_take_back(&s, (struct slot){1}, 5, NULL), 1);
+	CHECK_EQ(umpa_shelf_take_at(&s, (struct slot){1}, 512 - 5, 5, NULL), 1);
 	CHECK_EQ(s.nall_free, 0);
 	CHECK(slot_is(umpa_shelf_remove_free(&s, 0), NO_SLOT));
 	give(0, 0, 3);
@@ -191,13 +191,13 @@ TEST(shelf_gives_the_last_pages)
 
 	PLAN(9);
 	begin();
-	CHECK_EQ(umpa_shelf_take_back(&s, slot, 1, &dirty), 0); /* not on the shelf */
+	CHECK_EQ(umpa_shelf_take_at(&s, slot, 512 - 1, 1, &dirty), 0); /* not on the shelf */
 	add(1, 10, FIRST_RUN, 0);
-	CHECK_EQ(umpa_shelf_take_back(&s, slot, 503, &dirty), 0);
-	CHECK_EQ(umpa_shelf_take_back(&s, slot, 100, &dirty), 1);
+	CHECK_EQ(umpa_shelf_take_at(&s, slot, 512 - 503, 503, &dirty), 0);
+	CHECK_EQ(umpa_shelf_take_at(&s, slot, 512 - 100, 100, &dirty), 1);
 	CHECK_EQ(bitmap_count(&dirty), 10);
 	CHECK_EQ(found(1, 412), 100);
-	CHECK_EQ(umpa_shelf_take_back(&s, slot, 1, NULL), 0);
+	CHECK_EQ(umpa_shelf_take_at(&s, slot, 512 - 1, 1, NULL), 0);
 	CHECK_EQ(take(402, 1), 512 + 10);
 	CHECK_EQ(s.nfree_pages, 0);
 	CHECK(umpa_shelf_valid(&s));
@@ -333,10 +333,30 @@ TEST(shelf_refuses_a_slot_that_has_left)
 	add(1, 0, FIRST_TAIL, 0);
 	umpa_shelf_remove(&s, slot);
 	CHECK_EQ(umpa_shelf_extend(&s, slot, 0, 10, NULL), 0);
-	CHECK_EQ(umpa_shelf_take_back(&s, slot, 10, NULL), 0);
+	CHECK_EQ(umpa_shelf_take_at(&s, slot, 512 - 10, 10, NULL), 0);
 	CHECK_EQ(take(1, 1), -1);
 	CHECK(umpa_shelf_valid(&s));
 	add(1, 3, FIRST_TAIL, 0);
 	CHECK_EQ(umpa_shelf_extend(&s, slot, 3, 10, NULL), 1);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+TEST(shelf_gives_parts_of_runs)
+{
+	PLAN(10);
+	begin();
+	add(0, 100, FIRST_TAIL, 0);
+	CHECK_EQ(take(100, 1), 100);
+	CHECK_EQ(take(100, 1), 200);
+	/* The end of the tail, all of one run and the beginning of another. */
+	CHECK_EQ(umpa_shelf_give_part(&s, (struct slot){0}, 90, 150), 0);
+	CHECK_EQ(maps[0].ntail, 90);
+	CHECK_EQ(found(0, 100), 0);
+	CHECK_EQ(found(0, 240), 60);
+	CHECK_EQ(umpa_shelf_give_part(&s, (struct slot){0}, 250, 10), 0);
+	CHECK_EQ(found(0, 240) + found(0, 260), 10 + 40);
+	umpa_shelf_give_part(&s, (struct slot){0}, 0, 90);
+	umpa_shelf_give_part(&s, (struct slot){0}, 240, 10);
+	CHECK_EQ(umpa_shelf_give_part(&s, (struct slot){0}, 260, 40), 1);
 	CHECK(umpa_shelf_valid(&s));
 }
