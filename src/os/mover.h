@@ -42,6 +42,9 @@ struct umpa_mover {
 	 */
 	int (*move)(struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags,
 		size_t *moved);
+	/* Takes note that a part of the window has been mapped anew (umpa_os_renew()). Where that
+	 * fails, moves from and to it are refused. NULL: nothing to note. */
+	void (*renewed)(struct umpa_mover *m, void *addr, size_t nbytes);
 	void (*fini)(struct umpa_mover *m); /* gives back what init took; frames stay */
 	void *window;
 	size_t window_nbytes;

@@ -217,6 +217,20 @@ static int move_mremap(
 	return error ? error : refused;
 }
 
+static void renewed_mremap(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	uintptr_t begin = ((uintptr_t)addr + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t end = ((uintptr_t)addr + nbytes) & ~(SLOT_NBYTES - 1);
+	size_t first = (begin - (uintptr_t)m->window) / SLOT_NBYTES;
+
+	/* A slot that is new in part is more than one mapping perhaps; then it is refused. */
+	if (begin >= end)
+		return;
+	fork_lock_take(&m->lock);
+	set_origin(m, first, (end - begin) / SLOT_NBYTES, (uint32_t)first);
+	fork_lock_give(&m->lock);
+}
+
 static void fini_mremap(struct umpa_mover *m)
 {
 	size_t nslots = m->window_nbytes / SLOT_NBYTES;
@@ -239,6 +253,7 @@ int umpa_mover_mremap_init(struct umpa_mover *m, void *window, size_t nbytes)
 	m->split_max = umpa_os_max_map_count() / BUDGET_SHARE;
 	m->name = "mremap";
 	m->move = move_mremap;
+	m->renewed = renewed_mremap;
 	m->fini = fini_mremap;
 	return 0;
 }

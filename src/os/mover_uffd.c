@@ -91,18 +91,24 @@ static int park(int fd)
 	return fd;
 }
 
+static int register_range(int fd, void *addr, size_t nbytes)
+{
+	struct uffdio_register range = {
+		.range = {.start = (uintptr_t)addr, .len = nbytes},
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return (int)SYS_3(SYS_ioctl, fd, UFFDIO_REGISTER, &range);
+}
+
 static int register_window(const struct umpa_mover *m, int fd)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_MOVE};
-	struct uffdio_register range = {
-		.range = {.start = (uintptr_t)m->window, .len = m->window_nbytes},
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
 	long error = SYS_3(SYS_ioctl, fd, UFFDIO_API, &api);
 
 	if (error == -EINVAL) /* knows no UFFDIO_MOVE */
 		error = -ENOSYS;
-	return error ? (int)error : (int)SYS_3(SYS_ioctl, fd, UFFDIO_REGISTER, &range);
+	return error ? (int)error : register_range(fd, m->window, m->window_nbytes);
 }
 
 /* A descriptor with which the window is registered, or -errno. */
@@ -252,6 +258,16 @@ static int move_uffd(
 	return refusal_of(error);
 }
 
+static void renewed_uffd(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	int fd = __atomic_load_n(&m->fd, __ATOMIC_RELAXED);
+
+	/* A descriptor that is lost, or the parent's, is opened anew at the next move, which
+	 * registers all of the window. */
+	if (is_ours(m, fd) && register_range(fd, addr, nbytes))
+		return; /* this part does not move */
+}
+
 static void fini_uffd(struct umpa_mover *m)
 {
 	if (is_ours(m, m->fd))
@@ -275,6 +291,7 @@ int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes)
 	m->fd = fd;
 	m->name = "uffd";
 	m->move = move_uffd;
+	m->renewed = renewed_uffd;
 	m->fini = fini_uffd;
 	return 0;
 }

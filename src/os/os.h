@@ -52,6 +52,23 @@ void umpa_os_unmap(void *addr, size_t nbytes);
 must_check int umpa_os_remap(
 	void *addr, size_t old_nbytes, size_t new_nbytes, int may_move, void **new_addr);
 
+/* --- the program's own mappings ----------------------------------------------------------- */
+
+/*
+ * The calls a program makes, as it makes them, arguments and all: the kernel checks them. The range
+ * may be any of the process, the window included. Result: the kernel's, or -errno.
+ */
+intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
+must_check int umpa_os_munmap(void *addr, size_t nbytes);
+intptr_t umpa_os_mremap(
+	void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr);
+must_check int umpa_os_protect(void *addr, size_t nbytes, int prot);
+must_check int umpa_os_advise(void *addr, size_t nbytes, int advice);
+
+/* Makes an opened range of the window what it was when it was opened, whatever has been mapped over
+ * it, locked or advised since: no frames, advised for (huge) or against huge pages. -ENOMEM. */
+must_check int umpa_os_renew(void *addr, size_t nbytes, int huge);
+
 /* --- frames ------------------------------------------------------------------------------- */
 
 /* Puts frames behind every page of an opened range; those that have one keep it. -ENOMEM, -EFAULT:

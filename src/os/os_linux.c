@@ -136,6 +136,43 @@ int umpa_os_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int may_move
 	return 0;
 }
 
+/* --- the program's own mappings ----------------------------------------------------------- */
+
+intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	return sys_call(SYS_mmap, (long)addr, (long)nbytes, prot, flags, fd, (long)offset);
+}
+
+int umpa_os_munmap(void *addr, size_t nbytes)
+{
+	return (int)SYS_2(SYS_munmap, addr, nbytes);
+}
+
+intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
+{
+	return SYS_5(SYS_mremap, addr, old_nbytes, new_nbytes, flags, new_addr);
+}
+
+int umpa_os_protect(void *addr, size_t nbytes, int prot)
+{
+	return (int)SYS_3(SYS_mprotect, addr, nbytes, prot);
+}
+
+int umpa_os_advise(void *addr, size_t nbytes, int advice)
+{
+	return (int)SYS_3(SYS_madvise, addr, nbytes, advice);
+}
+
+int umpa_os_renew(void *addr, size_t nbytes, int huge)
+{
+	long got = sys_mmap(addr, nbytes, PROT_READ | PROT_WRITE, MAP_NORESERVE | MAP_FIXED);
+
+	if (sys_failed(got))
+		return (int)got;
+	(void)!umpa_os_advise_huge(addr, nbytes, huge); /* as at start-up: a hint */
+	return 0;
+}
+
 /* --- frames ------------------------------------------------------------------------------- */
 
 static void touch(char *addr, size_t nbytes)

@@ -13,6 +13,8 @@
 #define GONE        1u /* released or unmapped, while other pages of the area are not */
 #define OPEN        2u
 #define SHARED      4u
+#define GUARDED     8u  /* not readable and writable */
+#define ODD         16u /* mapped over, advised or locked: umpa_os_renew() alone makes it ordinary */
 #define FRAME_SHIFT 8
 #define FRAME(e)    ((e) >> FRAME_SHIFT)
 
@@ -41,10 +43,17 @@ enum verb {
 	UNBACK,
 	RESIDENT,
 	BARE,
-	MOVE
+	MOVE,
+	MMAP,
+	MUNMAP,
+	MREMAP,
+	PROTECT,
+	ADVISE,
+	RENEW
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
-	"unmap", "remap", "back", "unback", "resident", "bare", "move"};
+	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
+	"protect", "advise", "renew"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
@@ -132,6 +141,14 @@ struct range {
 	struct area *area;
 	size_t first, end; /* pages of the area */
 };
+
+/* No page is protected or mapped over: umpa's own business is with ordinary pages. */
+static void must_be_ordinary(struct range r)
+{
+	for (size_t i = r.first; i < r.end; i++)
+		if (r.area->entries[i] & (GUARDED | ODD))
+			wrong("page protected or mapped over", r.area->base + i * PAGE_NBYTES);
+}
 
 /* Every page is there, and opened if it must be: else the code under test is wrong. */
 static void must_be(struct range r, int opened)
@@ -282,7 +299,7 @@ static void take_frame(uint64_t *entry)
 {
 	if (FRAME(*entry))
 		nframes--;
-	*entry &= ((uint64_t)1 << FRAME_SHIFT) - 1 - SHARED;
+	*entry &= GONE | OPEN | GUARDED | ODD;
 }
 
 static int is_zero(const char *page)
@@ -524,6 +541,138 @@ int umpa_os_bare(const void *addr, size_t npages)
 	return leave(error);
 }
 
+/* --- the program's own mappings ----------------------------------------------------------- */
+
+static const char *begin_of(struct range r)
+{
+	return r.area->base + r.first * PAGE_NBYTES;
+}
+
+static void host_protect(struct range r, int prot)
+{
+	if (mprotect((void *)begin_of(r), (r.end - r.first) * PAGE_NBYTES, prot))
+		wrong("the host can't protect", begin_of(r));
+}
+
+static void mark(struct range r, unsigned clear, unsigned set)
+{
+	for (size_t i = r.first; i < r.end; i++)
+		r.area->entries[i] = (r.area->entries[i] & ~(uint64_t)clear) | set;
+}
+
+/* Something else is mapped there now: zero, whatever it is. */
+static void map_over(struct range r, int prot)
+{
+	host_protect(r, PROT_READ | PROT_WRITE);
+	take_range(r);
+	host_protect(r, prot);
+	mark(r, GUARDED, ODD | (prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED));
+}
+
+intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	int error = enter(MMAP);
+	struct area *a = area_of(addr);
+
+	(void)fd, (void)offset;
+	if (!nbytes || nbytes > PTRDIFF_MAX)
+		return leave(nbytes ? -ENOMEM : -EINVAL);
+	nbytes = pages_of(nbytes) * PAGE_NBYTES;
+	if (error)
+		return leave(error);
+	if (flags & MAP_FIXED_NOREPLACE & ~MAP_FIXED && a)
+		return leave(-EEXIST);
+	if (!(flags & MAP_FIXED) || !a)
+		addr = area_add(nbytes, 1)->base;
+	else
+		map_over(range_of(addr, nbytes, !a->mapped), prot);
+	unlock();
+	return (intptr_t)addr;
+}
+
+int umpa_os_munmap(void *addr, size_t nbytes)
+{
+	int error = enter(MUNMAP);
+	struct area *a = area_of(addr);
+
+	if (!error && a && !a->mapped)
+		wrong("munmap in a reservation", addr);
+	if (!error && a)
+		end_range(range_of(addr, nbytes, 0));
+	return leave(error);
+}
+
+/* Out of a reservation, or of one mapping to another. */
+intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
+{
+	int error = enter(MREMAP);
+	struct range r = range_of(addr, old_nbytes, 0);
+	size_t nkept = old_nbytes < new_nbytes ? old_nbytes : new_nbytes;
+	struct area *to;
+
+	(void)new_addr;
+	if (error)
+		return leave(error);
+	if (!(flags & MREMAP_MAYMOVE))
+		return leave(-ENOMEM);
+	to = area_add(new_nbytes, 1);
+	host_protect(r, PROT_READ | PROT_WRITE);
+	memcpy(to->base, addr, nkept);
+	for (size_t i = 0; i < nkept / PAGE_NBYTES; i++) {
+		to->entries[i] = (r.area->entries[r.first + i] & ~(uint64_t)ODD) | OPEN;
+		r.area->entries[r.first + i] &= GONE | OPEN | GUARDED | ODD;
+	}
+	if (r.area->mapped)
+		end_range(r);
+	else
+		map_over(r, PROT_NONE);
+	unlock();
+	return (intptr_t)to->base;
+}
+
+int umpa_os_protect(void *addr, size_t nbytes, int prot)
+{
+	int error = enter(PROTECT);
+	struct range r = range_of(addr, nbytes, 0);
+
+	if (!error && prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
+		error = -EINVAL;
+	if (!error) {
+		host_protect(r, prot);
+		mark(r, GUARDED, prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED);
+	}
+	return leave(error);
+}
+
+int umpa_os_advise(void *addr, size_t nbytes, int advice)
+{
+	int error = enter(ADVISE);
+	struct range r = range_of(addr, nbytes, 0);
+
+	if (!error && advice == MADV_DONTNEED)
+		take_range(r);
+	else if (!error)
+		mark(r, 0, ODD);
+	return leave(error);
+}
+
+int umpa_os_renew(void *addr, size_t nbytes, int huge)
+{
+	int error = enter(RENEW);
+	struct range r = range_of(addr, nbytes, 0);
+
+	if (r.area->mapped)
+		wrong("renewal of a mapping", addr);
+	if (error)
+		return leave(error);
+	map_over(r, PROT_READ | PROT_WRITE);
+	mark(r, ODD, 0);
+	advise_range(r, huge);
+	return leave(0);
+}
+
+/* --- the machine, and the clock ----------------------------------------------------------- */
+
 void umpa_os_machine(struct umpa_os_machine *m)
 {
 	*m = fake_machine;
@@ -563,6 +712,8 @@ static int move_range(
 	struct range from = range_of(src, nbytes, 1);
 	size_t stop = partial_nbytes;
 
+	must_be_ordinary(to);
+	must_be_ordinary(from);
 	if ((size_t)(dst - (char *)m->window) > m->window_nbytes - nbytes ||
 		(size_t)(src - (char *)m->window) > m->window_nbytes - nbytes)
 		wrong("move outside the window", dst);
@@ -729,6 +880,18 @@ uint64_t fake_frame(const void *addr)
 	frame = a ? FRAME(a->entries[(size_t)((const char *)addr - a->base) / PAGE_NBYTES]) : 0;
 	unlock();
 	return frame;
+}
+
+int fake_oddity(const void *addr)
+{
+	struct area *a;
+	uint64_t e;
+
+	lock();
+	a = area_of(addr);
+	e = a ? a->entries[(size_t)((const char *)addr - a->base) / PAGE_NBYTES] : 0;
+	unlock();
+	return (e & GUARDED ? FAKE_GUARDED : 0) | (e & ODD ? FAKE_ODD : 0);
 }
 
 size_t fake_nframes(void)

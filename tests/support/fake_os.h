@@ -47,7 +47,8 @@ void fake_fail_at(uint64_t n, int error);
 /* From the n-th on, every such call fails. */
 void fake_fail_from(uint64_t n, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
- * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move". */
+ * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
+ * "munmap", "mremap", "protect", "advise", "renew". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 
@@ -60,6 +61,13 @@ size_t fake_nframes(void);         /* frames alive */
 size_t fake_opened_nbytes(void);   /* bytes opened in reservations */
 size_t fake_reserved_nbytes(void); /* bytes reserved, mapped not counted */
 size_t fake_mapped_nbytes(void);   /* bytes from umpa_os_map */
+/* How a page differs from ordinary memory: 0, FAKE_GUARDED (not readable and writable), FAKE_ODD
+ * (something else mapped there, or advice), or both. */
+enum {
+	FAKE_GUARDED = 1,
+	FAKE_ODD = 2
+};
+int fake_oddity(const void *addr);
 /* Marks the frames of a range as shared with another process: moving them is -EBUSY until cleared.
  */
 void fake_share(void *addr, size_t nbytes, int shared);

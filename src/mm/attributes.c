@@ -1,0 +1,131 @@
+#include "mm/attributes.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+/* Opened in steps, so that mprotect() is rarely called for it. */
+enum {
+	STEP_NBYTES = 64 << 10
+};
+
+static size_t table_nbytes(uint32_t nslots)
+{
+	size_t nbytes = nslots * sizeof(struct umpa_page_bits);
+
+	return (nbytes + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+}
+
+int umpa_attributes_init(struct umpa_attributes *a, uint32_t nslots)
+{
+	void *table;
+	int error = umpa_os_reserve(table_nbytes(nslots), &table);
+
+	if (error)
+		return error;
+	*a = (struct umpa_attributes){table, 0, nslots};
+	return 0;
+}
+
+void umpa_attributes_fini(struct umpa_attributes *a)
+{
+	umpa_os_release(a->slot, table_nbytes(a->nslots));
+	memset(a, 0, sizeof(*a));
+}
+
+int umpa_attributes_need(struct umpa_attributes *a, size_t end)
+{
+	size_t open = a->nslots_open * sizeof(*a->slot);
+	size_t need = (end + SLOT_NPAGES - 1) / SLOT_NPAGES * sizeof(*a->slot);
+	int error;
+
+	if (need <= open)
+		return 0;
+	need = (need + STEP_NBYTES - 1) & ~(size_t)(STEP_NBYTES - 1);
+	error = umpa_os_open((char *)a->slot + open, need - open);
+	if (!error)
+		a->nslots_open = (uint32_t)(need / sizeof(*a->slot));
+	return error;
+}
+
+static int any(const struct bitmap *b)
+{
+	uint64_t all = 0;
+
+	for (unsigned w = 0; w < BITMAP_NWORDS; w++)
+		all |= b->word[w];
+	return all != 0;
+}
+
+static unsigned attributes_of(const struct umpa_page_bits *b, unsigned page)
+{
+	return (bitmap_get(&b->guarded, page) ? PAGE_GUARDED : 0u) |
+	       (bitmap_get(&b->odd, page) ? PAGE_ODD : 0u);
+}
+
+/* Where, from a page of a slot on, a bitmap has another bit than `set`. */
+static unsigned next_other(const struct bitmap *b, int set, unsigned page)
+{
+	return bitmap_next(set ? NULL : b, set ? b : NULL, page, SLOT_NPAGES);
+}
+
+/* How far, from its page `page` on, the pages of a slot have these attributes; page itself if it
+ * has others. */
+static unsigned alike_until(const struct umpa_page_bits *b, unsigned page, unsigned attributes)
+{
+	unsigned guarded = next_other(&b->guarded, (attributes & PAGE_GUARDED) != 0, page);
+	unsigned odd = next_other(&b->odd, (attributes & PAGE_ODD) != 0, page);
+
+	return guarded < odd ? guarded : odd;
+}
+
+unsigned umpa_attributes_row(
+	const struct umpa_attributes *a, size_t first, size_t end, size_t *row_end)
+{
+	size_t nopen = (size_t)a->nslots_open * SLOT_NPAGES, at = first;
+	unsigned attributes = 0;
+
+	if (first < nopen)
+		attributes = attributes_of(&a->slot[first / SLOT_NPAGES], first % SLOT_NPAGES);
+	while (at < end && at < nopen) {
+		size_t slot = at / SLOT_NPAGES;
+		unsigned until = alike_until(&a->slot[slot], at % SLOT_NPAGES, attributes);
+
+		at = slot * SLOT_NPAGES + until;
+		if (until < SLOT_NPAGES)
+			break;
+	}
+	if (at >= nopen && !attributes)
+		at = end;
+	*row_end = at < end ? at : end;
+	return attributes;
+}
+
+static void change_slot(
+	struct umpa_page_bits *b, unsigned page, unsigned npages, unsigned taken, unsigned given)
+{
+	if (taken & PAGE_GUARDED && any(&b->guarded))
+		bitmap_clear_range(&b->guarded, page, npages);
+	if (taken & PAGE_ODD && any(&b->odd))
+		bitmap_clear_range(&b->odd, page, npages);
+	if (given & PAGE_GUARDED)
+		bitmap_set_range(&b->guarded, page, npages);
+	if (given & PAGE_ODD)
+		bitmap_set_range(&b->odd, page, npages);
+}
+
+void umpa_attributes_change(
+	struct umpa_attributes *a, size_t first, size_t end, unsigned taken, unsigned given)
+{
+	size_t nopen = (size_t)a->nslots_open * SLOT_NPAGES;
+
+	end = end < nopen ? end : nopen;
+	while (first < end) {
+		unsigned page = first % SLOT_NPAGES, npages = SLOT_NPAGES - page;
+
+		if (npages > end - first)
+			npages = (unsigned)(end - first);
+		change_slot(&a->slot[first / SLOT_NPAGES], page, npages, taken, given);
+		first += npages;
+	}
+}

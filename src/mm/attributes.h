@@ -1,0 +1,44 @@
+/*
+ * Attributes: in what a mapped page of the window differs from ordinary memory, two bits a page.
+ * Most have none, so the table is address space that is opened only as far as a page with some ever
+ * lay.
+ *
+ * The caller holds the lock that guards it. Pages are numbered from the window's begin.
+ */
+#ifndef UMPA_MM_ATTRIBUTES_H
+#define UMPA_MM_ATTRIBUTES_H
+
+#include "base/bitmap.h"
+#include "base/units.h"
+
+enum umpa_attribute {
+	PAGE_GUARDED = 1, /* not readable and writable: mprotect() makes it ordinary again */
+	PAGE_ODD = 2,     /* mapped over, locked, advised: must be mapped anew */
+};
+
+struct umpa_page_bits {
+	struct bitmap guarded, odd;
+};
+
+struct umpa_attributes {
+	struct umpa_page_bits *slot;
+	uint32_t nslots_open, nslots;
+};
+
+/* For a window of nslots slots, all ordinary. 0 or -ENOMEM. */
+must_check int umpa_attributes_init(struct umpa_attributes *a, uint32_t nslots);
+void umpa_attributes_fini(struct umpa_attributes *a);
+
+/* Sees to it that the pages below `end` can be given attributes. 0 or -ENOMEM. */
+must_check int umpa_attributes_need(struct umpa_attributes *a, size_t end);
+
+/* The attributes of the first page, and in *row_end how far the pages before `end` are like it. */
+unsigned umpa_attributes_row(
+	const struct umpa_attributes *a, size_t first, size_t end, size_t *row_end);
+
+/* Takes attributes from the pages of [first, end) and gives them others; needed before, if it gives
+ * any. */
+void umpa_attributes_change(
+	struct umpa_attributes *a, size_t first, size_t end, unsigned taken, unsigned given);
+
+#endif
