@@ -38,4 +38,10 @@ static inline size_t pages_of(size_t nbytes)
 	return (nbytes + PAGE_NBYTES - 1) >> PAGE_SHIFT;
 }
 
+/* Whole slots that hold npages. */
+static inline uint32_t slots_of(size_t npages)
+{
+	return (uint32_t)((npages + SLOT_NPAGES - 1) / SLOT_NPAGES);
+}
+
 #endif

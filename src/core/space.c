@@ -502,6 +502,39 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 	return nslots;
 }
 
+/* Makes [from, to) of the slots of a piece ready: frames from the pool if it is void, zero if
+ * asked. Result: 1 if what is at the end may not be zero. */
+static int ready_piece(
+	const struct umpa_extent_piece *p, struct slot end, size_t npages, unsigned flags)
+{
+	uint32_t nslots = p->slot.i >= end.i ? 0 : end.i - p->slot.i;
+
+	nslots = nslots < p->nslots ? nslots : p->nslots;
+	if (!nslots)
+		return 0;
+	if (p->kind == EXTENT_VOID)
+		return !(flags & UMPA_NOBACK) &&
+		       umpa_space_fill(p->slot, nslots, (flags & UMPA_ZERO) != 0) == 0;
+	if (flags & UMPA_ZERO)
+		umpa_clear_frames(slot_address(p->slot), npages < (size_t)nslots * SLOT_NPAGES
+								 ? npages
+								 : (size_t)nslots * SLOT_NPAGES);
+	return 1;
+}
+
+int umpa_space_ready(const struct space_grant *g, size_t npages, unsigned flags)
+{
+	struct slot end = slot_after(g->slot, slots_of(npages));
+	int dirty = 0;
+
+	for (unsigned i = 0; i < g->npieces && g->piece[i].slot.i < end.i; i++) {
+		size_t before = (size_t)(g->piece[i].slot.i - g->slot.i) * SLOT_NPAGES;
+
+		dirty = ready_piece(&g->piece[i], end, npages - before, flags);
+	}
+	return dirty;
+}
+
 void umpa_space_take_frames(struct slot slot, uint32_t nslots)
 {
 	struct chunk chunk[NCHUNKS];

@@ -76,6 +76,13 @@ void umpa_space_give_grant(const struct space_grant *grant);
 uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero);
 
 /*
+ * Makes the first npages of what was granted ready for use: frames from the pool where it is void
+ * (but with UMPA_NOBACK), and zero with UMPA_ZERO. Result: 1 if what lies behind them in the slot
+ * that they end in may not be zero.
+ */
+int umpa_space_ready(const struct space_grant *grant, size_t npages, unsigned flags);
+
+/*
  * Moves the frames of [src, src + nslots) to the void [dst, dst + nslots), both held by the caller;
  * pages of the source without frame are left out, bare slots without a move. Result: the bytes,
  * from the front, that are dealt with: those sources have no frames now.

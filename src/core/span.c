@@ -40,7 +40,7 @@ static uint32_t slots_of_align(size_t align)
 /* Slots of a span that its pages touch, without the one it shares. */
 static uint32_t used_slots(const struct slot_record *r)
 {
-	return r->ntail ? r->nslots : span_slots(r->npages);
+	return r->ntail ? r->nslots : slots_of(r->npages);
 }
 
 static struct slot_record *record_of(struct slot slot)
@@ -83,40 +83,6 @@ static int take_void(uint32_t nslots, uint32_t align, struct space_grant *g)
 
 /* --- alloc -------------------------------------------------------------------------------- */
 
-/* Makes [from, to) of the slots of a piece ready: frames from the pool if it is void, zero if
- * asked. Result: 1 if what is at the end may not be zero. */
-static int ready_piece(
-	const struct umpa_extent_piece *p, struct slot end, size_t npages, unsigned flags)
-{
-	uint32_t nslots = p->slot.i >= end.i ? 0 : end.i - p->slot.i;
-
-	nslots = nslots < p->nslots ? nslots : p->nslots;
-	if (!nslots)
-		return 0;
-	if (p->kind == EXTENT_VOID)
-		return !(flags & UMPA_NOBACK) &&
-		       umpa_space_fill(p->slot, nslots, (flags & UMPA_ZERO) != 0) == 0;
-	if (flags & UMPA_ZERO)
-		umpa_clear_frames(slot_address(p->slot), npages < (size_t)nslots * SLOT_NPAGES
-								 ? npages
-								 : (size_t)nslots * SLOT_NPAGES);
-	return 1;
-}
-
-/* Makes the first npages of the grant ready. Result: 1 if the slot they end in may be dirty. */
-static int ready_grant(const struct space_grant *g, size_t npages, unsigned flags)
-{
-	struct slot end = slot_after(g->slot, span_slots(npages));
-	int dirty = 0;
-
-	for (unsigned i = 0; i < g->npieces && g->piece[i].slot.i < end.i; i++) {
-		size_t before = (size_t)(g->piece[i].slot.i - g->slot.i) * SLOT_NPAGES;
-
-		dirty = ready_piece(&g->piece[i], end, npages - before, flags);
-	}
-	return dirty;
-}
-
 static void count_alloc(const struct space_grant *g, uint64_t npages_whole)
 {
 	struct umpa_space *s = &umpa_core.space;
@@ -158,7 +124,7 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 		umpa_space_give_grant(&g);
 		return NULL;
 	}
-	ready_grant(&g, npages - tail, flags);
+	umpa_space_ready(&g, npages - tail, flags);
 	return set_up(&g, npages, nslots, tail, 0);
 }
 
@@ -211,7 +177,7 @@ static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
 	}
 	npages -= head;
 	return alloc_whole(
-		&g, npages, (over - head) % SLOT_NPAGES, head, ready_grant(&g, npages, flags));
+		&g, npages, (over - head) % SLOT_NPAGES, head, umpa_space_ready(&g, npages, flags));
 }
 
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
@@ -229,10 +195,10 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (block)
 		return block;
 	/* Room to grow must not hold frames, and NOBACK wants none. */
-	if (bare ? !take_void(span_slots(npages_room), align_slots, &g)
-		 : umpa_space_take(span_slots(npages_room), align_slots, PREFER_RESIDENT, &g))
+	if (bare ? !take_void(slots_of(npages_room), align_slots, &g)
+		 : umpa_space_take(slots_of(npages_room), align_slots, PREFER_RESIDENT, &g))
 		return NULL;
-	return alloc_whole(&g, npages, tail, 0, ready_grant(&g, npages, flags));
+	return alloc_whole(&g, npages, tail, 0, umpa_space_ready(&g, npages, flags));
 }
 
 /* --- free --------------------------------------------------------------------------------- */
@@ -297,7 +263,7 @@ static void count_resize(int64_t npages_whole)
 /* Zeroes the pages from npages on in the slot they end in, up to npages_end. */
 static void clear_slack(struct slot slot, size_t npages, size_t npages_end)
 {
-	size_t slot_end = (size_t)span_slots(npages) * SLOT_NPAGES;
+	size_t slot_end = (size_t)slots_of(npages) * SLOT_NPAGES;
 	size_t end = npages_end < slot_end ? npages_end : slot_end;
 
 	if (end > npages)
@@ -329,7 +295,7 @@ static int grow_tail(struct slot slot, size_t npages, unsigned flags)
 static int grow_in_place(struct slot slot, size_t npages, unsigned flags)
 {
 	struct slot_record *r = record_of(slot);
-	uint32_t need = span_slots(npages), used, room;
+	uint32_t need = slots_of(npages), used, room;
 	struct space_grant g = {.npieces = 0};
 
 	if (r->ntail) {
@@ -338,7 +304,7 @@ static int grow_in_place(struct slot slot, size_t npages, unsigned flags)
 		if (grown)
 			return grown > 0;
 	}
-	used = span_slots(r->npages);
+	used = slots_of(r->npages);
 	room = r->nslots < need ? r->nslots : need;
 	if (need > r->nslots &&
 		umpa_space_take_at(slot_after(slot, r->nslots), need - r->nslots, &g))
@@ -348,7 +314,7 @@ static int grow_in_place(struct slot slot, size_t npages, unsigned flags)
 	if (room > used && !(flags & UMPA_NOBACK))
 		umpa_space_fill(slot_after(slot, used), room - used, (flags & UMPA_ZERO) != 0);
 	if (g.npieces)
-		ready_grant(&g, npages - (size_t)r->nslots * SLOT_NPAGES, flags);
+		umpa_space_ready(&g, npages - (size_t)r->nslots * SLOT_NPAGES, flags);
 	r->nslots += g.npieces ? g.nslots : 0;
 	count_resize((int64_t)(npages - r->npages));
 	r->npages = npages;
@@ -379,7 +345,7 @@ static void shrink(struct slot slot, size_t npages)
 {
 	struct slot_record *r = record_of(slot);
 	size_t npages_whole = (size_t)r->nslots * SLOT_NPAGES;
-	uint32_t used, keep = span_slots(npages);
+	uint32_t used, keep = slots_of(npages);
 
 	if (r->ntail && npages > npages_whole) {
 		umpa_run_trim_tail(
@@ -427,7 +393,7 @@ static uint32_t carry(
 {
 	const struct slot_record *r = record_of(slot);
 	uint32_t nwhole = used_slots(r) < nslots ? used_slots(r) : nslots;
-	uint32_t need = span_slots(npages), nmoved;
+	uint32_t need = slots_of(npages), nmoved;
 	size_t nbytes = r->npages << PAGE_SHIFT;
 	size_t moved = umpa_space_move(to, slot, nwhole);
 
@@ -468,7 +434,7 @@ void *umpa_span_move(
 	npages -= head;
 	tail = roomy ? 0 : tail_to_share(npages);
 	if ((head && align > 1) ||
-		!take_void(span_slots(npages_room - head) + (head != 0), slots_of_align(align), &g))
+		!take_void(slots_of(npages_room - head) + (head != 0), slots_of_align(align), &g))
 		return NULL;
 	if (head)
 		carry_head(&g, slot, head);

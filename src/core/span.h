@@ -42,10 +42,4 @@ static inline char *umpa_span_begin(struct slot slot)
 	return (char *)slot_address(slot) - ((size_t)slot_nhead(slot) << PAGE_SHIFT);
 }
 
-/* The slots that npages touch. */
-static inline uint32_t span_slots(size_t npages)
-{
-	return (uint32_t)((npages + SLOT_NPAGES - 1) / SLOT_NPAGES);
-}
-
 #endif
