@@ -2,6 +2,7 @@
 #ifndef UMPA_UMPA_H
 #define UMPA_UMPA_H
 
+#include <umpa/mmap.h>
 #include <umpa/options.h>
 #include <umpa/page.h>
 #include <umpa/rewire.h>

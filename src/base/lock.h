@@ -13,6 +13,7 @@
 #include "base/panic.h"
 
 enum umpa_lock_rank {
+	LOCK_MAPPING, /* mappings: the mmap family on blocks of the window */
 	LOCK_INIT,    /* start-up, and choosing the mover */
 	LOCK_SHELF,   /* runs of one shard */
 	LOCK_TRANSIT, /* no lock: slots held in transit, which fork waits for with all above taken

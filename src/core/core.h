@@ -6,13 +6,14 @@
  *	free                  the space (space.h): its extents, void or resident
  *	on a shelf            the shard whose shelf it is (runs.h)
  *	in a span             the span's block (span.h), recorded at the span's first slot
+ *	in mappings           the mmap family (mm/mapping.h), all of it or pages of it
  *	in transit            the call that took it from the space, until it gives it back
  * The record of a slot says which of the used states it is in; free slots, slots in transit and the
  *inner slots of a span say SLOT_INNER.
  *
- * Locks, in order: init < shelf (of a shard) < space < outside (base/lock.h). Each part's header
- * says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded by its
- *owner: two threads must not free or resize one block at once.
+ * Locks, in order: mapping < init < shelf (of a shard) < space < outside (base/lock.h). Each part's
+ *header says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded
+ *by its owner: two threads must not free or resize one block at once.
  */
 #ifndef UMPA_CORE_CORE_H
 #define UMPA_CORE_CORE_H
@@ -30,8 +31,9 @@
 
 enum slot_use {
 	SLOT_INNER,
-	SLOT_SHELF, /* holds runs, and the tail of a span perhaps */
-	SLOT_SPAN,  /* a span begins here */
+	SLOT_SHELF,   /* holds runs, and the tail of a span perhaps */
+	SLOT_SPAN,    /* a span begins here */
+	SLOT_MAPPING, /* belongs to the emulated mmap family (src/mm) */
 };
 
 struct slot_record {
@@ -71,6 +73,7 @@ struct umpa_events {
 	uint64_t nreallocs_in_place, nreallocs_moved;
 	uint64_t nslots_moved, nmove_calls, nmoves_refused, nslots_copied, nslots_from_kernel;
 	uint64_t cleared_nbytes, trimmed_nbytes;
+	uint64_t nmappings, mapping_nbytes;
 };
 
 struct umpa_core {

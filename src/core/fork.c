@@ -19,10 +19,14 @@ static void take_space_at_rest(struct umpa_space *s)
 
 static int have_window;
 
+struct umpa_fork_above umpa_fork_above;
+
 void umpa_fork_prepare(void)
 {
 	struct umpa_core *c = &umpa_core;
 
+	if (umpa_fork_above.take)
+		umpa_fork_above.take();
 	umpa_core_fork_start_take();
 	umpa_trial_fork_take();
 	/* With the start-up's lock held this can't change before the fork is over. */
@@ -47,6 +51,8 @@ static void give_all(void)
 	}
 	umpa_trial_fork_give();
 	umpa_core_fork_start_give();
+	if (umpa_fork_above.give)
+		umpa_fork_above.give();
 }
 
 void umpa_fork_parent(void)

@@ -15,6 +15,14 @@ void umpa_fork_prepare(void);
 void umpa_fork_parent(void);
 void umpa_fork_child(void);
 
+/* A lock of a layer above the core that ranks before all of the core's: taken first, given last.
+ * Set when the library is loaded. */
+struct umpa_fork_above {
+	void (*take)(void);
+	void (*give)(void);
+};
+extern struct umpa_fork_above umpa_fork_above;
+
 /* init.c: the start-up's lock. */
 void umpa_core_fork_start_take(void);
 void umpa_core_fork_start_give(void);

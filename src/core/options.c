@@ -159,6 +159,8 @@ int umpa_options_parse(struct umpa_options *o, const char *text, int warn)
 	}
 	if (o->value[OPTION_malloc_min] < PAGE_NBYTES)
 		o->value[OPTION_malloc_min] = PAGE_NBYTES;
+	if (o->value[OPTION_mmap_min] < PAGE_NBYTES)
+		o->value[OPTION_mmap_min] = PAGE_NBYTES;
 	return nrefused;
 }
 

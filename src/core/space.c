@@ -99,14 +99,6 @@ static int grant_whole(
 	return 1;
 }
 
-static int grant_at(struct umpa_space *s, struct space_grant *g, struct slot slot, uint32_t nslots)
-{
-	g->slot = slot;
-	g->nslots = nslots;
-	g->npieces = umpa_extents_take_at(&s->extents, slot, nslots, g->piece, GRANT_NPIECES_MAX);
-	return g->npieces > 0;
-}
-
 static int take_mixed(struct umpa_space *s, struct space_grant *g, uint32_t nslots)
 {
 	g->nslots = nslots;
@@ -229,7 +221,11 @@ int umpa_space_take_behind_back(
 	return 0;
 }
 
-int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant)
+typedef unsigned take_exact_fn(struct umpa_extents *e, struct slot slot, uint32_t nslots,
+	struct umpa_extent_piece *piece, unsigned max);
+
+static int take_exact(
+	take_exact_fn *take, struct slot slot, uint32_t nslots, struct space_grant *grant)
 {
 	struct umpa_space *s = &umpa_core.space;
 	uint32_t have;
@@ -239,10 +235,21 @@ int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *gr
 	have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
 	if (slot.i + nslots > s->extents.nslots && slot.i >= s->extents.nslots - have)
 		err = grow(s, slot.i + nslots - s->extents.nslots);
-	if (!err && !grant_at(s, grant, slot, nslots))
-		err = -ENOMEM;
+	*grant = (struct space_grant){.slot = slot, .nslots = nslots};
+	if (!err)
+		grant->npieces = take(&s->extents, slot, nslots, grant->piece, GRANT_NPIECES_MAX);
 	umpa_lock_give(&s->lock);
-	return err;
+	return err || !grant->npieces ? -ENOMEM : 0;
+}
+
+int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant)
+{
+	return take_exact(umpa_extents_take_at, slot, nslots, grant);
+}
+
+int umpa_space_take_inside(struct slot slot, uint32_t nslots, struct space_grant *grant)
+{
+	return take_exact(umpa_extents_take_inside, slot, nslots, grant);
 }
 
 int umpa_space_take_for_shelf(

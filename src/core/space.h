@@ -52,8 +52,12 @@ must_check int umpa_space_take_before_tail(
 must_check int umpa_space_take_behind_back(
 	uint32_t nslots, unsigned nmin, int may_grow, struct space_grant *grant, unsigned *nback);
 
-/* Takes exactly the slots at [slot, slot + nslots) if they are free. 0 or -ENOMEM. */
+/* Takes exactly the slots at [slot, slot + nslots) if they are free, the first of them being the
+ * first free one there. 0 or -ENOMEM. */
 must_check int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant);
+
+/* The same where they may begin inside free slots, which takes longer. */
+must_check int umpa_space_take_inside(struct slot slot, uint32_t nslots, struct space_grant *grant);
 
 /* Takes one slot for a shelf: of the nursery while that lasts, else of the pool, else void. 0 or
  * -ENOMEM. */

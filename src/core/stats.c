@@ -62,6 +62,8 @@ static void gather_events(struct umpa_stats *st)
 	EVENT(nslots_from_kernel);
 	EVENT(cleared_nbytes);
 	EVENT(trimmed_nbytes);
+	EVENT(mapping_nbytes);
+	EVENT(nmappings);
 #undef EVENT
 }
 

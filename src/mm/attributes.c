@@ -59,24 +59,26 @@ static int any(const struct bitmap *b)
 
 static unsigned attributes_of(const struct umpa_page_bits *b, unsigned page)
 {
-	return (bitmap_get(&b->guarded, page) ? PAGE_GUARDED : 0u) |
-	       (bitmap_get(&b->odd, page) ? PAGE_ODD : 0u);
-}
+	unsigned attributes = 0;
 
-/* Where, from a page of a slot on, a bitmap has another bit than `set`. */
-static unsigned next_other(const struct bitmap *b, int set, unsigned page)
-{
-	return bitmap_next(set ? NULL : b, set ? b : NULL, page, SLOT_NPAGES);
+	for (unsigned i = 0; i < NATTRIBUTES; i++)
+		attributes |= (unsigned)bitmap_get(&b->bit[i], page) << i;
+	return attributes;
 }
 
 /* How far, from its page `page` on, the pages of a slot have these attributes; page itself if it
  * has others. */
 static unsigned alike_until(const struct umpa_page_bits *b, unsigned page, unsigned attributes)
 {
-	unsigned guarded = next_other(&b->guarded, (attributes & PAGE_GUARDED) != 0, page);
-	unsigned odd = next_other(&b->odd, (attributes & PAGE_ODD) != 0, page);
+	unsigned until = SLOT_NPAGES;
 
-	return guarded < odd ? guarded : odd;
+	for (unsigned i = 0; i < NATTRIBUTES; i++) {
+		const struct bitmap *bit = &b->bit[i];
+		int set = attributes >> i & 1;
+
+		until = bitmap_next(set ? NULL : bit, set ? bit : NULL, page, until);
+	}
+	return until;
 }
 
 unsigned umpa_attributes_row(
@@ -104,14 +106,12 @@ unsigned umpa_attributes_row(
 static void change_slot(
 	struct umpa_page_bits *b, unsigned page, unsigned npages, unsigned taken, unsigned given)
 {
-	if (taken & PAGE_GUARDED && any(&b->guarded))
-		bitmap_clear_range(&b->guarded, page, npages);
-	if (taken & PAGE_ODD && any(&b->odd))
-		bitmap_clear_range(&b->odd, page, npages);
-	if (given & PAGE_GUARDED)
-		bitmap_set_range(&b->guarded, page, npages);
-	if (given & PAGE_ODD)
-		bitmap_set_range(&b->odd, page, npages);
+	for (unsigned i = 0; i < NATTRIBUTES; i++) {
+		if (given >> i & 1)
+			bitmap_set_range(&b->bit[i], page, npages);
+		else if (taken >> i & 1 && any(&b->bit[i]))
+			bitmap_clear_range(&b->bit[i], page, npages);
+	}
 }
 
 void umpa_attributes_change(

@@ -1,5 +1,5 @@
 /*
- * Attributes: in what a mapped page of the window differs from ordinary memory, two bits a page.
+ * Attributes: in what a mapped page of the window differs from ordinary memory, four bits a page.
  * Most have none, so the table is address space that is opened only as far as a page with some ever
  * lay.
  *
@@ -11,13 +11,21 @@
 #include "base/bitmap.h"
 #include "base/units.h"
 
+/* Ordinary pages are readable and writable. */
 enum umpa_attribute {
-	PAGE_GUARDED = 1, /* not readable and writable: mprotect() makes it ordinary again */
-	PAGE_ODD = 2,     /* mapped over, locked, advised: must be mapped anew */
+	PAGE_UNREADABLE = 1,
+	PAGE_UNWRITABLE = 2,
+	PAGE_EXECUTABLE = 4,
+	PAGE_ODD = 8, /* mapped over, locked, advised: must be mapped anew to be ordinary */
+	PAGE_GUARDED = PAGE_UNREADABLE | PAGE_UNWRITABLE | PAGE_EXECUTABLE,
+};
+
+enum {
+	NATTRIBUTES = 4
 };
 
 struct umpa_page_bits {
-	struct bitmap guarded, odd;
+	struct bitmap bit[NATTRIBUTES];
 };
 
 struct umpa_attributes {

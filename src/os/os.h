@@ -58,6 +58,11 @@ must_check int umpa_os_remap(
  * The calls a program makes, as it makes them, arguments and all: the kernel checks them. The range
  * may be any of the process, the window included. Result: the kernel's, or -errno.
  */
+static inline int umpa_os_failed(intptr_t result)
+{
+	return result < 0 && result >= -4095;
+}
+
 intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 must_check int umpa_os_munmap(void *addr, size_t nbytes);
 intptr_t umpa_os_mremap(

@@ -9,7 +9,8 @@ enum {
 	NTRIES = 4,
 	NTRIES_NEAR = 16,
 	NTRIES_MIXED = 16,
-	NTRIES_BESIDE = 32
+	NTRIES_BESIDE = 32,
+	NSTEPS_INSIDE = 4096
 };
 
 static unsigned class_of(uint32_t nslots)
@@ -309,6 +310,28 @@ unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t
 	struct umpa_extent_piece *piece, unsigned max)
 {
 	return take_pieces(e, slot.i, slot.i, nslots, piece, max);
+}
+
+/* The first slot of the free extent that a slot lies in. UINT32_MAX if it lies in none, or far from
+ * its first slot. */
+static uint32_t find_around(const struct umpa_extents *e, uint32_t slot)
+{
+	uint32_t first = slot;
+
+	if (slot >= e->nslots)
+		return UINT32_MAX;
+	for (int i = 0; !e->tag[first].kind; i++, first--)
+		if (!first || i == NSTEPS_INSIDE || e->tag[first - 1].first)
+			return UINT32_MAX;
+	return slot - first < e->tag[first].nslots ? first : UINT32_MAX;
+}
+
+unsigned umpa_extents_take_inside(struct umpa_extents *e, struct slot slot, uint32_t nslots,
+	struct umpa_extent_piece *piece, unsigned max)
+{
+	uint32_t first = find_around(e, slot.i);
+
+	return first == UINT32_MAX ? 0 : take_pieces(e, first, slot.i, nslots, piece, max);
 }
 
 /* --- part resident, part void --------------------------------------------------------------- */

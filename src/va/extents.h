@@ -120,6 +120,11 @@ struct umpa_extent_piece {
 unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,
 	struct umpa_extent_piece *piece, unsigned max);
 
+/* The same where the range may begin inside an extent, at most 4096 slots from its first: they are
+ * walked over. */
+unsigned umpa_extents_take_inside(struct umpa_extents *e, struct slot slot, uint32_t nslots,
+	struct umpa_extent_piece *piece, unsigned max);
+
 /*
  * Takes nslots of which part are resident already and the rest are void and free: where most are,
  * among the places around the longest resident extents that begin or end where an extent does. A

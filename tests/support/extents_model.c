@@ -250,13 +250,14 @@ static const char *take_begin(struct extents_model *m, struct numbers *numbers)
 }
 
 /* The pieces [first, first + n) is made of; 0 if it can't be taken. */
-static unsigned pieces_of(const struct extents_model *m, struct range r,
+static unsigned pieces_of(const struct extents_model *m, struct range r, int inside,
 	struct umpa_extent_piece *piece, unsigned max)
 {
 	uint32_t at = r.first, end = r.first + r.nslots;
 	unsigned n = 0;
 
-	if (at >= m->extents.nslots || !m->state[at] || extent_around(m, at).first != at)
+	if (at >= m->extents.nslots || !m->state[at] ||
+		(!inside && extent_around(m, at).first != at))
 		return 0;
 	for (; at < end; n++) {
 		struct range e;
@@ -272,12 +273,13 @@ static unsigned pieces_of(const struct extents_model *m, struct range r,
 	return n;
 }
 
-static const char *take_range(struct extents_model *m, struct range r, unsigned max)
+static const char *take_range(struct extents_model *m, struct range r, int inside, unsigned max)
 {
 	struct umpa_extent_piece wanted[8], piece[8];
-	unsigned nwanted = pieces_of(m, r, wanted, max);
-	unsigned n =
-		umpa_extents_take_at(&m->extents, (struct slot){r.first}, r.nslots, piece, max);
+	struct slot slot = {r.first};
+	unsigned nwanted = pieces_of(m, r, inside, wanted, max);
+	unsigned n = inside ? umpa_extents_take_inside(&m->extents, slot, r.nslots, piece, max)
+			    : umpa_extents_take_at(&m->extents, slot, r.nslots, piece, max);
 
 	if (n != nwanted)
 		return "take_at: other pieces than there are";
@@ -298,7 +300,7 @@ static const char *take_at(struct extents_model *m, struct numbers *numbers)
 	if (number_below(numbers, 4) && at < m->extents.nslots)
 		at = extent_around(m, at).first;
 	r = (struct range){at, number_up_to(numbers, 64)};
-	return take_range(m, r, 1 + number_below(numbers, 8));
+	return take_range(m, r, number_below(numbers, 2), 1 + number_below(numbers, 8));
 }
 
 static uint32_t count_state(

@@ -110,7 +110,7 @@ TEST(attributes_are_as_a_byte_a_page)
 	REQUIRE(!umpa_attributes_need(&a, NPAGES));
 	for (uint64_t i = 0; i < nsteps; i++) {
 		size_t first = number_below(&numbers, NPAGES), end, row_end;
-		unsigned taken = number_below(&numbers, 4), given = number_below(&numbers, 4);
+		unsigned taken = number_below(&numbers, 16), given = number_below(&numbers, 16);
 
 		end = first + 1 + number_below(&numbers, (uint32_t)(NPAGES - first));
 		umpa_attributes_change(&a, first, end, taken, given);

@@ -302,7 +302,7 @@ TEST(extents_take_at_crosses_kinds)
 	struct umpa_extent_piece p[3];
 	struct slot at = {10};
 
-	PLAN(14);
+	PLAN(15);
 	begin(100);
 	give(10, 5, EXTENT_VOID);
 	give(15, 5, EXTENT_RESIDENT);
@@ -311,6 +311,7 @@ TEST(extents_take_at_crosses_kinds)
 	CHECK_EQ(umpa_extents_take_at(&e, at, 16, p, 3), 0);                /* longer */
 	CHECK_EQ(umpa_extents_take_at(&e, slot_after(at, 1), 12, p, 3), 0); /* inside one */
 	CHECK_EQ(umpa_extents_take_at(&e, (struct slot){9}, 12, p, 3), 0);  /* in use */
+	CHECK_EQ(umpa_extents_take_inside(&e, (struct slot){9}, 12, p, 3), 0);
 	CHECK_EQ(umpa_extents_take_at(&e, (struct slot){100}, 1, p, 3), 0); /* behind */
 	CHECK_EQ(umpa_extents_count(&e, EXTENT_VOID), 10);
 	CHECK_EQ(umpa_extents_take_at(&e, at, 12, p, 3), 3);

@@ -1,0 +1,443 @@
+/* The mmap family: which part of a range is whose, and what each call makes of that. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <umpa/mmap.h>
+
+#include "core/core.h"
+#include "core/owns.h"
+#include "mm/mapping.h"
+
+/* --- whose a range is --------------------------------------------------------------------- */
+
+/* A range, and which of its pages lie in the window, numbered from the window's begin. */
+struct range {
+	uintptr_t begin, end;
+	size_t first, last; /* equal: none */
+};
+
+/* 0 if the kernel will refuse the range or find nothing to do: it shall say so itself. */
+static int cut(const void *addr, size_t nbytes, struct range *r)
+{
+	/* As umpa_in_window(): who sees nbytes sees base. */
+	size_t window_nbytes = __atomic_load_n(&umpa_bounds.nbytes, __ATOMIC_ACQUIRE);
+	uintptr_t base = __atomic_load_n(&umpa_bounds.base, __ATOMIC_RELAXED);
+	uintptr_t top = base + window_nbytes;
+
+	r->begin = (uintptr_t)addr;
+	if (r->begin % PAGE_NBYTES || !nbytes || nbytes > PTRDIFF_MAX ||
+		__builtin_add_overflow(r->begin, pages_of(nbytes) << PAGE_SHIFT, &r->end))
+		return 0;
+	r->first = r->last = 0;
+	if (r->begin < top && r->end > base) {
+		r->first = r->begin > base ? (r->begin - base) >> PAGE_SHIFT : 0;
+		r->last = ((r->end < top ? r->end : top) - base) >> PAGE_SHIFT;
+	}
+	return 1;
+}
+
+static int is_ours(const struct range *r)
+{
+	return r->first < r->last && umpa_mapping_need();
+}
+
+static uintptr_t address_of(size_t page)
+{
+	return (uintptr_t)page_address((struct slot){0}, page);
+}
+
+/* The parts of the range before the window and behind it. */
+static size_t nbytes_before(const struct range *r)
+{
+	uintptr_t from = address_of(r->first);
+
+	return r->begin < from ? from - r->begin : 0;
+}
+
+static size_t nbytes_behind(const struct range *r)
+{
+	uintptr_t to = address_of(r->last);
+
+	return r->end > to ? r->end - to : 0;
+}
+
+static int is_all_ours(const struct range *r)
+{
+	return !nbytes_before(r) && !nbytes_behind(r);
+}
+
+/* Something to do with the parts of a range, in order of address: the kernel's and ours. The first
+ * error ends it, but an -ENOMEM (a gap) does not if `go_on`. */
+struct task {
+	int (*kernel)(void *addr, size_t nbytes, int arg);
+	int (*ours)(size_t first, size_t last, int arg);
+	int go_on;
+};
+
+static int carry_on(const struct task *t, int error)
+{
+	return !error || (t->go_on && error == -ENOMEM);
+}
+
+static int in_parts(const struct task *t, const struct range *r, int arg)
+{
+	size_t before = nbytes_before(r), behind = nbytes_behind(r);
+	int error = before ? t->kernel((void *)r->begin, before, arg) : 0, next;
+
+	if (carry_on(t, error)) {
+		next = t->ours(r->first, r->last, arg);
+		error = next ? next : error;
+	}
+	if (carry_on(t, error) && behind) {
+		next = t->kernel((void *)(r->end - behind), behind, arg);
+		error = next ? next : error;
+	}
+	return error;
+}
+
+static int of_range(const struct task *t, void *addr, size_t nbytes, int arg)
+{
+	struct range r;
+
+	if (!cut(addr, nbytes, &r) || !is_ours(&r))
+		return t->kernel(addr, nbytes, arg);
+	return in_parts(t, &r, arg);
+}
+
+static int answer(int error)
+{
+	if (!error)
+		return 0;
+	errno = -error;
+	return -1;
+}
+
+static void *answer_address(intptr_t got)
+{
+	if (!umpa_os_failed(got))
+		return (void *)got;
+	errno = (int)-got;
+	return MAP_FAILED;
+}
+
+/* --- munmap, mprotect, madvise ------------------------------------------------------------ */
+
+static int kernel_unmap(void *addr, size_t nbytes, int arg)
+{
+	(void)arg;
+	return umpa_os_munmap(addr, nbytes);
+}
+
+static int our_unmap(size_t first, size_t last, int arg)
+{
+	(void)arg;
+	return umpa_mapping_end(first, last);
+}
+
+public_api int umpa_munmap(void *addr, size_t nbytes)
+{
+	static const struct task unmap = {kernel_unmap, our_unmap, 0};
+
+	return answer(of_range(&unmap, addr, nbytes, 0));
+}
+
+public_api int umpa_mprotect(void *addr, size_t nbytes, int prot)
+{
+	static const struct task protect = {umpa_os_protect, umpa_mapping_protect, 0};
+
+	return answer(of_range(&protect, addr, nbytes, prot));
+}
+
+/*
+ * Advice that leaves the pages' mapping as it was: it is over with the call, or says what is so
+ * anyway.
+ */
+static int is_passing(int advice)
+{
+	static const unsigned char passing[] = {MADV_WILLNEED, MADV_DONTNEED, MADV_FREE, MADV_COLD,
+		MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE, 24 /* DONTNEED_LOCKED */,
+		25 /* COLLAPSE */, MADV_NORMAL, MADV_DODUMP, MADV_DOFORK, MADV_KEEPONFORK,
+		MADV_UNMERGEABLE};
+
+	for (size_t i = 0; i < array_len(passing); i++)
+		if (advice == passing[i])
+			return 1;
+	return advice == (umpa_core.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+static int our_advise(size_t first, size_t last, int advice)
+{
+	return umpa_mapping_advise(first, last, advice, !is_passing(advice));
+}
+
+public_api int umpa_madvise(void *addr, size_t nbytes, int advice)
+{
+	static const struct task advise = {umpa_os_advise, our_advise, 1};
+
+	return answer(of_range(&advise, addr, nbytes, advice));
+}
+
+/* --- mmap --------------------------------------------------------------------------------- */
+
+struct mmap_args {
+	void *addr;
+	size_t nbytes;
+	int prot, flags, fd;
+	off_t offset;
+};
+
+static intptr_t kernel_mmap(void *arg)
+{
+	const struct mmap_args *a = arg;
+
+	return umpa_os_mmap(a->addr, a->nbytes, a->prot, a->flags, a->fd, a->offset);
+}
+
+/* What umpa serves, wherever it is to be. */
+static int is_plain(const struct mmap_args *a)
+{
+	const int needed = MAP_PRIVATE | MAP_ANONYMOUS, allowed = needed | MAP_POPULATE;
+
+	return (a->flags & needed) == needed &&
+	       !(a->flags & ~(allowed | MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
+	       a->prot == (PROT_READ | PROT_WRITE) && a->offset % (off_t)PAGE_NBYTES == 0 &&
+	       a->nbytes && a->nbytes <= PTRDIFF_MAX;
+}
+
+/* MAP_POPULATE can't fail: what has no frame yet faults later. */
+static intptr_t ready(void *addr, const struct mmap_args *a)
+{
+	if (a->flags & MAP_POPULATE)
+		(void)!umpa_os_back(addr, pages_of(a->nbytes) << PAGE_SHIFT);
+	return (intptr_t)addr;
+}
+
+/* 0: not to be had from umpa. */
+static intptr_t serve(const struct mmap_args *a)
+{
+	void *addr = NULL;
+
+	if (is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min) && umpa_mapping_need())
+		addr = umpa_mapping_new(pages_of(a->nbytes));
+	return addr ? ready(addr, a) : 0;
+}
+
+/* At an address in the window, where nothing is mapped as far as the program knows. 0: somebody has
+ * pages of it. */
+static intptr_t serve_at(const struct mmap_args *a, const struct range *r)
+{
+	if (!is_plain(a) || !is_all_ours(r) || umpa_mapping_extend(r->first, r->last))
+		return 0;
+	return ready(a->addr, a);
+}
+
+/* Over what is mapped, or not, in the window. */
+static intptr_t map_over(struct mmap_args *a, const struct range *r)
+{
+	int mapped;
+
+	if (a->flags & MAP_FIXED_NOREPLACE & ~MAP_FIXED) {
+		intptr_t got = serve_at(a, r);
+
+		if (got)
+			return got;
+		if (!is_all_ours(r) || umpa_mapping_row(r->first, r->last, &mapped) < r->last ||
+			mapped)
+			return -EEXIST;
+		/* The kernel would find the window there. */
+		a->flags = (a->flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+	}
+	return umpa_mapping_over(r->first, r->last, a->prot, kernel_mmap, a);
+}
+
+static intptr_t map(struct mmap_args *a)
+{
+	struct range r;
+	intptr_t got = 0;
+	int near = a->addr && cut(a->addr, a->nbytes, &r) && is_ours(&r);
+
+	if (a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+		return near ? map_over(a, &r) : kernel_mmap(a);
+	/* An address without MAP_FIXED is a wish; one outside the window the kernel may fulfil. */
+	if (near)
+		got = serve_at(a, &r);
+	if (!got && (near || !a->addr))
+		got = serve(a);
+	return got ? got : kernel_mmap(a);
+}
+
+public_api void *umpa_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
+
+	umpa_core_need();
+	return answer_address(map(&a));
+}
+
+/* --- mremap ------------------------------------------------------------------------------- */
+
+struct mremap_args {
+	char *addr;
+	size_t old_nbytes, new_nbytes;
+	int flags;
+	void *new_addr;
+};
+
+static intptr_t kernel_mremap(const struct mremap_args *a)
+{
+	return umpa_os_mremap(a->addr, a->old_nbytes, a->new_nbytes, a->flags, a->new_addr);
+}
+
+static intptr_t map_nothing(void *arg)
+{
+	const struct mremap_args *a = arg;
+
+	return umpa_os_mmap(a->new_addr, a->new_nbytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+/* A destination in the window: its pages become the kernel's first. */
+static int clear_way(struct mremap_args *a)
+{
+	struct range to;
+	intptr_t got = 0;
+
+	if (a->flags & MREMAP_FIXED && cut(a->new_addr, a->new_nbytes, &to) && is_ours(&to))
+		got = umpa_mapping_over(to.first, to.last, PROT_NONE, map_nothing, a);
+	return umpa_os_failed(got) ? (int)got : 0;
+}
+
+/*
+ * Out of the window, by the kernel. In two steps: the pages leave a mapping behind, since nobody
+ * else may ever get an address in the window, and then what has left is made what was asked for.
+ */
+static intptr_t move_out(struct mremap_args *a, const struct range *from)
+{
+	const int leave = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
+	intptr_t out = umpa_os_mremap(a->addr, a->old_nbytes, a->old_nbytes, leave, NULL);
+	struct mremap_args rest = *a;
+	intptr_t got;
+
+	if (umpa_os_failed(out))
+		return out;
+	rest.addr = (char *)out;
+	got = kernel_mremap(&rest);
+	if (umpa_os_failed(got)) {
+		/* Back to where it was; it is the kernel's there. */
+		struct mremap_args back = {(char *)out, a->old_nbytes, a->old_nbytes,
+			MREMAP_MAYMOVE | MREMAP_FIXED, a->addr};
+
+		INVARIANT(!clear_way(&back) && kernel_mremap(&back) == (intptr_t)a->addr);
+		return got;
+	}
+	/* Where that is refused the pages stay mapped, empty. */
+	(void)!umpa_mapping_end(from->first, from->last);
+	return got;
+}
+
+/* Of ordinary pages, in the window if there is room. */
+static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
+{
+	size_t npages = pages_of(a->new_nbytes);
+	void *to;
+
+	if (!umpa_mapping_extend(from->last, from->first + npages))
+		return (intptr_t)a->addr;
+	if (!(a->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	to = umpa_mapping_move(from->first, from->last, npages);
+	return to ? (intptr_t)to : move_out(a, from);
+}
+
+/* Where this is refused, the pages can do more than they should, which harms nobody who does no
+ * more. */
+static void protect_again(const struct mremap_args *a, intptr_t got, int prot)
+{
+	int failed = umpa_os_failed(got), kept = errno;
+
+	(void)!umpa_mprotect(
+		failed ? a->addr : (void *)got, failed ? a->old_nbytes : a->new_nbytes, prot);
+	errno = kept;
+}
+
+/* Pages that are all protected alike grow as ordinary ones, and are protected again. */
+static intptr_t grow(struct mremap_args *a, const struct range *from)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	int prot = umpa_mapping_prot(from->first, from->last);
+	int error = prot >= 0 && prot != rw ? umpa_mapping_protect(from->first, from->last, rw) : 0;
+	intptr_t got;
+
+	if (prot == MAPPING_MIXED)
+		return -EFAULT;
+	if (prot == MAPPING_ODD)
+		return a->flags & MREMAP_MAYMOVE ? move_out(a, from) : -ENOMEM;
+	if (error)
+		return error;
+	got = grow_ordinary(a, from);
+	if (prot != rw)
+		protect_again(a, got, prot);
+	return got;
+}
+
+/* From the window. */
+static intptr_t remap(struct mremap_args *a, const struct range *from)
+{
+	size_t npages = pages_of(a->new_nbytes), have = from->last - from->first;
+	int mapped;
+
+	if (!is_all_ours(from) || umpa_mapping_row(from->first, from->last, &mapped) < from->last ||
+		!mapped)
+		return -EFAULT;
+	a->old_nbytes = have << PAGE_SHIFT;
+	a->new_nbytes = npages << PAGE_SHIFT;
+	if (a->flags & MREMAP_DONTUNMAP)
+		return npages == have ? kernel_mremap(a) : -EINVAL;
+	if (a->flags & MREMAP_FIXED)
+		return move_out(a, from);
+	if (npages > have)
+		return grow(a, from);
+	if (npages < have) {
+		int error = umpa_mapping_end(from->first + npages, from->last);
+
+		if (error)
+			return error;
+	}
+	return (intptr_t)a->addr;
+}
+
+static int is_wrong(const struct mremap_args *a)
+{
+	const int all = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+
+	return a->flags & ~all || !a->new_nbytes || a->new_nbytes > PTRDIFF_MAX ||
+	       (a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(a->flags & MREMAP_MAYMOVE)) ||
+	       (a->flags & MREMAP_FIXED &&
+		       ((uintptr_t)a->new_addr % PAGE_NBYTES ||
+			       (uintptr_t)a->new_addr - (uintptr_t)a->addr < a->old_nbytes ||
+			       (uintptr_t)a->addr - (uintptr_t)a->new_addr < a->new_nbytes));
+}
+
+static intptr_t mremap_any(struct mremap_args *a)
+{
+	struct range from, to;
+	int ours = cut(a->addr, a->old_nbytes, &from) && is_ours(&from);
+	int into = a->flags & MREMAP_FIXED && cut(a->new_addr, a->new_nbytes, &to) && is_ours(&to);
+	int error;
+
+	if (!ours && !into)
+		return kernel_mremap(a);
+	if (is_wrong(a))
+		return -EINVAL;
+	error = into ? clear_way(a) : 0;
+	if (error)
+		return error;
+	return ours ? remap(a, &from) : kernel_mremap(a);
+}
+
+public_api void *umpa_mremap(
+	void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
+{
+	struct mremap_args a = {addr, old_nbytes, new_nbytes, flags, new_addr};
+
+	return answer_address(mremap_any(&a));
+}

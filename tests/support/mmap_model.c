@@ -1,0 +1,508 @@
+#include "mmap_model.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <umpa/mmap.h>
+#include <unistd.h>
+
+#include "numbers.h"
+
+enum {
+	PAGE = 4096,
+	NAREAS = 24,
+	NPAGES_MAX = 2600, /* of an area: five superpages and a bit */
+	NWRONG_MAX = 10
+};
+
+enum {
+	RW = PROT_READ | PROT_WRITE
+};
+
+static void *kernel_map(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
+{
+	return mmap(addr, nbytes, prot, flags, fd, offset);
+}
+
+static void *kernel_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *to)
+{
+	return mremap(addr, old_nbytes, new_nbytes, flags, to);
+}
+
+const struct mmap_world mmap_world_kernel = {kernel_map, munmap, kernel_remap, mprotect, madvise};
+const struct mmap_world mmap_world_umpa = {
+	umpa_mmap, umpa_munmap, umpa_mremap, umpa_mprotect, umpa_madvise};
+
+/* What a page holds (0: zero) and what may be done to it. */
+struct page {
+	uint32_t tag;
+	unsigned char prot;
+};
+
+struct area {
+	char *addr; /* NULL: none */
+	unsigned npages;
+	struct page page[NPAGES_MAX];
+};
+
+static struct area areas[NAREAS];
+static const struct mmap_world *world;
+static struct numbers numbers;
+static int *answers;
+static size_t nanswers, answers_room;
+static unsigned nwrong;
+static uint32_t last_tag;
+static uint64_t step;
+static int pipes[2], zero_fd;
+
+static void wrong(const char *what, const struct area *a, unsigned page)
+{
+	nwrong++;
+	printf("  step %llu: %s: area %ld, page %u of %u, at %p\n", (unsigned long long)step, what,
+		(long)(a - areas), page, a->npages, (void *)(a->addr + (size_t)page * PAGE));
+}
+
+static unsigned below(unsigned n)
+{
+	return number_below(&numbers, n);
+}
+
+/* Writable alone is readable too on some machines: left out. */
+static int any_prot(void)
+{
+	static const int prots[] = {PROT_NONE, PROT_READ, RW};
+
+	return prots[below(3)];
+}
+
+static int answer(int failed)
+{
+	int error = failed ? errno : 0;
+
+	if (nanswers < answers_room)
+		answers[nanswers++] = error;
+	return error;
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+static int may_read(const char *at)
+{
+	char byte;
+
+	if (write(pipes[1], at, 1) != 1)
+		return 0;
+	return read(pipes[0], &byte, 1) == 1;
+}
+
+/* Leaves a 0 there, which is what was there. */
+static int may_write(char *at)
+{
+	return read(zero_fd, at, 1) == 1;
+}
+
+static void look(struct area *a, unsigned i)
+{
+	char *at = a->addr + (size_t)i * PAGE;
+	const struct page *p = &a->page[i];
+	uint32_t tag;
+
+	if (may_read(at) != !!(p->prot & PROT_READ)) {
+		wrong(p->prot & PROT_READ ? "can't be read" : "can be read", a, i);
+		return;
+	}
+	if (may_write(at + PAGE - 1) != !!(p->prot & PROT_WRITE))
+		wrong(p->prot & PROT_WRITE ? "can't be written" : "can be written", a, i);
+	if (!(p->prot & PROT_READ))
+		return;
+	memcpy(&tag, at + 8, sizeof(tag));
+	if (tag != p->tag)
+		wrong(p->tag ? "lost what was written" : "is not zero", a, i);
+	else if (!tag && (at[0] || at[PAGE / 2] || at[PAGE - 2]))
+		wrong("is not zero all over", a, i);
+}
+
+static void look_at_all(struct area *a)
+{
+	for (unsigned i = 0; i < a->npages && nwrong < NWRONG_MAX; i++)
+		look(a, i);
+}
+
+static void write_page(struct area *a, unsigned i)
+{
+	char *at = a->addr + (size_t)i * PAGE;
+
+	if (a->page[i].prot != RW)
+		return;
+	a->page[i].tag = ++last_tag;
+	memset(at, 0x5a, PAGE - 1);
+	memcpy(at + 8, &last_tag, sizeof(last_tag));
+}
+
+/* --- areas -------------------------------------------------------------------------------- */
+
+static struct area *any_area(int in_use)
+{
+	unsigned from = below(NAREAS);
+
+	for (unsigned i = 0; i < NAREAS; i++) {
+		struct area *a = &areas[(from + i) % NAREAS];
+
+		if (!!a->addr == in_use)
+			return a;
+	}
+	return NULL;
+}
+
+static void fill(struct area *a, unsigned from, unsigned end, int prot)
+{
+	for (unsigned i = from; i < end; i++)
+		a->page[i] = (struct page){0, (unsigned char)prot};
+}
+
+struct cut {
+	unsigned from, npages;
+};
+
+static struct cut any_cut(const struct area *a)
+{
+	struct cut c = {0, a->npages};
+
+	if (below(4)) {
+		c.from = below(a->npages);
+		c.npages = 1 + below(a->npages - c.from);
+	}
+	return c;
+}
+
+static char *at(const struct area *a, unsigned page)
+{
+	return a->addr + (size_t)page * PAGE;
+}
+
+static size_t nbytes_of(unsigned npages)
+{
+	return (size_t)npages * PAGE - below(2) * below(PAGE);
+}
+
+/* --- one function an operation ------------------------------------------------------------ */
+
+static unsigned any_npages(void)
+{
+	switch (below(4)) {
+	case 0:
+		return 1 + below(40);
+	case 1:
+		return 512 * (1 + below(4)) + below(3);
+	default:
+		return 16 + below(1600);
+	}
+}
+
+static void op_map(void)
+{
+	struct area *a = any_area(0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (below(8) ? 0 : MAP_POPULATE);
+	int prot = below(6) ? RW : any_prot();
+	char *got;
+
+	if (!a)
+		return;
+	a->npages = any_npages();
+	got = world->map(NULL, nbytes_of(a->npages), prot, flags, -1, 0);
+	if (answer(got == MAP_FAILED))
+		return;
+	a->addr = got;
+	fill(a, 0, a->npages, prot);
+	look(a, 0);
+	look(a, a->npages - 1);
+}
+
+static void op_write(void)
+{
+	struct area *a = any_area(1);
+	struct cut c;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	for (unsigned i = c.from; i < c.from + c.npages; i += 1 + below(3) * below(64))
+		write_page(a, i);
+}
+
+static void op_look(void)
+{
+	struct area *a = any_area(1);
+
+	if (a)
+		look_at_all(a);
+}
+
+/* Calls that go over a gap which is there for this moment: none of them may change what is left of
+ * the area but as the kernel would. */
+static void over_gap(struct area *a, struct cut gap)
+{
+	unsigned end = gap.from + gap.npages;
+	int advice = MADV_DONTNEED;
+
+	if (below(2)) {
+		int prot = any_prot();
+
+		answer(world->protect(at(a, 0), (size_t)a->npages * PAGE, prot));
+		for (unsigned i = 0; i < gap.from; i++)
+			a->page[i].prot = (unsigned char)prot;
+	} else {
+		answer(world->advise(at(a, 0), (size_t)a->npages * PAGE, advice));
+		for (unsigned i = 0; i < a->npages; i++)
+			a->page[i].tag = 0;
+	}
+	answer(world->remap(at(a, 0), (size_t)a->npages * PAGE, (size_t)(a->npages + 1) * PAGE,
+		       MREMAP_MAYMOVE, NULL) == MAP_FAILED);
+	if (below(2))
+		answer(world->unmap(at(a, gap.from), (size_t)(end - gap.from) * PAGE));
+}
+
+/* The gap is filled again, by a mapping of its own. */
+static int refill(struct area *a, struct cut gap)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (below(2) ? MAP_FIXED_NOREPLACE : MAP_FIXED);
+	int prot = below(3) ? RW : any_prot();
+	char *got = world->map(at(a, gap.from), (size_t)gap.npages * PAGE, prot, flags, -1, 0);
+
+	if (answer(got == MAP_FAILED))
+		return 0;
+	if (got != at(a, gap.from))
+		wrong("mapped elsewhere than asked for", a, gap.from);
+	fill(a, gap.from, gap.from + gap.npages, prot);
+	return 1;
+}
+
+static void split(struct area *a, struct cut gap)
+{
+	unsigned end = gap.from + gap.npages, nbehind = a->npages - end;
+	struct area *b = nbehind ? any_area(0) : NULL;
+
+	if (b) {
+		b->addr = at(a, end);
+		b->npages = nbehind;
+		memcpy(b->page, a->page + end, nbehind * sizeof(*b->page));
+	} else if (nbehind) {
+		answer(world->unmap(at(a, end), (size_t)nbehind * PAGE));
+	}
+	a->npages = gap.from;
+	if (!a->npages)
+		a->addr = NULL;
+}
+
+static void op_unmap(void)
+{
+	struct area *a = any_area(1);
+	struct cut c;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	if (answer(world->unmap(at(a, c.from), nbytes_of(c.npages))))
+		return;
+	if (below(3) == 0 && c.npages < a->npages)
+		over_gap(a, c);
+	if (below(3) == 0 && refill(a, c))
+		return;
+	split(a, c);
+}
+
+static void op_protect(void)
+{
+	struct area *a = any_area(1);
+	int prot = below(3) ? RW : any_prot();
+	struct cut c;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	if (answer(world->protect(at(a, c.from), nbytes_of(c.npages), prot)))
+		return;
+	for (unsigned i = c.from; i < c.from + c.npages; i++)
+		a->page[i].prot = (unsigned char)prot;
+}
+
+static void op_advise(void)
+{
+	static const int advices[] = {MADV_DONTNEED, MADV_DONTNEED, MADV_NORMAL, MADV_RANDOM,
+		MADV_SEQUENTIAL, MADV_WILLNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP,
+		MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_DONTFORK,
+		MADV_DOFORK, 12345, MADV_REMOVE};
+	struct area *a = any_area(1);
+	int advice = advices[below(sizeof(advices) / sizeof(advices[0]))];
+	struct cut c;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	if (answer(world->advise(at(a, c.from), nbytes_of(c.npages), advice)))
+		return;
+	for (unsigned i = c.from; advice == MADV_DONTNEED && i < c.from + c.npages; i++)
+		a->page[i].tag = 0;
+}
+
+/* Over a part of an area. */
+static void op_map_over(void)
+{
+	struct area *a = any_area(1);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (below(4) ? 0 : MAP_NORESERVE);
+	int prot = below(2) ? RW : any_prot(), fd = -1;
+	struct cut c;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	if (!below(8)) /* there it is refused, and the kernel may have unmapped before it did */
+		answer(world->map(at(a, c.from), (size_t)c.npages * PAGE, RW,
+			       MAP_FIXED | MAP_PRIVATE, -1, 0) == MAP_FAILED);
+	if (!below(4)) {
+		flags = MAP_PRIVATE | MAP_FIXED;
+		fd = zero_fd;
+	}
+	if (answer(world->map(at(a, c.from), nbytes_of(c.npages), prot, flags, fd, 0) ==
+		    MAP_FAILED))
+		return;
+	fill(a, c.from, c.from + c.npages, prot);
+}
+
+/* One mapping, as the kernel sees it too: it can be moved. */
+static int is_uniform(const struct area *a)
+{
+	for (unsigned i = 1; i < a->npages; i++)
+		if (a->page[i].prot != a->page[0].prot)
+			return 0;
+	return 1;
+}
+
+/* A fresh area, so that it is one mapping for the kernel, grows and shrinks. */
+static void op_remap(void)
+{
+	struct area *a = any_area(0);
+	int times = 1 + (int)below(4), guarded = below(4) == 0;
+	char *got;
+
+	if (!a)
+		return;
+	a->npages = any_npages();
+	got = world->map(NULL, (size_t)a->npages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (answer(got == MAP_FAILED))
+		return;
+	a->addr = got;
+	fill(a, 0, a->npages, RW);
+	for (unsigned i = 0; i < a->npages; i += 1 + below(50))
+		write_page(a, i);
+	if (guarded && !answer(world->protect(a->addr, (size_t)a->npages * PAGE, PROT_READ)))
+		for (unsigned i = 0; i < a->npages; i++)
+			a->page[i].prot = PROT_READ;
+	while (times--) {
+		unsigned npages = 1 + below(NPAGES_MAX - 1);
+
+		got = world->remap(
+			a->addr, nbytes_of(a->npages), nbytes_of(npages), MREMAP_MAYMOVE, NULL);
+		if (answer(got == MAP_FAILED))
+			return;
+		a->addr = got;
+		if (npages > a->npages)
+			fill(a, a->npages, npages, guarded ? PROT_READ : RW);
+		a->npages = npages;
+		look_at_all(a);
+	}
+}
+
+/* To an exact place: that of another area, which ends. */
+static void op_remap_fixed(void)
+{
+	struct area *a = any_area(1), *b = any_area(1);
+	unsigned old = a ? a->npages : 0;
+	char *got;
+
+	if (!a || a == b || !is_uniform(a) || a->npages != b->npages)
+		return;
+	got = world->remap(a->addr, (size_t)a->npages * PAGE, (size_t)b->npages * PAGE,
+		MREMAP_MAYMOVE | MREMAP_FIXED, b->addr);
+	if (got == MAP_FAILED) /* more than one mapping for one of the worlds */
+		return;
+	memcpy(b->page, a->page, old * sizeof(*a->page));
+	a->addr = NULL;
+	look_at_all(b);
+}
+
+/* What every kernel refuses. */
+static void op_refused(void)
+{
+	struct area *a = any_area(1);
+	char *p = a ? a->addr : NULL;
+	size_t n = a ? (size_t)a->npages * PAGE : 0;
+
+	if (!a)
+		return;
+	answer(world->unmap(p + 1, PAGE));
+	answer(world->unmap(p, 0));
+	answer(world->unmap(p, SIZE_MAX - 10));
+	answer(world->protect(p + 1, PAGE, RW));
+	answer(world->protect(p, 0, RW));
+	answer(world->protect(p, n, 0x1000));
+	answer(world->protect(p, SIZE_MAX - 10, RW));
+	answer(world->advise(p + 1, PAGE, MADV_DONTNEED));
+	answer(world->advise(p, 0, MADV_DONTNEED));
+	answer(world->advise(p, n, -1));
+	answer(world->remap(p + 1, PAGE, 2 * PAGE, MREMAP_MAYMOVE, NULL) == MAP_FAILED);
+	answer(world->remap(p, n, 0, MREMAP_MAYMOVE, NULL) == MAP_FAILED);
+	answer(world->remap(p, n, n, 64, NULL) == MAP_FAILED);
+	answer(world->remap(p, n, n, MREMAP_FIXED, p + 2 * n) == MAP_FAILED);
+	answer(world->remap(p, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, p + 1) == MAP_FAILED);
+	answer(world->remap(p, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, p) == MAP_FAILED);
+	answer(world->map(NULL, 0, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+	answer(world->map(NULL, n, RW, MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+	answer(world->map(NULL, n, RW, MAP_PRIVATE, -1, 0) == MAP_FAILED);
+	answer(world->map(NULL, n, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 1) == MAP_FAILED);
+	answer(world->map(NULL, SIZE_MAX - 10, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+		MAP_FAILED);
+	answer(world->map(p + 1, n, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		MAP_FAILED);
+	answer(world->map(p, n, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+		MAP_FAILED);
+}
+
+static void end_all(void)
+{
+	for (unsigned i = 0; i < NAREAS; i++)
+		if (areas[i].addr) {
+			look_at_all(&areas[i]);
+			answer(world->unmap(areas[i].addr, (size_t)areas[i].npages * PAGE));
+			areas[i].addr = NULL;
+		}
+}
+
+unsigned mmap_model_run(
+	const struct mmap_world *w, uint64_t seed, uint64_t nsteps, int *said, size_t *nsaid)
+{
+	static void (*const ops[])(void) = {op_map, op_map, op_map, op_write, op_write, op_write,
+		op_look, op_unmap, op_unmap, op_unmap, op_protect, op_protect, op_advise, op_advise,
+		op_map_over, op_remap, op_remap_fixed, op_refused};
+
+	world = w;
+	numbers = numbers_of_seed(seed);
+	answers = said;
+	answers_room = *nsaid;
+	nanswers = 0;
+	nwrong = 0;
+	zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	if (zero_fd < 0 || pipe(pipes))
+		return 1;
+	for (step = 0; step < nsteps && nwrong < NWRONG_MAX; step++)
+		ops[below(sizeof(ops) / sizeof(ops[0]))]();
+	end_all();
+	close(zero_fd);
+	close(pipes[0]);
+	close(pipes[1]);
+	*nsaid = nanswers;
+	return nwrong;
+}

@@ -1,0 +1,32 @@
+/*
+ * The mmap family under random operations, in one of two worlds: the kernel's calls, or umpa's. A
+ * model beside it knows of every page what must be in it and what may be done to it; each world is
+ * held to the model, and the answers of both can be compared, call by call.
+ *
+ * Areas are rows of mapped pages. What is unmapped is forgotten at once: it may be anybody's by the
+ * next call. Only right after an unmapping calls go over the gap as well.
+ */
+#ifndef UMPA_TESTS_MMAP_MODEL_H
+#define UMPA_TESTS_MMAP_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mmap_world {
+	void *(*map)(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset);
+	int (*unmap)(void *addr, size_t nbytes);
+	void *(*remap)(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr);
+	int (*protect)(void *addr, size_t nbytes, int prot);
+	int (*advise)(void *addr, size_t nbytes, int advice);
+};
+
+extern const struct mmap_world mmap_world_kernel, mmap_world_umpa;
+
+/* Runs nsteps operations from a seed. answers[i]: what call i said, 0 or errno; nanswers: room, and
+ * then how many there were. Result: how many things were not as the model says, each told on
+ * stdout. */
+unsigned mmap_model_run(const struct mmap_world *world, uint64_t seed, uint64_t nsteps,
+	int *answers, size_t *nanswers);
+
+#endif
