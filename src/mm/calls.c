@@ -1,5 +1,6 @@
 /* The mmap family: which part of a range is whose, and what each call makes of that. */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <umpa/mmap.h>
 
@@ -306,11 +307,20 @@ static int clear_way(struct mremap_args *a)
 	return umpa_os_failed(got) ? (int)got : 0;
 }
 
+/* What move_out() did is taken back: the pages are where they were, as the kernel's. */
+static void move_back(void *out, const struct mremap_args *a)
+{
+	struct mremap_args back = {
+		out, a->old_nbytes, a->old_nbytes, MREMAP_MAYMOVE | MREMAP_FIXED, a->addr};
+
+	INVARIANT(!clear_way(&back) && kernel_mremap(&back) == (intptr_t)a->addr);
+}
+
 /*
  * Out of the window, by the kernel. In two steps: the pages leave a mapping behind, since nobody
  * else may ever get an address in the window, and then what has left is made what was asked for.
  */
-static intptr_t move_out(struct mremap_args *a, const struct range *from)
+static intptr_t move_out(const struct mremap_args *a)
 {
 	const int leave = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
 	intptr_t out = umpa_os_mremap(a->addr, a->old_nbytes, a->old_nbytes, leave, NULL);
@@ -321,16 +331,42 @@ static intptr_t move_out(struct mremap_args *a, const struct range *from)
 		return out;
 	rest.addr = (char *)out;
 	got = kernel_mremap(&rest);
-	if (umpa_os_failed(got)) {
-		/* Back to where it was; it is the kernel's there. */
-		struct mremap_args back = {(char *)out, a->old_nbytes, a->old_nbytes,
-			MREMAP_MAYMOVE | MREMAP_FIXED, a->addr};
+	if (umpa_os_failed(got))
+		move_back((void *)out, a);
+	return got;
+}
 
-		INVARIANT(!clear_way(&back) && kernel_mremap(&back) == (intptr_t)a->addr);
+/* The same by copying. */
+static intptr_t copy_out(const struct mremap_args *a, const struct range *from, int prot)
+{
+	const int rw = PROT_READ | PROT_WRITE, fixed = a->flags & MREMAP_FIXED;
+	intptr_t got = umpa_os_mmap(fixed ? a->new_addr : NULL, a->new_nbytes, rw,
+		MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED : 0), -1, 0);
+
+	if (umpa_os_failed(got))
 		return got;
+	if (prot != rw && umpa_mapping_protect(from->first, from->last, rw)) {
+		(void)!umpa_munmap((void *)got, a->new_nbytes);
+		return -ENOMEM;
 	}
+	memcpy((void *)got, a->addr, a->old_nbytes < a->new_nbytes ? a->old_nbytes : a->new_nbytes);
+	if (prot != rw)
+		(void)!umpa_os_protect((void *)got, a->new_nbytes, prot);
+	return got;
+}
+
+/* To where the kernel puts it or was told to. What are several mappings for the kernel, as movers
+ * leave them or pages that were mapped anew, it does not move: that is copied. */
+static intptr_t leave_window(const struct mremap_args *a, const struct range *from)
+{
+	int prot = umpa_mapping_prot(from->first, from->last);
+	intptr_t got = move_out(a);
+
+	if (got == -EFAULT && prot >= 0)
+		got = copy_out(a, from, prot);
 	/* Where that is refused the pages stay mapped, empty. */
-	(void)!umpa_mapping_end(from->first, from->last);
+	if (!umpa_os_failed(got))
+		(void)!umpa_mapping_end(from->first, from->last);
 	return got;
 }
 
@@ -345,7 +381,7 @@ static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
 	if (!(a->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
 	to = umpa_mapping_move(from->first, from->last, npages);
-	return to ? (intptr_t)to : move_out(a, from);
+	return to ? (intptr_t)to : leave_window(a, from);
 }
 
 /* Where this is refused, the pages can do more than they should, which harms nobody who does no
@@ -370,7 +406,7 @@ static intptr_t grow(struct mremap_args *a, const struct range *from)
 	if (prot == MAPPING_MIXED)
 		return -EFAULT;
 	if (prot == MAPPING_ODD)
-		return a->flags & MREMAP_MAYMOVE ? move_out(a, from) : -ENOMEM;
+		return a->flags & MREMAP_MAYMOVE ? leave_window(a, from) : -ENOMEM;
 	if (error)
 		return error;
 	got = grow_ordinary(a, from);
@@ -393,7 +429,7 @@ static intptr_t remap(struct mremap_args *a, const struct range *from)
 	if (a->flags & MREMAP_DONTUNMAP)
 		return npages == have ? kernel_mremap(a) : -EINVAL;
 	if (a->flags & MREMAP_FIXED)
-		return move_out(a, from);
+		return leave_window(a, from);
 	if (npages > have)
 		return grow(a, from);
 	if (npages < have) {

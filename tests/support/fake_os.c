@@ -560,13 +560,35 @@ static void mark(struct range r, unsigned clear, unsigned set)
 		r.area->entries[i] = (r.area->entries[i] & ~(uint64_t)clear) | set;
 }
 
+/* Pages that were given up are there again. */
+static void revive(struct range r)
+{
+	for (size_t i = r.first; i < r.end; i++)
+		if (r.area->entries[i] & GONE) {
+			r.area->entries[i] = OPEN;
+			r.area->ngone--;
+			nmapped += PAGE_NBYTES;
+		}
+}
+
 /* Something else is mapped there now: zero, whatever it is. */
 static void map_over(struct range r, int prot)
 {
+	revive(r);
 	host_protect(r, PROT_READ | PROT_WRITE);
 	take_range(r);
 	host_protect(r, prot);
 	mark(r, GUARDED, ODD | (prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED));
+}
+
+/* The same as range_of(), of an area whose pages may have been given up. */
+static struct range pages_in(struct area *a, const char *addr, size_t nbytes)
+{
+	size_t first = (size_t)(addr - a->base) / PAGE_NBYTES;
+
+	if (first + nbytes / PAGE_NBYTES > a->npages)
+		wrong("range leaves its area", addr);
+	return (struct range){a, first, first + nbytes / PAGE_NBYTES};
 }
 
 intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
@@ -585,7 +607,7 @@ intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, in
 	if (!(flags & MAP_FIXED) || !a)
 		addr = area_add(nbytes, 1)->base;
 	else
-		map_over(range_of(addr, nbytes, !a->mapped), prot);
+		map_over(pages_in(a, addr, nbytes), prot);
 	unlock();
 	return (intptr_t)addr;
 }
@@ -602,32 +624,50 @@ int umpa_os_munmap(void *addr, size_t nbytes)
 	return leave(error);
 }
 
-/* Out of a reservation, or of one mapping to another. */
+/* Brings content, frames and protection of one range to another, of which the rest is zero. */
+static void carry_range(struct range to, struct range from)
+{
+	size_t n = from.end - from.first < to.end - to.first ? from.end - from.first
+							     : to.end - to.first;
+	uint64_t *entries = from.area->entries;
+
+	host_protect(to, PROT_READ | PROT_WRITE);
+	host_protect(from, PROT_READ | PROT_WRITE);
+	memcpy((void *)begin_of(to), begin_of(from), n * PAGE_NBYTES);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t e = entries[from.first + i];
+
+		to.area->entries[to.first + i] |= (e & ~(uint64_t)ODD) | OPEN;
+		entries[from.first + i] = e & (GONE | OPEN | GUARDED | ODD);
+	}
+	memset((void *)begin_of(from), 0, n * PAGE_NBYTES);
+}
+
+/* Of pages that are all readable and writable, or none of them. */
 intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
 {
 	int error = enter(MREMAP);
-	struct range r = range_of(addr, old_nbytes, 0);
-	size_t nkept = old_nbytes < new_nbytes ? old_nbytes : new_nbytes;
-	struct area *to;
+	struct range from = range_of(addr, old_nbytes, 0), to;
+	int guarded = (from.area->entries[from.first] & GUARDED) != 0;
 
-	(void)new_addr;
 	if (error)
 		return leave(error);
 	if (!(flags & MREMAP_MAYMOVE))
 		return leave(-ENOMEM);
-	to = area_add(new_nbytes, 1);
-	host_protect(r, PROT_READ | PROT_WRITE);
-	memcpy(to->base, addr, nkept);
-	for (size_t i = 0; i < nkept / PAGE_NBYTES; i++) {
-		to->entries[i] = (r.area->entries[r.first + i] & ~(uint64_t)ODD) | OPEN;
-		r.area->entries[r.first + i] &= GONE | OPEN | GUARDED | ODD;
-	}
-	if (r.area->mapped)
-		end_range(r);
-	else
-		map_over(r, PROT_NONE);
+	if (!(flags & MREMAP_FIXED))
+		new_addr = area_add(new_nbytes, 1)->base;
+	to = range_of(new_addr, new_nbytes, 0);
+	if (flags & MREMAP_FIXED)
+		map_over(to, PROT_READ | PROT_WRITE);
+	carry_range(to, from);
+	host_protect(to, guarded ? PROT_NONE : PROT_READ | PROT_WRITE);
+	host_protect(from, guarded ? PROT_NONE : PROT_READ | PROT_WRITE);
+	if (from.area->mapped)
+		end_range(from);
+	else if (!(flags & MREMAP_DONTUNMAP))
+		map_over(from, PROT_NONE);
 	unlock();
-	return (intptr_t)to->base;
+	return (intptr_t)new_addr;
 }
 
 int umpa_os_protect(void *addr, size_t nbytes, int prot)

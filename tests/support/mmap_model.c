@@ -9,8 +9,6 @@
 #include <umpa/mmap.h>
 #include <unistd.h>
 
-#include "numbers.h"
-
 enum {
 	PAGE = 4096,
 	NAREAS = 24,
@@ -32,9 +30,10 @@ static void *kernel_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int 
 	return mremap(addr, old_nbytes, new_nbytes, flags, to);
 }
 
-const struct mmap_world mmap_world_kernel = {kernel_map, munmap, kernel_remap, mprotect, madvise};
+const struct mmap_world mmap_world_kernel = {
+	kernel_map, munmap, kernel_remap, mprotect, madvise, 0, NULL, NULL};
 const struct mmap_world mmap_world_umpa = {
-	umpa_mmap, umpa_munmap, umpa_mremap, umpa_mprotect, umpa_madvise};
+	umpa_mmap, umpa_munmap, umpa_mremap, umpa_mprotect, umpa_madvise, 0, NULL, NULL};
 
 /* What a page holds (0: zero) and what may be done to it. */
 struct page {
@@ -56,6 +55,7 @@ static size_t nanswers, answers_room;
 static unsigned nwrong;
 static uint32_t last_tag;
 static uint64_t step;
+static int op;
 static int pipes[2], zero_fd;
 
 static void wrong(const char *what, const struct area *a, unsigned page)
@@ -83,7 +83,7 @@ static int answer(int failed)
 	int error = failed ? errno : 0;
 
 	if (nanswers < answers_room)
-		answers[nanswers++] = error;
+		answers[nanswers++] = op * 1000 + error;
 	return error;
 }
 
@@ -121,7 +121,7 @@ static void look(struct area *a, unsigned i)
 	memcpy(&tag, at + 8, sizeof(tag));
 	if (tag != p->tag)
 		wrong(p->tag ? "lost what was written" : "is not zero", a, i);
-	else if (!tag && (at[0] || at[PAGE / 2] || at[PAGE - 2]))
+	else if (!tag && (at[0] || (!world->fake && (at[PAGE / 2] || at[PAGE - 2]))))
 		wrong("is not zero all over", a, i);
 }
 
@@ -138,7 +138,7 @@ static void write_page(struct area *a, unsigned i)
 	if (a->page[i].prot != RW)
 		return;
 	a->page[i].tag = ++last_tag;
-	memset(at, 0x5a, PAGE - 1);
+	memset(at, 0x5a, world->fake ? 60 : PAGE - 1);
 	memcpy(at + 8, &last_tag, sizeof(last_tag));
 }
 
@@ -211,6 +211,8 @@ static void op_map(void)
 
 	if (!a)
 		return;
+	if (world->fake)
+		prot = RW;
 	a->npages = any_npages();
 	got = world->map(NULL, nbytes_of(a->npages), prot, flags, -1, 0);
 	if (answer(got == MAP_FAILED))
@@ -290,6 +292,8 @@ static void split(struct area *a, struct cut gap)
 		b->npages = nbehind;
 		memcpy(b->page, a->page + end, nbehind * sizeof(*b->page));
 	} else if (nbehind) {
+		if (world->cancel)
+			world->cancel();
 		answer(world->unmap(at(a, end), (size_t)nbehind * PAGE));
 	}
 	a->npages = gap.from;
@@ -305,11 +309,16 @@ static void op_unmap(void)
 	if (!a)
 		return;
 	c = any_cut(a);
-	if (answer(world->unmap(at(a, c.from), nbytes_of(c.npages))))
-		return;
-	if (below(3) == 0 && c.npages < a->npages)
+	if (answer(world->unmap(at(a, c.from), nbytes_of(c.npages)))) {
+		if (!world->cancel)
+			return;
+		/* Part of it may be as if it were unmapped. */
+		world->cancel();
+		world->unmap(at(a, c.from), (size_t)c.npages * PAGE);
+	}
+	if (!world->fake && below(3) == 0 && c.npages < a->npages)
 		over_gap(a, c);
-	if (below(3) == 0 && refill(a, c))
+	if (below(3) == 0 && c.npages < a->npages && refill(a, c))
 		return;
 	split(a, c);
 }
@@ -359,7 +368,8 @@ static void op_map_over(void)
 	if (!a)
 		return;
 	c = any_cut(a);
-	if (!below(8)) /* there it is refused, and the kernel may have unmapped before it did */
+	if (!world->fake &&
+		!below(8)) /* there it is refused, and the kernel may have unmapped before it did */
 		answer(world->map(at(a, c.from), (size_t)c.npages * PAGE, RW,
 			       MAP_FIXED | MAP_PRIVATE, -1, 0) == MAP_FAILED);
 	if (!below(4)) {
@@ -372,45 +382,43 @@ static void op_map_over(void)
 	fill(a, c.from, c.from + c.npages, prot);
 }
 
-/* One mapping, as the kernel sees it too: it can be moved. */
-static int is_uniform(const struct area *a)
-{
-	for (unsigned i = 1; i < a->npages; i++)
-		if (a->page[i].prot != a->page[0].prot)
-			return 0;
-	return 1;
-}
-
-/* A fresh area, so that it is one mapping for the kernel, grows and shrinks. */
-static void op_remap(void)
+/* A fresh area, so that it is one mapping for the kernel. NULL: none. */
+static struct area *fresh_area(unsigned npages)
 {
 	struct area *a = any_area(0);
-	int times = 1 + (int)below(4), guarded = below(4) == 0;
 	char *got;
 
 	if (!a)
-		return;
-	a->npages = any_npages();
-	got = world->map(NULL, (size_t)a->npages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		return NULL;
+	a->npages = npages;
+	got = world->map(NULL, (size_t)npages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (answer(got == MAP_FAILED))
-		return;
+		return NULL;
 	a->addr = got;
-	fill(a, 0, a->npages, RW);
-	for (unsigned i = 0; i < a->npages; i += 1 + below(50))
+	fill(a, 0, npages, RW);
+	for (unsigned i = 0; i < npages; i += 1 + below(50))
 		write_page(a, i);
-	if (guarded && !answer(world->protect(a->addr, (size_t)a->npages * PAGE, PROT_READ)))
-		for (unsigned i = 0; i < a->npages; i++)
+	if (below(4) == 0 && !answer(world->protect(a->addr, (size_t)npages * PAGE, PROT_READ)))
+		for (unsigned i = 0; i < npages; i++)
 			a->page[i].prot = PROT_READ;
-	while (times--) {
-		unsigned npages = 1 + below(NPAGES_MAX - 1);
+	return a;
+}
 
-		got = world->remap(
+static void op_remap(void)
+{
+	struct area *a = fresh_area(any_npages());
+	int times = 1 + (int)below(4);
+
+	while (a && times--) {
+		unsigned npages = 1 + below(NPAGES_MAX - 1);
+		char *got = world->remap(
 			a->addr, nbytes_of(a->npages), nbytes_of(npages), MREMAP_MAYMOVE, NULL);
+
 		if (answer(got == MAP_FAILED))
 			return;
 		a->addr = got;
 		if (npages > a->npages)
-			fill(a, a->npages, npages, guarded ? PROT_READ : RW);
+			fill(a, a->npages, npages, a->page[0].prot);
 		a->npages = npages;
 		look_at_all(a);
 	}
@@ -419,17 +427,20 @@ static void op_remap(void)
 /* To an exact place: that of another area, which ends. */
 static void op_remap_fixed(void)
 {
-	struct area *a = any_area(1), *b = any_area(1);
-	unsigned old = a ? a->npages : 0;
+	struct area *b = any_area(1), *a = b ? fresh_area(1 + below(NPAGES_MAX - 1)) : NULL;
 	char *got;
 
-	if (!a || a == b || !is_uniform(a) || a->npages != b->npages)
+	if (!a)
 		return;
 	got = world->remap(a->addr, (size_t)a->npages * PAGE, (size_t)b->npages * PAGE,
 		MREMAP_MAYMOVE | MREMAP_FIXED, b->addr);
-	if (got == MAP_FAILED) /* more than one mapping for one of the worlds */
+	if (answer(got == MAP_FAILED))
 		return;
-	memcpy(b->page, a->page, old * sizeof(*a->page));
+	if (got != b->addr)
+		wrong("moved elsewhere than asked for", b, 0);
+	fill(b, 0, b->npages, a->page[0].prot);
+	memcpy(b->page, a->page,
+		(a->npages < b->npages ? a->npages : b->npages) * sizeof(*a->page));
 	a->addr = NULL;
 	look_at_all(b);
 }
@@ -484,6 +495,10 @@ static void end_all(void)
 unsigned mmap_model_run(
 	const struct mmap_world *w, uint64_t seed, uint64_t nsteps, int *said, size_t *nsaid)
 {
+	/* The last are not for the fake OS. */
+	enum {
+		NOPS_FAKE = 16
+	};
 	static void (*const ops[])(void) = {op_map, op_map, op_map, op_write, op_write, op_write,
 		op_look, op_unmap, op_unmap, op_unmap, op_protect, op_protect, op_advise, op_advise,
 		op_map_over, op_remap, op_remap_fixed, op_refused};
@@ -497,8 +512,14 @@ unsigned mmap_model_run(
 	zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	if (zero_fd < 0 || pipe(pipes))
 		return 1;
-	for (step = 0; step < nsteps && nwrong < NWRONG_MAX; step++)
-		ops[below(sizeof(ops) / sizeof(ops[0]))]();
+	for (step = 0; step < nsteps && nwrong < NWRONG_MAX; step++) {
+		if (w->plan)
+			w->plan(&numbers);
+		op = (int)below(w->fake ? NOPS_FAKE : sizeof(ops) / sizeof(ops[0]));
+		ops[op]();
+	}
+	if (w->cancel)
+		w->cancel();
 	end_all();
 	close(zero_fd);
 	close(pipes[0]);

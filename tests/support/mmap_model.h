@@ -13,17 +13,27 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "numbers.h"
+
 struct mmap_world {
 	void *(*map)(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset);
 	int (*unmap)(void *addr, size_t nbytes);
 	void *(*remap)(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr);
 	int (*protect)(void *addr, size_t nbytes, int prot);
 	int (*advise)(void *addr, size_t nbytes, int advice);
+	/* On the fake OS, which knows less of mappings: only the first bytes of a page count, and
+	 * what begins outside the window is left out. Before each call `plan` may see to it that it
+	 * fails, and cancel to it that it doesn't. */
+	int fake;
+	void (*plan)(struct numbers *numbers);
+	void (*cancel)(void);
 };
 
+/* mmap_world_umpa is on the fake OS where a program is linked with that: set fake. */
 extern const struct mmap_world mmap_world_kernel, mmap_world_umpa;
 
-/* Runs nsteps operations from a seed. answers[i]: what call i said, 0 or errno; nanswers: room, and
+/* Runs nsteps operations from a seed. answers[i]: what call i said, 0 or errno, and 1000 times
+ * which operation made it; nanswers: room, and
  * then how many there were. Result: how many things were not as the model says, each told on
  * stdout. */
 unsigned mmap_model_run(const struct mmap_world *world, uint64_t seed, uint64_t nsteps,

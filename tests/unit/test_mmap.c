@@ -1,0 +1,260 @@
+/* The mmap family on the fake OS: which frame is where, and what a refusal leaves. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "core/space.h"
+#include "mm/mapping.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+#include "support/mmap_model.h"
+
+enum {
+	RW = PROT_READ | PROT_WRITE,
+	ANON = MAP_PRIVATE | MAP_ANONYMOUS
+};
+
+static void begin(void)
+{
+	umpa_mapping_stop();
+	umpa_core_stop();
+	fake_reset();
+}
+
+static void *map(size_t npages)
+{
+	return umpa_mmap(NULL, npages * PAGE_NBYTES, RW, ANON, -1, 0);
+}
+
+static char *at(void *p, size_t page)
+{
+	return (char *)p + page * PAGE_NBYTES;
+}
+
+static int ends_well(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st.mapping_nbytes == 0 && umpa_mapping_valid() &&
+	       umpa_extents_valid(&umpa_core.space.extents) && fake_consistent();
+}
+
+TEST(mmap_takes_frames_of_the_pool_and_clears_them)
+{
+	char *p;
+	uint64_t frame;
+
+	PLAN(8);
+	begin();
+	p = map(3 * SLOT_NPAGES);
+	CHECK(p != MAP_FAILED);
+	fake_touch(p, 3 * SLOT_NBYTES);
+	p[SLOT_NBYTES] = 1;
+	frame = fake_frame(p + SLOT_NBYTES);
+	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 3);
+	CHECK(map(3 * SLOT_NPAGES) == (void *)p);
+	CHECK_EQ(fake_frame(p + SLOT_NBYTES), frame);
+	CHECK_EQ(p[SLOT_NBYTES], 0);
+	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_ends_the_middle)
+{
+	char *p;
+
+	PLAN(9);
+	begin();
+	p = map(4 * SLOT_NPAGES + 10);
+	for (size_t i = 0; i < 4 * SLOT_NPAGES + 10; i++)
+		*at(p, i) = 'x';
+	/* Half of a slot, all of the next, half of the one behind. */
+	CHECK_EQ(umpa_munmap(at(p, 700), 1000 * PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 1);
+	CHECK_EQ(*at(p, 699) + *at(p, 1700), 2 * 'x');
+	CHECK(umpa_mapping_valid());
+	CHECK_EQ(umpa_mprotect(at(p, 600), 200 * PAGE_NBYTES, PROT_READ), -1);
+	CHECK_EQ(errno, ENOMEM);
+	CHECK_EQ(fake_oddity(at(p, 650)), FAKE_GUARDED);
+	CHECK_EQ(umpa_munmap(p, (4 * SLOT_NPAGES + 10) * PAGE_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_makes_pages_ordinary_before_they_leave)
+{
+	char *p;
+
+	PLAN(9);
+	begin();
+	p = map(2 * SLOT_NPAGES);
+	CHECK_EQ(umpa_mprotect(at(p, 5), 600 * PAGE_NBYTES, PROT_NONE), 0);
+	CHECK_EQ(umpa_madvise(at(p, 700), PAGE_NBYTES, MADV_DONTFORK), 0);
+	CHECK(umpa_mmap(at(p, 800), 10 * PAGE_NBYTES, PROT_READ, ANON | MAP_FIXED, -1, 0) ==
+		at(p, 800));
+	CHECK_EQ(fake_oddity(at(p, 805)), FAKE_GUARDED | FAKE_ODD);
+	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
+	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 700)) | fake_oddity(at(p, 805)), 0);
+	CHECK_EQ(fake_ncalls_of("renew"), 2);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK(ends_well());
+}
+
+TEST(mmap_grows_by_moving_superpages)
+{
+	uint64_t frame;
+	char *p, *behind, *q;
+
+	PLAN(8);
+	begin();
+	p = map(2 * SLOT_NPAGES);
+	behind = map(SLOT_NPAGES);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	*at(p, 600) = 'y';
+	frame = fake_frame(at(p, 600));
+	CHECK(umpa_mremap(p, 2 * SLOT_NBYTES, 3 * SLOT_NBYTES, 0, NULL) == MAP_FAILED);
+	CHECK_EQ(errno, ENOMEM);
+	q = umpa_mremap(p, 2 * SLOT_NBYTES, 3 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+	CHECK(q != MAP_FAILED && q != p);
+	CHECK_EQ(fake_frame(at(q, 600)), frame);
+	CHECK_EQ(*at(q, 600), 'y');
+	CHECK_EQ(umpa_munmap(q, 3 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_munmap(behind, SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_grows_in_place)
+{
+	char *p;
+
+	PLAN(5);
+	begin();
+	p = map(SLOT_NPAGES + 5);
+	*at(p, 10) = 'z';
+	CHECK(umpa_mremap(p, (SLOT_NPAGES + 5) * PAGE_NBYTES, 5 * SLOT_NBYTES, 0, NULL) ==
+		(void *)p);
+	CHECK_EQ(*at(p, 10), 'z');
+	CHECK(umpa_mapping_valid());
+	CHECK_EQ(umpa_munmap(p, 5 * SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
+{
+	void *none, *few, *hinted;
+
+	PLAN(6);
+	begin();
+	none = umpa_mmap(NULL, SLOT_NBYTES, PROT_NONE, ANON, -1, 0);
+	few = map(3);
+	hinted = umpa_mmap((void *)0x10000000, SLOT_NBYTES, RW, ANON, -1, 0);
+	CHECK_EQ(fake_ncalls_of("mmap"), 3);
+	CHECK(none != MAP_FAILED && few != MAP_FAILED && hinted != MAP_FAILED);
+	CHECK_EQ(umpa_munmap(none, SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_munmap(few, 3 * PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_munmap(hinted, SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_is_no_block)
+{
+	char *p;
+
+	PLAN(5);
+	begin();
+	p = map(SLOT_NPAGES + 100);
+	CHECK_EQ(umpa_swap(p, p + SLOT_NBYTES, PAGE_NBYTES), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(umpa_unback(p, SLOT_NBYTES), -1);
+	CHECK_EQ(umpa_munmap(p, (SLOT_NPAGES + 100) * PAGE_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+/* Each call of the system refused in turn. */
+static int scenario(void)
+{
+	char *p = map(3 * SLOT_NPAGES + 7), *q = map(50), *r;
+	int ok = 1;
+
+	if (p != MAP_FAILED) {
+		*at(p, 3) = 'a';
+		*at(p, 1500) = 'b';
+		umpa_mprotect(at(p, 100), 20 * PAGE_NBYTES, PROT_READ);
+		umpa_munmap(at(p, 100), 500 * PAGE_NBYTES);
+		ok &= *at(p, 3) == 'a' && *at(p, 1500) == 'b';
+		umpa_mmap(at(p, 2), PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0);
+		umpa_madvise(at(p, 1400), PAGE_NBYTES, MADV_WIPEONFORK);
+		ok &= *at(p, 3) == 'a' && *at(p, 1500) == 'b';
+	}
+	if (q != MAP_FAILED) {
+		*at(q, 40) = 'c';
+		r = umpa_mremap(q, 50 * PAGE_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+		ok &= *at(r == MAP_FAILED ? q : r, 40) == 'c';
+		fake_fail_at(0, 0);
+		umpa_munmap(r == MAP_FAILED ? q : r,
+			r == MAP_FAILED ? 50 * PAGE_NBYTES : 2 * SLOT_NBYTES);
+	}
+	fake_fail_at(0, 0);
+	if (p != MAP_FAILED)
+		umpa_munmap(p, (3 * SLOT_NPAGES + 7) * PAGE_NBYTES);
+	return ok;
+}
+
+static uint64_t ncalls_of_scenario(void)
+{
+	begin();
+	scenario();
+	return fake_ncalls();
+}
+
+TEST(mmap_refused_anywhere)
+{
+	uint64_t ncalls = ncalls_of_scenario();
+
+	PLAN(2 * ((ncalls + CHECK_STRIDE - 1) / CHECK_STRIDE) + 1);
+	CHECK(ncalls > 15);
+	for (uint64_t n = 1; n <= ncalls; n += CHECK_STRIDE) {
+		begin();
+		fake_fail_at(n, -ENOMEM);
+		CHECK(scenario());
+		CHECK(ends_well());
+	}
+}
+
+static void plan(struct numbers *numbers)
+{
+	fake_fail_at(number_below(numbers, 3) ? 0 : 1 + number_below(numbers, 6), -ENOMEM);
+}
+
+static void cancel(void)
+{
+	fake_fail_at(0, 0);
+}
+
+/* Random calls, some of which are refused; umpa_mapping_valid() at the end of each run. */
+static void random_calls(int refuse, uint64_t seed)
+{
+	struct mmap_world world = mmap_world_umpa;
+	size_t nanswers = 0;
+
+	PLAN(2);
+	begin();
+	world.fake = 1;
+	world.plan = refuse ? plan : NULL;
+	world.cancel = refuse ? cancel : NULL;
+	CHECK_EQ(mmap_model_run(&world, check_seed(seed), check_times(1500), NULL, &nanswers), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_random)
+{
+	random_calls(0, 81);
+}
+
+TEST(mmap_random_refused)
+{
+	random_calls(1, 82);
+}
