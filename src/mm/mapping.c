@@ -759,6 +759,8 @@ int umpa_mapping_valid(void)
 {
 	int ok;
 
+	if (!mappings.ready)
+		return 1;
 	lock();
 	ok = umpa_shelf_valid(&mappings.shelf);
 	for (uint32_t i = 0; ok && i < umpa_window_nslots_open(&umpa_core.window); i++)

@@ -612,6 +612,31 @@ intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, in
 	return (intptr_t)addr;
 }
 
+/* The pages of the range, from its first on, that are there. */
+static struct range pages_there(struct range r)
+{
+	struct range there = {r.area, r.first, r.first};
+
+	while (there.end < r.end && ~r.area->entries[there.end] & GONE)
+		there.end++;
+	return there;
+}
+
+static void unmap_pages(struct range r)
+{
+	while (r.first < r.end) {
+		struct range there = pages_there(r);
+		size_t n = there.end - there.first;
+		int last = n && r.area->ngone + n == r.area->npages;
+
+		r.first = there.end + !n;
+		if (n)
+			end_range(there);
+		if (last) /* with its last page the area goes */
+			return;
+	}
+}
+
 int umpa_os_munmap(void *addr, size_t nbytes)
 {
 	int error = enter(MUNMAP);
@@ -620,7 +645,7 @@ int umpa_os_munmap(void *addr, size_t nbytes)
 	if (!error && a && !a->mapped)
 		wrong("munmap in a reservation", addr);
 	if (!error && a)
-		end_range(range_of(addr, nbytes, 0));
+		unmap_pages(pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES));
 	return leave(error);
 }
 
@@ -646,12 +671,14 @@ static void carry_range(struct range to, struct range from)
 /* Of pages that are all readable and writable, or none of them. */
 intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
 {
-	int error = enter(MREMAP);
-	struct range from = range_of(addr, old_nbytes, 0), to;
-	int guarded = (from.area->entries[from.first] & GUARDED) != 0;
+	int error = enter(MREMAP), guarded;
+	struct range from, to;
 
 	if (error)
 		return leave(error);
+	new_nbytes = pages_of(new_nbytes) * PAGE_NBYTES;
+	from = range_of(addr, pages_of(old_nbytes) * PAGE_NBYTES, 0);
+	guarded = (from.area->entries[from.first] & GUARDED) != 0;
 	if (!(flags & MREMAP_MAYMOVE))
 		return leave(-ENOMEM);
 	if (!(flags & MREMAP_FIXED))
@@ -670,30 +697,39 @@ intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int fl
 	return (intptr_t)new_addr;
 }
 
+/* Up to the first page that is not there, for which the answer is -ENOMEM. */
 int umpa_os_protect(void *addr, size_t nbytes, int prot)
 {
 	int error = enter(PROTECT);
-	struct range r = range_of(addr, nbytes, 0);
+	struct area *a = area_of(addr);
+	struct range r, there;
 
-	if (!error && prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
-		error = -EINVAL;
-	if (!error) {
-		host_protect(r, prot);
-		mark(r, GUARDED, prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED);
+	if (error || !a)
+		return leave(error ? error : -ENOMEM);
+	r = pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES);
+	there = pages_there(r);
+	if (there.first < there.end) {
+		host_protect(there, prot);
+		mark(there, GUARDED, prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED);
 	}
-	return leave(error);
+	return leave(there.end < r.end ? -ENOMEM : 0);
 }
 
 int umpa_os_advise(void *addr, size_t nbytes, int advice)
 {
 	int error = enter(ADVISE);
-	struct range r = range_of(addr, nbytes, 0);
+	struct area *a = area_of(addr);
+	struct range r, there;
 
-	if (!error && advice == MADV_DONTNEED)
-		take_range(r);
-	else if (!error)
-		mark(r, 0, ODD);
-	return leave(error);
+	if (error || !a)
+		return leave(error ? error : -ENOMEM);
+	r = pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES);
+	there = pages_there(r);
+	if (advice == MADV_DONTNEED)
+		take_range(there);
+	else
+		mark(there, 0, ODD);
+	return leave(there.end < r.end ? -ENOMEM : 0);
 }
 
 int umpa_os_renew(void *addr, size_t nbytes, int huge)
