@@ -14,6 +14,7 @@
 #define OPEN        2u
 #define SHARED      4u
 #define GUARDED     8u  /* not readable and writable */
+#define UNREADABLE  32u /* GUARDED, and not readable either */
 #define ODD         16u /* mapped over, advised or locked: umpa_os_renew() alone makes it ordinary */
 #define FRAME_SHIFT 8
 #define FRAME(e)    ((e) >> FRAME_SHIFT)
@@ -299,7 +300,26 @@ static void take_frame(uint64_t *entry)
 {
 	if (FRAME(*entry))
 		nframes--;
-	*entry &= GONE | OPEN | GUARDED | ODD;
+	*entry &= GONE | OPEN | GUARDED | UNREADABLE | ODD;
+}
+
+/* What the host lets the program do with a page. */
+static int prot_of(uint64_t e)
+{
+	return e & UNREADABLE ? PROT_NONE : e & GUARDED ? PROT_READ : PROT_READ | PROT_WRITE;
+}
+
+static uint64_t bits_of(int prot)
+{
+	return prot == (PROT_READ | PROT_WRITE) ? 0
+	       : prot & PROT_READ               ? GUARDED
+						: GUARDED | UNREADABLE;
+}
+
+static void host_protect_page(char *page, int prot)
+{
+	if (mprotect(page, PAGE_NBYTES, prot))
+		wrong("the host can't protect", page);
 }
 
 static int is_zero(const char *page)
@@ -313,9 +333,14 @@ static void take_range(struct range r)
 {
 	for (size_t i = r.first; i < r.end; i++) {
 		char *page = r.area->base + i * PAGE_NBYTES;
+		uint64_t e = r.area->entries[i];
 
-		if (FRAME(r.area->entries[i]) || !is_zero(page))
+		if (e & GUARDED)
+			host_protect_page(page, PROT_READ | PROT_WRITE);
+		if (FRAME(e) || !is_zero(page))
 			memset(page, 0, PAGE_NBYTES);
+		if (e & GUARDED)
+			host_protect_page(page, prot_of(e));
 		take_frame(&r.area->entries[i]);
 	}
 }
@@ -554,10 +579,10 @@ static void host_protect(struct range r, int prot)
 		wrong("the host can't protect", begin_of(r));
 }
 
-static void mark(struct range r, unsigned clear, unsigned set)
+static void mark(struct range r, uint64_t clear, uint64_t set)
 {
 	for (size_t i = r.first; i < r.end; i++)
-		r.area->entries[i] = (r.area->entries[i] & ~(uint64_t)clear) | set;
+		r.area->entries[i] = (r.area->entries[i] & ~clear) | set;
 }
 
 /* Pages that were given up are there again. */
@@ -578,7 +603,7 @@ static void map_over(struct range r, int prot)
 	host_protect(r, PROT_READ | PROT_WRITE);
 	take_range(r);
 	host_protect(r, prot);
-	mark(r, GUARDED, ODD | (prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED));
+	mark(r, GUARDED | UNREADABLE, ODD | bits_of(prot));
 }
 
 /* The same as range_of(), of an area whose pages may have been given up. */
@@ -663,22 +688,22 @@ static void carry_range(struct range to, struct range from)
 		uint64_t e = entries[from.first + i];
 
 		to.area->entries[to.first + i] |= (e & ~(uint64_t)ODD) | OPEN;
-		entries[from.first + i] = e & (GONE | OPEN | GUARDED | ODD);
+		entries[from.first + i] = e & (GONE | OPEN | GUARDED | UNREADABLE | ODD);
 	}
 	memset((void *)begin_of(from), 0, n * PAGE_NBYTES);
 }
 
-/* Of pages that are all readable and writable, or none of them. */
+/* Of pages that are all protected alike. */
 intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
 {
-	int error = enter(MREMAP), guarded;
+	int error = enter(MREMAP), prot;
 	struct range from, to;
 
 	if (error)
 		return leave(error);
 	new_nbytes = pages_of(new_nbytes) * PAGE_NBYTES;
 	from = range_of(addr, pages_of(old_nbytes) * PAGE_NBYTES, 0);
-	guarded = (from.area->entries[from.first] & GUARDED) != 0;
+	prot = prot_of(from.area->entries[from.first]);
 	if (!(flags & MREMAP_MAYMOVE))
 		return leave(-ENOMEM);
 	if (!(flags & MREMAP_FIXED))
@@ -687,8 +712,9 @@ intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int fl
 	if (flags & MREMAP_FIXED)
 		map_over(to, PROT_READ | PROT_WRITE);
 	carry_range(to, from);
-	host_protect(to, guarded ? PROT_NONE : PROT_READ | PROT_WRITE);
-	host_protect(from, guarded ? PROT_NONE : PROT_READ | PROT_WRITE);
+	host_protect(to, prot);
+	mark(to, GUARDED | UNREADABLE, bits_of(prot));
+	host_protect(from, prot);
 	if (from.area->mapped)
 		end_range(from);
 	else if (!(flags & MREMAP_DONTUNMAP))
@@ -710,9 +736,20 @@ int umpa_os_protect(void *addr, size_t nbytes, int prot)
 	there = pages_there(r);
 	if (there.first < there.end) {
 		host_protect(there, prot);
-		mark(there, GUARDED, prot == (PROT_READ | PROT_WRITE) ? 0 : GUARDED);
+		mark(there, GUARDED | UNREADABLE, bits_of(prot));
 	}
 	return leave(there.end < r.end ? -ENOMEM : 0);
+}
+
+static int is_lasting(int advice)
+{
+	static const int lasting[] = {MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK, MADV_MERGEABLE,
+		MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_WIPEONFORK};
+
+	for (size_t i = 0; i < array_len(lasting); i++)
+		if (advice == lasting[i])
+			return 1;
+	return 0;
 }
 
 int umpa_os_advise(void *addr, size_t nbytes, int advice)
@@ -721,13 +758,15 @@ int umpa_os_advise(void *addr, size_t nbytes, int advice)
 	struct area *a = area_of(addr);
 	struct range r, there;
 
+	if (!error && (advice == MADV_REMOVE || advice > 1000))
+		error = -EINVAL;
 	if (error || !a)
 		return leave(error ? error : -ENOMEM);
 	r = pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES);
 	there = pages_there(r);
 	if (advice == MADV_DONTNEED)
 		take_range(there);
-	else
+	else if (is_lasting(advice))
 		mark(there, 0, ODD);
 	return leave(there.end < r.end ? -ENOMEM : 0);
 }
