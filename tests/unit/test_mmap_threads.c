@@ -1,0 +1,185 @@
+/* Mappings and threads on the fake OS: what the thread sanitizer is to see, content that no other
+ * thread touches, and one mapping that several threads cut up. */
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "core/fork.h"
+#include "mm/mapping.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+#include "support/numbers.h"
+
+enum {
+	NTHREADS = 4,
+	NMAPPINGS = 6,
+	NROUNDS = 150,
+	RW = PROT_READ | PROT_WRITE,
+	ANON = MAP_PRIVATE | MAP_ANONYMOUS
+};
+
+struct own {
+	char *p;
+	size_t npages;
+};
+
+static char *shared;
+
+static char tag_of(const struct own *m, uint64_t seed)
+{
+	return (char)(1 + (m->npages + seed) % 100);
+}
+
+/* Whether the first and last byte of each page of interest are this thread's. */
+static int is_own(const struct own *m, uint64_t seed)
+{
+	return m->p[8] == tag_of(m, seed) &&
+	       m->p[(m->npages - 1) * PAGE_NBYTES + 8] == tag_of(m, seed);
+}
+
+static int map_one(struct own *m, uint64_t seed, struct numbers *numbers)
+{
+	int zero;
+
+	m->npages = 16 + number_below(numbers, 1500);
+	m->p = umpa_mmap(NULL, m->npages * PAGE_NBYTES, RW, ANON, -1, 0);
+	if (m->p == MAP_FAILED)
+		return 0;
+	zero = !m->p[8] && !m->p[(m->npages - 1) * PAGE_NBYTES + 8];
+	m->p[8] = m->p[(m->npages - 1) * PAGE_NBYTES + 8] = tag_of(m, seed);
+	return zero;
+}
+
+static uintptr_t end_one(struct own *m, uint64_t seed, struct numbers *numbers)
+{
+	size_t half = m->npages / 2 * PAGE_NBYTES;
+	uintptr_t wrong = !is_own(m, seed);
+
+	if (number_below(numbers, 2))
+		wrong += umpa_mprotect(m->p, half, PROT_READ) != 0;
+	/* The back first, and then no more than the front: what was the back is anybody's. */
+	if (number_below(numbers, 2))
+		wrong += umpa_munmap(m->p + half, m->npages * PAGE_NBYTES - half) != 0;
+	else
+		half = m->npages * PAGE_NBYTES;
+	wrong += umpa_munmap(m->p, half) != 0;
+	m->p = NULL;
+	return wrong;
+}
+
+static void *map_and_end(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+	struct numbers numbers = numbers_of_seed(seed);
+	struct own own[NMAPPINGS] = {{NULL, 0}};
+	uintptr_t wrong = 0;
+
+	for (int i = 0; i < NROUNDS; i++) {
+		struct own *m = &own[number_below(&numbers, NMAPPINGS)];
+
+		if (m->p)
+			wrong += end_one(m, seed, &numbers);
+		else
+			wrong += !map_one(m, seed, &numbers);
+	}
+	for (int i = 0; i < NMAPPINGS; i++)
+		if (own[i].p)
+			wrong += end_one(&own[i], seed, &numbers);
+	return (void *)wrong;
+}
+
+/* Every fourth page of the shared mapping is this thread's to protect, write and end. */
+static void *cut_up(void *arg)
+{
+	size_t mine = *(uint64_t *)arg % NTHREADS;
+	uintptr_t wrong = 0;
+
+	for (size_t i = mine; i < 2 * SLOT_NPAGES; i += NTHREADS) {
+		char *page = shared + i * PAGE_NBYTES;
+
+		wrong += umpa_mprotect(page, PAGE_NBYTES, PROT_NONE) != 0;
+		wrong += umpa_mprotect(page, PAGE_NBYTES, RW) != 0;
+		page[8] = 1;
+		wrong += umpa_munmap(page, PAGE_NBYTES) != 0;
+	}
+	return (void *)wrong;
+}
+
+static void *fork_phases(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < NROUNDS; i++) {
+		umpa_fork_prepare();
+		umpa_fork_parent();
+	}
+	return NULL;
+}
+
+static uintptr_t run_all(void *(*fn)(void *), void *(*last)(void *))
+{
+	pthread_t thread[NTHREADS];
+	uint64_t seed[NTHREADS];
+	uintptr_t sum = 0;
+
+	for (int i = 0; i < NTHREADS; i++) {
+		seed[i] = 200 + (uint64_t)i;
+		pthread_create(&thread[i], NULL, i == NTHREADS - 1 ? last : fn, &seed[i]);
+	}
+	for (int i = 0; i < NTHREADS; i++) {
+		void *result;
+
+		pthread_join(thread[i], &result);
+		sum += (uintptr_t)result;
+	}
+	return sum;
+}
+
+static void begin(void)
+{
+	umpa_mapping_stop();
+	umpa_core_stop();
+	fake_reset();
+	fake_threads(1);
+}
+
+static void end(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.mapping_nbytes, 0);
+	CHECK(umpa_mapping_valid());
+	CHECK(umpa_extents_valid(&umpa_core.space.extents));
+	umpa_mapping_stop();
+	umpa_core_stop();
+	CHECK_EQ(fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes(), 0);
+	fake_threads(0);
+}
+
+TEST(mmap_threads_keep_their_own)
+{
+	PLAN(5);
+	begin();
+	CHECK_EQ(run_all(map_and_end, map_and_end), 0);
+	end();
+}
+
+TEST(mmap_threads_cut_one_mapping_up)
+{
+	PLAN(6);
+	begin();
+	shared = umpa_mmap(NULL, 2 * SLOT_NBYTES, RW, ANON, -1, 0);
+	REQUIRE(shared != MAP_FAILED);
+	CHECK_EQ(run_all(cut_up, cut_up), 0);
+	end();
+}
+
+TEST(mmap_threads_and_fork)
+{
+	PLAN(5);
+	begin();
+	CHECK_EQ(run_all(map_and_end, fork_phases), 0);
+	end();
+}
