@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <umpa/mmap.h>
 #include <umpa/page.h>
 
 #include "base/units.h"
@@ -50,6 +51,27 @@ static void *kernel_resize(void *block, size_t old_nbytes, size_t new_nbytes)
 static void kernel_release(void *block, size_t nbytes)
 {
 	munmap(block, whole_pages(nbytes));
+}
+
+static void *mmap_alloc(size_t nbytes)
+{
+	void *p = umpa_mmap(NULL, whole_pages(nbytes), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void *mmap_resize(void *block, size_t old_nbytes, size_t new_nbytes)
+{
+	void *p = umpa_mremap(
+		block, whole_pages(old_nbytes), whole_pages(new_nbytes), MREMAP_MAYMOVE, NULL);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void mmap_release(void *block, size_t nbytes)
+{
+	umpa_munmap(block, whole_pages(nbytes));
 }
 
 static void *page_alloc(size_t nbytes)
@@ -183,6 +205,7 @@ static const struct umpa_page_api apis[] = {
 	{"kernel", kernel_alloc, kernel_alloc, kernel_resize, kernel_release},
 	{"populate", populate_alloc, populate_alloc, kernel_resize, kernel_release},
 	{"hugepage", hugepage_alloc, hugepage_alloc, kernel_resize, kernel_release},
+	{"umpa-mmap", mmap_alloc, mmap_alloc, mmap_resize, mmap_release},
 	{"umpa", page_alloc, page_alloc_zeroed, page_resize, page_release},
 	{"touch", touch_alloc, NULL, touch_resize, touch_release},
 	{"floor", floor_alloc, NULL, touch_resize, floor_release},

@@ -31,9 +31,10 @@
 
 enum slot_use {
 	SLOT_INNER,
-	SLOT_SHELF,   /* holds runs, and the tail of a span perhaps */
-	SLOT_SPAN,    /* a span begins here */
-	SLOT_MAPPING, /* belongs to the emulated mmap family (src/mm) */
+	SLOT_SHELF,       /* holds runs, and the tail of a span perhaps */
+	SLOT_SPAN,        /* a span begins here */
+	SLOT_MAPPED,      /* all its pages belong to mappings (mm/mapping.h) */
+	SLOT_PART_MAPPED, /* some of them do: on the mappings' shelf */
 };
 
 struct slot_record {

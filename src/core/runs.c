@@ -99,7 +99,7 @@ static void *alloc_straddling(unsigned npages, unsigned flags)
 	unsigned nback;
 	int dirty;
 
-	if (umpa_space_take_behind_back(1, STRADDLE_NPAGES_MIN / 2, 0, &g, &nback))
+	if (umpa_space_take_behind_back(SLOT_SHELF, 1, STRADDLE_NPAGES_MIN / 2, 0, &g, &nback))
 		return NULL;
 	first = (struct slot){g.slot.i - 1};
 	dirty = g.piece[0].kind == EXTENT_RESIDENT;

@@ -41,16 +41,17 @@ void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags);
 must_check int umpa_space_take(
 	uint32_t nslots, uint32_t align, enum space_prefer prefer, struct space_grant *grant);
 
-/* Takes nslots slots that lie right before a slot on a shelf with its first ntail pages free, as
- * far as can be seen without that shard's lock. 0 or -ENOENT. */
+/* Takes nslots slots that lie right before a slot with its first ntail pages free, as far as can be
+ * seen without the lock of its shelf. use: SLOT_SHELF or SLOT_PART_MAPPED, which that slot must be.
+ * 0 or -ENOENT. */
 must_check int umpa_space_take_before_tail(
-	uint32_t nslots, unsigned ntail, struct space_grant *grant);
+	enum slot_use use, uint32_t nslots, unsigned ntail, struct space_grant *grant);
 
-/* Takes nslots slots right behind a slot on a shelf whose last nmin pages or more are free, as far
+/* Takes nslots slots right behind a slot of that use whose last nmin pages or more are free, as far
  * as can be seen. may_grow: opens the frontier for it where that slot is the last one in use.
  * *nback is how many are free. 0 or -ENOENT. */
-must_check int umpa_space_take_behind_back(
-	uint32_t nslots, unsigned nmin, int may_grow, struct space_grant *grant, unsigned *nback);
+must_check int umpa_space_take_behind_back(enum slot_use use, uint32_t nslots, unsigned nmin,
+	int may_grow, struct space_grant *grant, unsigned *nback);
 
 /* Takes exactly the slots at [slot, slot + nslots) if they are free, the first of them being the
  * first free one there. 0 or -ENOMEM. */

@@ -118,7 +118,7 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	struct space_grant g;
 
-	if (umpa_space_take_before_tail(nslots, tail, &g))
+	if (umpa_space_take_before_tail(SLOT_SHELF, nslots, tail, &g))
 		return NULL;
 	if (!umpa_run_extend_tail(slot_after(g.slot, nslots), 0, tail, flags)) {
 		umpa_space_give_grant(&g);
@@ -165,9 +165,11 @@ static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
 	unsigned head, nback;
 	struct space_grant g;
 
-	if (!umpa_space_take_behind_back(nslots, over, has_header(nslots, over), &g, &nback))
+	if (!umpa_space_take_behind_back(
+		    SLOT_SHELF, nslots, over, has_header(nslots, over), &g, &nback))
 		head = begins_early(nslots, over, nback) ? nback : over;
-	else if (!umpa_space_take_behind_back(nslots + 1, HEAD_NPAGES_MIN, 0, &g, &nback))
+	else if (!umpa_space_take_behind_back(
+			 SLOT_SHELF, nslots + 1, HEAD_NPAGES_MIN, 0, &g, &nback))
 		head = nback < over ? nback : over - 1;
 	else
 		return NULL;

@@ -50,15 +50,19 @@ static struct part first_part(size_t first, size_t end)
 	return p;
 }
 
-static int is_mapping(struct slot slot)
+static enum slot_use use_of(struct slot slot)
 {
-	return slot.i < umpa_window_nslots_open(&umpa_core.window) &&
-	       slot_use(slot) == SLOT_MAPPING;
+	return slot.i < umpa_window_nslots_open(&umpa_core.window) ? slot_use(slot) : SLOT_INNER;
 }
 
 static int is_whole(struct slot slot)
 {
-	return !umpa_heights_get(&mappings.shelf.heights, slot.i);
+	return use_of(slot) == SLOT_MAPPED;
+}
+
+static int is_part(struct slot slot)
+{
+	return use_of(slot) == SLOT_PART_MAPPED;
 }
 
 static const struct bitmap *used(struct slot slot)
@@ -128,19 +132,24 @@ __attribute__((constructor)) static void register_fork(void)
 
 /* --- slots -------------------------------------------------------------------------------- */
 
-/* Puts a slot on the shelf, of which these pages are mapped; dirty: the others may hold anything.
- */
+/* Puts a slot on the shelf, without a page that is mapped; dirty: they may hold anything. */
+static void shelve_free(struct slot slot, int dirty)
+{
+	umpa_shelf_add(&mappings.shelf, slot, 0, FIRST_RUN, dirty);
+	slot_set_use(slot, SLOT_PART_MAPPED);
+}
+
+/* The same with these pages mapped. */
 static void shelve(struct part p, int dirty)
 {
-	slot_set_use(p.slot, SLOT_MAPPING);
-	umpa_shelf_add(&mappings.shelf, p.slot, 0, FIRST_RUN, dirty);
+	shelve_free(p.slot, dirty);
 	umpa_shelf_take_at(&mappings.shelf, p.slot, p.page, p.npages, NULL);
 }
 
 static void keep_whole(struct slot slot, uint32_t nslots)
 {
 	for (uint32_t i = 0; i < nslots; i++)
-		slot_set_use(slot_after(slot, i), SLOT_MAPPING);
+		slot_set_use(slot_after(slot, i), SLOT_MAPPED);
 }
 
 /* Slots in a row that are about to go back to the space; as one extent, if they can. */
@@ -176,27 +185,9 @@ static int restock(void)
 	if (umpa_space_take(1, 1, PREFER_RESIDENT, &g))
 		return 0;
 	lock();
-	slot_set_use(g.slot, SLOT_MAPPING);
-	umpa_shelf_add(&mappings.shelf, g.slot, 0, FIRST_RUN, g.piece[0].kind == EXTENT_RESIDENT);
+	shelve_free(g.slot, g.piece[0].kind == EXTENT_RESIDENT);
 	unlock();
 	return 1;
-}
-
-static void *new_part(unsigned npages)
-{
-	struct umpa_run run;
-	struct bitmap dirty;
-
-	lock();
-	while (!umpa_shelf_take(&mappings.shelf, npages, 1, &run, &dirty)) {
-		unlock();
-		if (!restock())
-			return NULL;
-		lock();
-	}
-	unlock();
-	umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
-	return page_address(run.slot, run.page);
 }
 
 /* The pages of a grant become mapped; dirty: those behind them in the last slot may hold
@@ -214,13 +205,107 @@ static void *keep(const struct space_grant *g, size_t npages, int dirty)
 	return slot_address(g->slot);
 }
 
+/* Maps exactly these pages of a slot on the shelf, if they are free still. */
+static int take_on_shelf(struct slot slot, unsigned page, unsigned npages)
+{
+	struct bitmap dirty;
+	int got;
+
+	lock();
+	got = is_part(slot) && umpa_shelf_take_at(&mappings.shelf, slot, page, npages, &dirty);
+	unlock();
+	if (got)
+		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
+	return got;
+}
+
+/* Whole slots, and what is over them in the free front of the slot behind. */
+static void *new_before(size_t npages)
+{
+	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	unsigned over = npages % SLOT_NPAGES;
+	struct space_grant g;
+
+	if (umpa_space_take_before_tail(SLOT_PART_MAPPED, nslots, over, &g))
+		return NULL;
+	if (!take_on_shelf(slot_after(g.slot, nslots), 0, over)) {
+		umpa_space_give_grant(&g);
+		return NULL;
+	}
+	umpa_space_ready(&g, npages - over, UMPA_ZERO);
+	return keep(&g, npages - over, 0);
+}
+
+/* Pages in the free back of a slot, `least` to `most` of them, and the others in the nslots slots
+ * behind. */
+static void *new_behind(size_t npages, uint32_t nslots, unsigned least, unsigned most)
+{
+	unsigned before;
+	struct space_grant g;
+
+	if (least > most ||
+		umpa_space_take_behind_back(SLOT_PART_MAPPED, nslots, least, 0, &g, &before))
+		return NULL;
+	before = before < most ? before : most;
+	if (!before || !take_on_shelf((struct slot){g.slot.i - 1}, SLOT_NPAGES - before, before)) {
+		umpa_space_give_grant(&g);
+		return NULL;
+	}
+	npages -= before;
+	return (char *)keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO)) -
+	       ((size_t)before << PAGE_SHIFT);
+}
+
+/*
+ * Where slots with free pages at an end have free slots beside them: so that what mappings have
+ * over whole slots does not take a slot each. The lengths from which on a back is used in part are
+ * those that were measured for spans and runs.
+ */
+static void *new_beside(size_t npages)
+{
+	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	unsigned over = npages % SLOT_NPAGES, least = nslots ? 192 : 16;
+	void *p = NULL;
+
+	if (!over)
+		return NULL;
+	if (nslots)
+		p = new_before(npages);
+	if (!p && nslots)
+		p = new_behind(npages, nslots, over, over);
+	return p ? p : new_behind(npages, nslots + 1, least, over - 1);
+}
+
+static void *new_part(unsigned npages)
+{
+	struct umpa_run run;
+	struct bitmap dirty;
+
+	lock();
+	while (!umpa_shelf_take(&mappings.shelf, npages, 1, &run, &dirty)) {
+		void *p;
+
+		unlock();
+		p = new_beside(npages);
+		if (p || !restock())
+			return p;
+		lock();
+	}
+	unlock();
+	umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
+	return page_address(run.slot, run.page);
+}
+
 static void *new_slots(size_t npages)
 {
 	struct space_grant g;
+	void *p;
 
-	if (npages > (size_t)umpa_core.window.nslots * SLOT_NPAGES ||
-		umpa_space_take(slots_of(npages), 1, PREFER_RESIDENT, &g))
+	if (npages > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
 		return NULL;
+	p = new_beside(npages);
+	if (p || umpa_space_take(slots_of(npages), 1, PREFER_RESIDENT, &g))
+		return p;
 	return keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO));
 }
 
@@ -286,7 +371,7 @@ static unsigned end_whole(struct part p, enum umpa_extent_kind kind, struct leav
 		leave(l, p.slot, kind);
 		return p.npages;
 	}
-	umpa_shelf_add(&mappings.shelf, p.slot, 0, FIRST_RUN, 1);
+	shelve_free(p.slot, 1);
 	if (p.page)
 		umpa_shelf_take_at(&mappings.shelf, p.slot, 0, p.page, NULL);
 	if (end < SLOT_NPAGES)
@@ -324,8 +409,10 @@ static size_t end_range(size_t first, size_t end, struct slot nvoid)
 		struct part p = first_part(first, end);
 		enum umpa_extent_kind kind = p.slot.i < nvoid.i ? EXTENT_VOID : EXTENT_RESIDENT;
 
-		if (is_mapping(p.slot))
-			n += is_whole(p.slot) ? end_whole(p, kind, &l) : end_part(p, kind, &l);
+		if (is_whole(p.slot))
+			n += end_whole(p, kind, &l);
+		else if (is_part(p.slot))
+			n += end_part(p, kind, &l);
 		first += p.npages;
 	}
 	give_leaving(&l);
@@ -358,9 +445,8 @@ static int take_part(struct taken *t)
 	struct space_grant g;
 	int dirty;
 
-	if (is_mapping(p.slot))
-		return !is_whole(p.slot) &&
-		       umpa_shelf_take_at(&mappings.shelf, p.slot, p.page, p.npages, &t->dirty);
+	if (is_part(p.slot))
+		return umpa_shelf_take_at(&mappings.shelf, p.slot, p.page, p.npages, &t->dirty);
 	if (umpa_space_take_inside(p.slot, 1, &g))
 		return 0;
 	dirty = g.piece[0].kind == EXTENT_RESIDENT;
@@ -542,8 +628,8 @@ static unsigned part_row(struct part p, int *mapped)
 {
 	unsigned end = p.page + p.npages;
 
-	*mapped = is_mapping(p.slot);
-	if (!*mapped || is_whole(p.slot))
+	*mapped = is_whole(p.slot);
+	if (!is_part(p.slot))
 		return p.npages;
 	*mapped = bitmap_get(used(p.slot), p.page);
 	return (*mapped ? bitmap_next(NULL, used(p.slot), p.page, end)
@@ -745,8 +831,10 @@ static int slot_valid(struct slot slot)
 	size_t first = (size_t)slot.i * SLOT_NPAGES, end = first + SLOT_NPAGES, row_end;
 	int mapped;
 
-	if (!is_mapping(slot))
-		return is_whole(slot) && is_ordinary(first, end);
+	if (is_part(slot) == !umpa_heights_get(&mappings.shelf.heights, slot.i))
+		return 0;
+	if (!is_part(slot) && !is_whole(slot))
+		return is_ordinary(first, end);
 	for (size_t at = first; at < end; at = row_end) {
 		row_end = row(at, end, &mapped);
 		if (!mapped && !is_ordinary(at, row_end))

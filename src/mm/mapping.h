@@ -14,7 +14,8 @@
  *
  * Invariants
  *  1. A page that is not mapped has no attributes: it is readable, writable and the window's own.
- *  2. A slot says SLOT_MAPPING if a page of it is mapped, or will soon be.
+ *  2. A slot says SLOT_MAPPED if all its pages are mapped and it is on no shelf, SLOT_PART_MAPPED
+ * if it is on the shelf.
  */
 #ifndef UMPA_MM_MAPPING_H
 #define UMPA_MM_MAPPING_H
