@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/owns.h"
+#include "mm/calls.h"
 #include "mm/mapping.h"
 
 /* --- whose a range is --------------------------------------------------------------------- */
@@ -175,6 +176,15 @@ public_api int umpa_madvise(void *addr, size_t nbytes, int advice)
 	static const struct task advise = {umpa_os_advise, our_advise, 1};
 
 	return answer(of_range(&advise, addr, nbytes, advice));
+}
+
+int umpa_mm_expect_oddity(const void *addr, size_t nbytes)
+{
+	struct range r;
+
+	if (!cut(addr, nbytes, &r) || !is_ours(&r))
+		return 0;
+	return umpa_mapping_expect_oddity(r.first, r.last);
 }
 
 /* --- mmap --------------------------------------------------------------------------------- */

@@ -763,6 +763,22 @@ int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting)
 	return error ? error : missing ? -ENOMEM : 0;
 }
 
+int umpa_mapping_expect_oddity(size_t first, size_t end)
+{
+	size_t row_end;
+	int mapped, error;
+
+	lock();
+	error = umpa_attributes_need(&mappings.attributes, end);
+	for (; !error && first < end; first = row_end) {
+		row_end = row(first, end, &mapped);
+		if (mapped)
+			umpa_attributes_change(&mappings.attributes, first, row_end, 0, PAGE_ODD);
+	}
+	unlock();
+	return error;
+}
+
 /* --- over mappings ------------------------------------------------------------------------ */
 
 /* Rows of a range that were free before something was mapped over it. */

@@ -66,6 +66,9 @@ must_check int umpa_mapping_protect(size_t first, size_t end, int prot);
  * -ENOMEM if not all is mapped. */
 must_check int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting);
 
+/* From now on what is mapped of the range is MAPPING_ODD. 0 or -ENOMEM. */
+must_check int umpa_mapping_expect_oddity(size_t first, size_t end);
+
 /*
  * Calls map(arg), which maps something of the kernel's over the range, with that protection, if the
  * range is or can be mapped here. Result: that of map, or -ENOMEM and map not called.

@@ -70,6 +70,9 @@ intptr_t umpa_os_mremap(
 must_check int umpa_os_protect(void *addr, size_t nbytes, int prot);
 must_check int umpa_os_advise(void *addr, size_t nbytes, int advice);
 
+must_check int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags);
+must_check int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key);
+
 /* Makes an opened range of the window what it was when it was opened, whatever has been mapped over
  * it, locked or advised since: no frames, advised for (huge) or against huge pages. -ENOMEM. */
 must_check int umpa_os_renew(void *addr, size_t nbytes, int huge);

@@ -163,6 +163,18 @@ int umpa_os_advise(void *addr, size_t nbytes, int advice)
 	return (int)SYS_3(SYS_madvise, addr, nbytes, advice);
 }
 
+int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags)
+{
+	if (!flags)
+		return (int)SYS_2(SYS_mlock, addr, nbytes);
+	return (int)SYS_3(SYS_mlock2, addr, nbytes, flags);
+}
+
+int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key)
+{
+	return (int)SYS_4(SYS_pkey_mprotect, addr, nbytes, prot, key);
+}
+
 int umpa_os_renew(void *addr, size_t nbytes, int huge)
 {
 	long got = sys_mmap(addr, nbytes, PROT_READ | PROT_WRITE, MAP_NORESERVE | MAP_FIXED);

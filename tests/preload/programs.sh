@@ -3,15 +3,15 @@
 export LC_ALL=C
 
 # same WHAT COMMAND: the command, by sh in a fresh folder, gives the same output, status and files under
-# umpa, at the default threshold and at 4 KiB.
+# umpa, at the default threshold and at 4 KiB with its mmap served too.
 same()
 {
 	what=$1
 	run_in "$scratch/plain" "$2"
 	LD_PRELOAD=$preload run_in "$scratch/umpa" "$2"
 	compare_with_plain "$what" "$scratch/umpa"
-	UMPA_OPTIONS=malloc_min=4K LD_PRELOAD=$preload run_in "$scratch/umpa4" "$2"
-	compare_with_plain "$what, malloc_min=4K" "$scratch/umpa4"
+	UMPA_OPTIONS=malloc_min=4K,mmap=1,mmap_min=4K LD_PRELOAD=$preload run_in "$scratch/umpa4" "$2"
+	compare_with_plain "$what, malloc_min=4K,mmap=1" "$scratch/umpa4"
 	rm -rf "$scratch/plain" "$scratch/umpa" "$scratch/umpa4"
 }
 

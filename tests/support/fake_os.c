@@ -50,11 +50,13 @@ enum verb {
 	MREMAP,
 	PROTECT,
 	ADVISE,
-	RENEW
+	RENEW,
+	LOCK_,
+	PROTECT_KEY
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
 	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
-	"protect", "advise", "renew"};
+	"protect", "advise", "renew", "lock", "protect_key"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
@@ -769,6 +771,26 @@ int umpa_os_advise(void *addr, size_t nbytes, int advice)
 	else if (is_lasting(advice))
 		mark(there, 0, ODD);
 	return leave(there.end < r.end ? -ENOMEM : 0);
+}
+
+int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags)
+{
+	int error = enter(LOCK_);
+
+	(void)flags;
+	if (!error)
+		mark(range_of(addr, nbytes, 0), 0, ODD);
+	return leave(error);
+}
+
+int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key)
+{
+	int error = enter(PROTECT_KEY);
+
+	(void)prot, (void)key;
+	if (!error)
+		mark(range_of(addr, nbytes, 0), 0, ODD);
+	return leave(error);
 }
 
 int umpa_os_renew(void *addr, size_t nbytes, int huge)

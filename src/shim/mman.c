@@ -1,0 +1,151 @@
+/*
+ * The mmap family under libc's names. Without the option mmap, in a program with more rights than
+ * its caller, and before it is known whether it is one, each is the system call and nothing else.
+ * With it the family is umpa's (mm/calls.c), which hands on what is not for it.
+ *
+ * What the loader and libc map for themselves they map by calls of their own, which no library
+ * replaces. mincore, msync and munlock need nothing: the pages are the kernel's, wherever they lie.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <umpa/mmap.h>
+
+#include "core/options.h"
+#include "heap/engine.h"
+#include "mm/calls.h"
+#include "os/os.h"
+
+void *mmap64(void *addr, size_t nbytes, int prot, int flags, int fd, off64_t offset);
+
+enum {
+	UNKNOWN,
+	KERNEL,
+	UMPA
+};
+
+static int whose(void)
+{
+	static int known; /* atomic */
+	int w = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (likely(w))
+		return w;
+	switch (umpa_host_consent()) {
+	case UMPA_CONSENT_GIVEN:
+		w = umpa_option(OPTION_mmap) ? UMPA : KERNEL;
+		break;
+	case UMPA_CONSENT_NEVER:
+		w = KERNEL;
+		break;
+	default:
+		return KERNEL;
+	}
+	__atomic_store_n(&known, w, __ATOMIC_RELAXED);
+	return w;
+}
+
+static int answer(int error)
+{
+	if (!error)
+		return 0;
+	errno = -error;
+	return -1;
+}
+
+static void *answer_address(intptr_t got)
+{
+	if (!umpa_os_failed(got))
+		return (void *)got;
+	errno = (int)-got;
+	return MAP_FAILED;
+}
+
+public_api void *mmap(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
+{
+	if (whose() == UMPA)
+		return umpa_mmap(addr, nbytes, prot, flags, fd, offset);
+	return answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
+}
+
+public_api void *mmap64(void *addr, size_t nbytes, int prot, int flags, int fd, off64_t offset)
+{
+	return mmap(addr, nbytes, prot, flags, fd, offset);
+}
+
+public_api int munmap(void *addr, size_t nbytes)
+{
+	if (whose() == UMPA)
+		return umpa_munmap(addr, nbytes);
+	return answer(umpa_os_munmap(addr, nbytes));
+}
+
+public_api void *mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, ...)
+{
+	void *new_addr = NULL;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_list args;
+
+		va_start(args, flags);
+		new_addr = va_arg(args, void *);
+		va_end(args);
+	}
+	if (whose() == UMPA)
+		return umpa_mremap(addr, old_nbytes, new_nbytes, flags, new_addr);
+	return answer_address(umpa_os_mremap(addr, old_nbytes, new_nbytes, flags, new_addr));
+}
+
+public_api int mprotect(void *addr, size_t nbytes, int prot)
+{
+	if (whose() == UMPA)
+		return umpa_mprotect(addr, nbytes, prot);
+	return answer(umpa_os_protect(addr, nbytes, prot));
+}
+
+public_api int madvise(void *addr, size_t nbytes, int advice)
+{
+	if (whose() == UMPA)
+		return umpa_madvise(addr, nbytes, advice);
+	return answer(umpa_os_advise(addr, nbytes, advice));
+}
+
+/* As libc's: POSIX_MADV_DONTNEED must not lose anything, and does nothing. */
+public_api int posix_madvise(void *addr, size_t nbytes, int advice)
+{
+	int kept = errno, error = 0;
+
+	if (advice != POSIX_MADV_DONTNEED && madvise(addr, nbytes, advice))
+		error = errno;
+	errno = kept;
+	return error;
+}
+
+static int expect_oddity(const void *addr, size_t nbytes)
+{
+	return whose() == UMPA ? umpa_mm_expect_oddity(addr, nbytes) : 0;
+}
+
+public_api int mlock(const void *addr, size_t nbytes)
+{
+	int error = expect_oddity(addr, nbytes);
+
+	return answer(error ? error : umpa_os_lock(addr, nbytes, 0));
+}
+
+public_api int mlock2(const void *addr, size_t nbytes, unsigned flags)
+{
+	int error = expect_oddity(addr, nbytes);
+
+	return answer(error ? error : umpa_os_lock(addr, nbytes, flags));
+}
+
+public_api int pkey_mprotect(void *addr, size_t nbytes, int prot, int key)
+{
+	int error;
+
+	if (key == -1) /* as libc's */
+		return mprotect(addr, nbytes, prot);
+	error = expect_oddity(addr, nbytes);
+	return answer(error ? error : umpa_os_protect_key(addr, nbytes, prot, key));
+}
