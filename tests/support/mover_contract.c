@@ -409,3 +409,43 @@ void contract_unaligned_ends(const struct contract *c)
 	CHECK(bench_is_moved(dst, src, nbytes, moved, 1));
 	contract_finish(&b);
 }
+
+/* --- parts of the window that are mapped anew ----------------------------------------------- */
+
+static int renew(struct bench *b, char *addr, size_t nbytes)
+{
+	int error = umpa_os_renew(addr, nbytes, b->contract->huge);
+
+	if (!error && b->mover.renewed)
+		b->mover.renewed(&b->mover, addr, nbytes);
+	return error;
+}
+
+void contract_renewed_parts_move(const struct contract *c)
+{
+	struct bench b;
+	char *slot[4];
+	size_t moved;
+
+	PLAN(SETUP_NCHECKS + 9);
+	contract_setup(&b, c);
+	for (size_t i = 0; i < array_len(slot); i++)
+		slot[i] = bench_slot(&b, i + 1);
+	/* To a slot that is new, and from one. */
+	bench_fill(&b, slot[0], SLOT_NBYTES, 1000);
+	bench_fill(&b, slot[1], SLOT_NBYTES, 2000);
+	CHECK_EQ(renew(&b, slot[1], SLOT_NBYTES), 0);
+	CHECK_EQ(bench_move(&b, slot[1], slot[0], SLOT_NBYTES, 0, &moved), 0);
+	CHECK(bench_is_moved(slot[1], slot[0], SLOT_NBYTES, SLOT_NBYTES, 1000));
+	CHECK_EQ(renew(&b, slot[2], SLOT_NBYTES), 0);
+	bench_fill(&b, slot[2], SLOT_NBYTES, 3000);
+	CHECK_EQ(bench_move(&b, slot[0], slot[2], SLOT_NBYTES, 0, &moved), 0);
+	CHECK(bench_is_moved(slot[0], slot[2], SLOT_NBYTES, SLOT_NBYTES, 3000));
+	/* One that is new in part may be refused. */
+	CHECK_EQ(renew(&b, slot[0] + 7 * PAGE_NBYTES, 9 * PAGE_NBYTES), 0);
+	bench_fill(&b, slot[0], SLOT_NBYTES, 4000);
+	bench_move(&b, slot[3], slot[0], SLOT_NBYTES, 0, &moved);
+	CHECK(bench_is_moved(slot[3], slot[0], SLOT_NBYTES, moved, 4000));
+	CHECK(bench_holds(slot[1], SLOT_NBYTES, 1000));
+	contract_finish(&b);
+}

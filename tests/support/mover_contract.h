@@ -57,6 +57,7 @@ int bench_move(struct bench *b, char *dst, char *src, size_t nbytes, unsigned fl
 	X(hole_stops)                                                                              \
 	X(unbacked_destination_takes_again)                                                        \
 	X(single_pages)                                                                            \
+	X(renewed_parts_move)                                                                      \
 	X(unaligned_ends)                                                                          \
 	X(rotation_of_all_slots)
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/units.h"
 #include "check.h"
@@ -224,6 +225,35 @@ void os_remap_keeps_content(os_touch_fn *touch)
 	CHECK_EQ(umpa_os_remap(addr, (in_place ? 3 : 5) * PAGE_NBYTES, 2 * PAGE_NBYTES, 1, &to), 0);
 	CHECK(to == addr && is_filled(to, 2 * PAGE_NBYTES, 1));
 	umpa_os_unmap(to, 2 * PAGE_NBYTES);
+}
+
+/* --- the program's own mappings ----------------------------------------------------------- */
+
+void os_renewed_pages_are_fresh(os_touch_fn *touch)
+{
+	const int anon = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+	unsigned char vec[20];
+	int nresident = 0;
+	char *a, *part;
+
+	PLAN(RESERVE_NCHECKS + 8);
+	a = reserve(2);
+	part = a + SLOT_NBYTES - 10 * PAGE_NBYTES;
+	CHECK_EQ(umpa_os_open(a, 2 * SLOT_NBYTES), 0);
+	touch(a, 2 * SLOT_NBYTES);
+	memset(a, 'x', 2 * SLOT_NBYTES);
+	CHECK_EQ(umpa_os_protect(part, 3 * PAGE_NBYTES, PROT_NONE), 0);
+	CHECK(umpa_os_mmap(part + 5 * PAGE_NBYTES, 10 * PAGE_NBYTES, PROT_READ, anon, -1, 0) ==
+		(intptr_t)(part + 5 * PAGE_NBYTES));
+	CHECK_EQ(umpa_os_renew(part, 20 * PAGE_NBYTES, 0), 0);
+	CHECK_EQ(umpa_os_resident(part, 20, vec), 0);
+	for (int i = 0; i < 20; i++)
+		nresident += vec[i] & 1;
+	CHECK_EQ(nresident, 0);
+	CHECK(is_filled(part, 20 * PAGE_NBYTES, 0));
+	memset(part, 'y', 20 * PAGE_NBYTES);
+	CHECK(part[-1] == 'x' && part[0] == 'y' && part[20 * PAGE_NBYTES] == 'x');
+	umpa_os_release(a, 2 * SLOT_NBYTES);
 }
 
 /* --- hints, refusals, the machine --------------------------------------------------------- */

@@ -21,6 +21,7 @@ typedef void os_touch_fn(void *addr, size_t nbytes);
 	X(bare_tells_pages_without_content)                                                        \
 	X(mappings_are_zero_and_end_in_parts)                                                      \
 	X(remap_keeps_content)                                                                     \
+	X(renewed_pages_are_fresh)                                                                 \
 	X(huge_advice_is_a_hint)                                                                   \
 	X(what_cannot_be_had_is_refused)                                                           \
 	X(machine_is_known)                                                                        \
