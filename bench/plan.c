@@ -20,6 +20,7 @@ const struct umpa_method umpa_methods[NMETHODS] = {
 	[BY_UMPA_HUGE0] = {"umpa-huge0", "malloc", UMPA_LIBRARY, "huge=0", "the same with huge=0"},
 	[BY_FLOOR] = {"floor", "floor", NULL, NULL,
 		"touch; what is live for the first time is new from the kernel, as huge pages"},
+	[BY_UMPA_MMAP] = {"umpa-mmap", "umpa-mmap", NULL, NULL, "umpa_mmap, umpa_munmap"},
 };
 
 const char *const umpa_peers[NPEERS] = {"glibc", "jemalloc", "tcmalloc", "mimalloc"};
@@ -50,6 +51,8 @@ const struct umpa_bench_test umpa_bench_tests[] = {
 		2048 * MIB, "a size used before, handed out and taken back untouched"},
 	{"page-moved", "@moved", "live=512", "", BIT(BY_UMPA), 2048 * MIB,
 		"a 512 MiB span out of 256 scattered superpages"},
+	{"page-mmap", "@ring", "min=4K max=8M live=512 batch=16 warmup=2816 ops=2816", NULL,
+		MMAP_LEVEL, 1536 * MIB, "mmap level, 4 KiB to 8 MiB, 512 live, by size bin"},
 	{"page-resize", "@resize", "min=128K max=256K live=64 batch=16 warmup=512 ops=4096", "",
 		BIT(BY_KERNEL) | BIT(BY_UMPA), 128 * MIB, "128 to 256 KiB, 64 live"},
 	{"malloc-bins", "@ring", "min=4K max=8M live=512 batch=16 warmup=2816 ops=5632",

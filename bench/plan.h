@@ -18,6 +18,7 @@ enum umpa_method_id {
 	BY_UMPA_MALLOC,
 	BY_UMPA_HUGE0,
 	BY_FLOOR,
+	BY_UMPA_MMAP,
 	NMETHODS
 };
 
@@ -26,6 +27,7 @@ enum umpa_method_id {
 	(BIT(BY_KERNEL) | BIT(BY_POPULATE) | BIT(BY_HUGEPAGE) | BIT(BY_UMPA) | BIT(BY_TOUCH))
 #define PEERS        (BIT(BY_GLIBC) | BIT(BY_JEMALLOC) | BIT(BY_TCMALLOC) | BIT(BY_MIMALLOC))
 #define MALLOC_LEVEL (PEERS | BIT(BY_UMPA_MALLOC))
+#define MMAP_LEVEL   (BIT(BY_KERNEL) | BIT(BY_HUGEPAGE) | BIT(BY_UMPA_MMAP))
 #define BOUNDS       (BIT(BY_TOUCH) | BIT(BY_FLOOR))
 
 struct umpa_method {

@@ -360,6 +360,35 @@ static void moved_table(const struct report *r)
 	figure_table(r, "page-moved", f, array_len(f), &t);
 }
 
+static void mmap_table(const struct report *r)
+{
+	static const size_t methods[] = {BY_KERNEL, BY_HUGEPAGE, BY_UMPA_MMAP};
+	struct umpa_grid t;
+	uint64_t bin;
+	size_t i, m;
+
+	if (!has_any(r, "page-mmap"))
+		return;
+	title(r, "mmap, every page touched, munmap: us a mapping, peak MiB of the whole");
+	HEAD(&t, "from", "kernel", "hugepage", "umpa-mmap", "kernel/umpa-mmap");
+	for (i = 0; (bin = umpa_samples_bin(r->s, "page-mmap", "cost_ns", i)); i++) {
+		umpa_grid_row(&t);
+		umpa_grid_nbytes(&t, bin);
+		for (m = 0; m < array_len(methods); m++)
+			umpa_grid_number(
+				&t, median(r, "page-mmap", methods[m], "cost_ns", bin) / 1e3, "");
+		umpa_grid_number(
+			&t, ratio(r, "page-mmap", BY_KERNEL, BY_UMPA_MMAP, "cost_ns", bin), "x");
+	}
+	umpa_grid_row(&t);
+	umpa_grid_text(&t, "peak");
+	for (m = 0; m < array_len(methods); m++)
+		umpa_grid_count(
+			&t, median(r, "page-mmap", methods[m], "peak_nbytes", 0) / (1 << 20));
+	umpa_grid_number(&t, ratio(r, "page-mmap", BY_KERNEL, BY_UMPA_MMAP, "peak_nbytes", 0), "x");
+	umpa_grid_print(&t, r->out, r->markdown);
+}
+
 static void sparse_table(const struct report *r)
 {
 	static const struct figure f[] = {{"resident_nbytes", 0, 1 << 20}, {"time_ns", 0, 1e6},
@@ -474,6 +503,7 @@ void umpa_report_tables(const struct umpa_samples *s, FILE *out, int markdown)
 	reuse_table(&r, "page-reuse",
 		"Page level: a size used before, handed out and freed, untouched");
 	moved_table(&r);
+	mmap_table(&r);
 	resize_table(&r, "page-resize", "Page level: 128 to 256 KiB, 64 live");
 	malloc_bins_table(&r);
 	malloc_table(&r, "malloc-A", "Malloc level, A: steady state, 4 KiB to 8 MiB, 512 live");

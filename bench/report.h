@@ -22,7 +22,7 @@ struct umpa_target {
 	char where[64]; /* the worst bin or method, where there are several */
 };
 
-#define NTARGETS 16
+#define NTARGETS 18
 
 /* Fills t with the targets and the measured figures. Result: how many. */
 size_t umpa_targets_fill(const struct umpa_samples *s, struct umpa_target t[NTARGETS]);

@@ -27,6 +27,15 @@ static void describe_bin(char *where, size_t nwhere, uint64_t bin)
 		snprintf(where, nwhere, "at %llu MiB", (unsigned long long)bin >> 20);
 }
 
+/* Takes a bin's ratio if it is worse than what there is. */
+static void take_worse(struct umpa_target *t, uint64_t bin, double ratio)
+{
+	if (isnan(ratio) || (t->at_least ? ratio >= t->figure : ratio <= t->figure))
+		return;
+	t->figure = ratio;
+	describe_bin(t->where, sizeof(t->where), bin);
+}
+
 /* The worst bin between lo and hi of the ratio `over` / `under`. */
 static void set_worst_bin(const struct umpa_samples *s, struct umpa_target *t, uint64_t lo,
 	uint64_t hi, const char *over, const char *under)
@@ -42,10 +51,7 @@ static void set_worst_bin(const struct umpa_samples *s, struct umpa_target *t, u
 			continue;
 		ratio = umpa_samples_ratio(s, &(struct umpa_series){test, over, "cost_ns", bin},
 			&(struct umpa_series){test, under, "cost_ns", bin});
-		if (isnan(ratio) || (t->at_least ? ratio >= t->figure : ratio <= t->figure))
-			continue;
-		t->figure = ratio;
-		describe_bin(t->where, sizeof(t->where), bin);
+		take_worse(t, bin, ratio);
 	}
 }
 
@@ -82,6 +88,32 @@ static size_t fill_page(const struct umpa_samples *s, struct umpa_target *t)
 	return 7;
 }
 
+/* The least that the kernel's time is of umpa's in a test with bins, from lo to hi. */
+static void set_mmap_ratio(const struct umpa_samples *s, struct umpa_target *t, const char *text,
+	double limit, uint64_t lo, uint64_t hi)
+{
+	uint64_t bin;
+	size_t i;
+
+	set(t, text, limit, "x", NAN);
+	t->at_least = 1;
+	for (i = 0; (bin = umpa_samples_bin(s, "page-mmap", "cost_ns", i)); i++)
+		if (bin >= lo && bin <= hi)
+			take_worse(t, bin,
+				umpa_samples_ratio(s,
+					&(struct umpa_series){
+						"page-mmap", "kernel", "cost_ns", bin},
+					&(struct umpa_series){
+						"page-mmap", "umpa-mmap", "cost_ns", bin}));
+}
+
+static size_t fill_mmap(const struct umpa_samples *s, struct umpa_target *t)
+{
+	set_mmap_ratio(s, &t[0], "kernel / umpa_mmap, 1 MiB and above", 15, 1 << 20, UINT64_MAX);
+	set_mmap_ratio(s, &t[1], "kernel / umpa_mmap, below", 0.95, 0, (1 << 20) - 1);
+	return 2;
+}
+
 static size_t fill_malloc(const struct umpa_samples *s, struct umpa_target *t)
 {
 	set(&t[0], "B (64 KiB to 64 MiB, 64 live) / fastest peer", 0.3, "x",
@@ -109,6 +141,7 @@ size_t umpa_targets_fill(const struct umpa_samples *s, struct umpa_target t[NTAR
 {
 	size_t n = fill_page(s, t);
 
+	n += fill_mmap(s, t + n);
 	return n + fill_malloc(s, t + n);
 }
 

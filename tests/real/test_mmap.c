@@ -1,0 +1,295 @@
+/* The mmap family on the real kernel: forks, signals, limits, lost descriptors. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <umpa/umpa.h>
+#include <unistd.h>
+
+#include "support/check.h"
+#include "support/real_os.h"
+
+enum {
+	RW = PROT_READ | PROT_WRITE,
+	ANON = MAP_PRIVATE | MAP_ANONYMOUS,
+	PAGE = 4096
+};
+
+#define MIB ((size_t)1 << 20)
+
+static char *map(size_t nbytes)
+{
+	char *p = umpa_mmap(NULL, nbytes, RW, ANON, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* One byte a page, which is not 0. */
+static void fill(char *p, size_t nbytes, int tag)
+{
+	for (size_t i = 0; i < nbytes; i += PAGE)
+		p[i] = (char)(tag + (int)(i / PAGE % 50));
+}
+
+static int holds(const char *p, size_t nbytes, int tag)
+{
+	for (size_t i = 0; i < nbytes; i += PAGE)
+		if (p[i] != (char)(tag + (int)(i / PAGE % 50)))
+			return 0;
+	return 1;
+}
+
+static int is_zero(const char *p, size_t nbytes)
+{
+	for (size_t i = 0; i < nbytes; i += PAGE / 2)
+		if (p[i])
+			return 0;
+	return 1;
+}
+
+/* Maps, grows by moving, cuts and ends, and looks at every page. 0, or the number of a step. */
+static int use(int tag)
+{
+	char *p = map(3 * MIB), *q = map(2 * MIB), *r;
+
+	if (!p || !q || !is_zero(p, 3 * MIB) || !is_zero(q, 2 * MIB))
+		return 1;
+	fill(p, 3 * MIB, tag);
+	fill(q, 2 * MIB, tag + 1);
+	r = umpa_mremap(p, 3 * MIB, 9 * MIB, MREMAP_MAYMOVE, NULL);
+	if (r == MAP_FAILED || !holds(r, 3 * MIB, tag) || !is_zero(r + 3 * MIB, 6 * MIB))
+		return 2;
+	if (umpa_mprotect(r, MIB, PROT_READ) || umpa_munmap(r + MIB / 2, MIB))
+		return 3;
+	if (!holds(r, MIB / 2, tag) || !holds(q, 2 * MIB, tag + 1))
+		return 4;
+	if (umpa_munmap(r, MIB / 2) || umpa_munmap(r + MIB * 3 / 2, 9 * MIB - MIB * 3 / 2) ||
+		umpa_munmap(q, 2 * MIB))
+		return 5;
+	return 0;
+}
+
+/* --- fork --------------------------------------------------------------------------------- */
+
+struct family {
+	char *kept, *unforked;
+};
+
+static int child(void *arg)
+{
+	struct family *f = arg;
+
+	if (!holds(f->kept, 8 * MIB, 3))
+		return 1;
+	fill(f->kept, 4 * MIB, 4);
+	if (umpa_munmap(f->kept + 2 * MIB, 6 * MIB) || use(5))
+		return 2;
+	/* What was not handed on is a hole here, until it is unmapped. */
+	if (umpa_munmap(f->unforked, 4 * MIB))
+		return 3;
+	return use(6) ? 4 : 0;
+}
+
+TEST(mmap_child_has_mappings_of_its_own)
+{
+	struct family f = {map(8 * MIB), map(4 * MIB)};
+
+	PLAN(8);
+	REQUIRE(f.kept && f.unforked);
+	fill(f.kept, 8 * MIB, 3);
+	CHECK_EQ(umpa_madvise(f.unforked + MIB, MIB, MADV_DONTFORK), 0);
+	CHECK_EQ(real_in_child(child, &f), 0);
+	CHECK(holds(f.kept, 8 * MIB, 3));
+	CHECK_EQ(use(7), 0);
+	CHECK_EQ(real_in_child(child, &f), 0);
+	CHECK_EQ(umpa_munmap(f.kept, 8 * MIB), 0);
+	CHECK_EQ(umpa_munmap(f.unforked, 4 * MIB), 0);
+}
+
+static int stop; /* atomic */
+
+static void *use_all_the_time(void *arg)
+{
+	intptr_t wrong = 0;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		wrong += use((int)(intptr_t)arg) != 0;
+	return (void *)wrong;
+}
+
+static int use_once(void *arg)
+{
+	(void)arg;
+	return use(9);
+}
+
+TEST(mmap_fork_while_threads_map)
+{
+	pthread_t thread[3];
+	int wrong = 0;
+
+	PLAN(4);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, use_all_the_time, (void *)(intptr_t)(20 + i));
+	for (int i = 0; i < 15; i++)
+		wrong += real_in_child(use_once, NULL);
+	CHECK_EQ(wrong, 0);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 3; i++) {
+		void *result;
+
+		pthread_join(thread[i], &result);
+		CHECK_EQ((intptr_t)result, 0);
+	}
+}
+
+/* --- signals ------------------------------------------------------------------------------ */
+
+static sigjmp_buf back;
+
+static void on_fault(int signal)
+{
+	siglongjmp(back, signal);
+}
+
+static int faults(volatile char *at, int write)
+{
+	int signal = sigsetjmp(back, 1);
+
+	if (signal)
+		return signal;
+	if (write)
+		*at = 1;
+	else
+		(void)*at;
+	return 0;
+}
+
+TEST(mmap_protected_pages_signal)
+{
+	struct sigaction action = {.sa_handler = on_fault}, old;
+	char *p = map(4 * MIB);
+
+	PLAN(9);
+	REQUIRE(p);
+	sigaction(SIGSEGV, &action, &old);
+	CHECK_EQ(umpa_mprotect(p + MIB, PAGE, PROT_NONE), 0);
+	CHECK_EQ(umpa_mprotect(p + 2 * MIB, PAGE, PROT_READ), 0);
+	CHECK_EQ(faults(p + MIB, 0), SIGSEGV);
+	CHECK_EQ(faults(p + 2 * MIB, 0), 0);
+	CHECK_EQ(faults(p + 2 * MIB, 1), SIGSEGV);
+	CHECK_EQ(faults(p + MIB - 1, 1) + faults(p + MIB + PAGE, 1), 0);
+	CHECK_EQ(umpa_munmap(p, 4 * MIB), 0);
+	sigaction(SIGSEGV, &old, NULL);
+	CHECK_EQ(use(30), 0);
+}
+
+/* --- weather ------------------------------------------------------------------------------ */
+
+static int close_all(void *arg)
+{
+	(void)arg;
+	if (use(40))
+		return 1;
+	for (int fd = 3; fd < 5000; fd++)
+		close(fd);
+	return use(41) || use(42) ? 2 : 0;
+}
+
+static int lock_all(void *arg)
+{
+	char *p = map(4 * MIB);
+
+	(void)arg;
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		return 0; /* not to be had */
+	if (use(43) || !p || umpa_munmap(p, 4 * MIB) || use(44))
+		return 1;
+	munlockall();
+	return use(45) ? 2 : 0;
+}
+
+/* What counts for RLIMIT_DATA now. */
+static size_t data_nbytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	size_t npages = 0;
+
+	if (!f || fscanf(f, "%*u %*u %*u %*u %*u %zu", &npages) != 1)
+		npages = 0;
+	if (f)
+		fclose(f);
+	return npages * PAGE;
+}
+
+static int limit_data(void *arg)
+{
+	size_t most = data_nbytes() + 40 * MIB;
+	struct rlimit limit = {most, most};
+	char *part[4], *whole;
+	int n = 0;
+
+	(void)arg;
+	if (most == 40 * MIB)
+		return 0; /* not to be learned */
+	if (setrlimit(RLIMIT_DATA, &limit))
+		return 1;
+	whole = map(2000 * MIB);
+	if (whole || errno != ENOMEM)
+		return 2;
+	while (n < 4 && (part[n] = map(6 * MIB))) {
+		fill(part[n], 6 * MIB, 47 + n);
+		n++;
+	}
+	for (int i = 0; i < n; i++)
+		if (!holds(part[i], 6 * MIB, 47 + i) || umpa_munmap(part[i], 6 * MIB))
+			return 3;
+	return n < 4 ? 4 : 0;
+}
+
+static int lock_some(void *arg)
+{
+	char *p = map(4 * MIB);
+
+	(void)arg;
+	if (!p || mlock(p + MIB, 16 * PAGE))
+		return 1;
+	fill(p, 4 * MIB, 48);
+	return holds(p, 4 * MIB, 48) && !umpa_munmap(p, 4 * MIB) && !use(49) ? 0 : 2;
+}
+
+/* Pages that can't be made ordinary stay mapped and keep what they hold. */
+static int refuse_protect(void *arg)
+{
+	const int calls[] = {SYS_mprotect};
+	char *p = map(4 * MIB);
+
+	(void)arg;
+	if (!p)
+		return 1;
+	fill(p, 4 * MIB, 50);
+	if (use(51) || umpa_mprotect(p + MIB, MIB, PROT_READ))
+		return 2;
+	if (real_refuse_calls(calls, 1, ENOMEM))
+		return 0; /* no such thing here */
+	if (umpa_munmap(p, 4 * MIB) != -1 || errno != ENOMEM)
+		return 3;
+	return holds(p, 4 * MIB, 50) ? 0 : 4;
+}
+
+TEST(mmap_in_bad_weather)
+{
+	PLAN(5);
+	CHECK_EQ(real_in_child(close_all, NULL), 0);
+	CHECK_EQ(real_in_child(lock_all, NULL), 0);
+	CHECK_EQ(real_in_child(limit_data, NULL), 0);
+	CHECK_EQ(real_in_child(lock_some, NULL), 0);
+	CHECK_EQ(real_in_child(refuse_protect, NULL), 0);
+}
