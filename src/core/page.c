@@ -29,11 +29,6 @@ enum {
 	GROWTH_NPAGES_MIN = 8 * SLOT_NPAGES
 };
 
-/* Pool slots given back in one go where the pool may not grow (option keep). */
-enum {
-	KEEP_STEP_NSLOTS = 64
-};
-
 struct request {
 	size_t npages, npages_room;
 	unsigned align_log2; /* PAGE_SHIFT or more */
@@ -148,15 +143,6 @@ public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 	return block;
 }
 
-/* Where the pool is bounded, gives back what a call has made too much. */
-static void keep_limit(void)
-{
-	if (likely(umpa_core.keep_nslots == UINT32_MAX) || !umpa_core.window.nbytes)
-		return;
-	while (umpa_space_trim(umpa_core.keep_nslots, KEEP_STEP_NSLOTS))
-		;
-}
-
 static void free_block(const char *call, void *block)
 {
 	const struct umpa_window *w = &umpa_core.window;
@@ -190,7 +176,7 @@ void umpa_page_free(void *block, const char *call)
 		return;
 	umpa_core_need();
 	free_block(call, block);
-	keep_limit();
+	umpa_space_keep_limit();
 	errno = saved;
 }
 
@@ -281,7 +267,7 @@ void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *
 		}
 		event_add(&umpa_core.events.nreallocs_moved, 1);
 	}
-	keep_limit();
+	umpa_space_keep_limit();
 	if (flags & UMPA_BACKED)
 		(void)!umpa_os_back(to, r.npages << PAGE_SHIFT);
 	return to;
@@ -381,7 +367,7 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	}
 	if (to > from)
 		umpa_clear_by_unback((void *)from, (to - from) >> PAGE_SHIFT);
-	keep_limit();
+	umpa_space_keep_limit();
 	return 0;
 }
 

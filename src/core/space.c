@@ -610,3 +610,16 @@ uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots)
 	event_add(&umpa_core.events.trimmed_nbytes, (uint64_t)ntrimmed << SLOT_SHIFT);
 	return ntrimmed;
 }
+
+/* Pool slots given back in one go where the pool may not grow (option keep). */
+enum {
+	KEEP_STEP_NSLOTS = 64
+};
+
+void umpa_space_keep_limit(void)
+{
+	if (likely(umpa_core.keep_nslots == UINT32_MAX) || !umpa_core.window.nbytes)
+		return;
+	while (umpa_space_trim(umpa_core.keep_nslots, KEEP_STEP_NSLOTS))
+		;
+}

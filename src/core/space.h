@@ -102,6 +102,9 @@ void umpa_space_take_frames(struct slot slot, uint32_t nslots);
  * keep_nslots. Result: how many. */
 uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots);
 
+/* Where the pool is bounded (option keep), gives back what a call has made too much. */
+void umpa_space_keep_limit(void);
+
 uint32_t umpa_space_pool_nslots(void);
 
 /* 1 if the system gives opened memory frames at once, so that no more should be opened than is

@@ -428,6 +428,7 @@ int umpa_mapping_end(size_t first, size_t end)
 	if (!error)
 		count_end(end_range(first, end, (struct slot){0}));
 	unlock();
+	umpa_space_keep_limit();
 	return error;
 }
 

@@ -16,8 +16,6 @@
 #include "mm/calls.h"
 #include "os/os.h"
 
-void *mmap64(void *addr, size_t nbytes, int prot, int flags, int fd, off64_t offset);
-
 enum {
 	UNKNOWN,
 	KERNEL,
