@@ -7,6 +7,7 @@
 #include "core/core.h"
 #include "core/owns.h"
 #include "mm/calls.h"
+#include "mm/evidence.h"
 #include "mm/mapping.h"
 
 /* --- whose a range is --------------------------------------------------------------------- */
@@ -282,6 +283,33 @@ public_api void *umpa_mmap(void *addr, size_t nbytes, int prot, int flags, int f
 
 	umpa_core_need();
 	return answer_address(map(&a));
+}
+
+/* Whether it is one that evidence is asked for: plain, anywhere, and large enough. */
+static int is_candidate(const struct mmap_args *a)
+{
+	return !a->addr && is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
+}
+
+void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
+	intptr_t got;
+
+	umpa_core_need();
+	if (!is_candidate(&a) || umpa_evidence_for(pages_of(nbytes)))
+		return answer_address(map(&a));
+	got = kernel_mmap(&a);
+	if (!umpa_os_failed(got))
+		umpa_evidence_note((void *)got, pages_of(nbytes));
+	return answer_address(got);
+}
+
+int umpa_mm_unmap(void *addr, size_t nbytes)
+{
+	if (nbytes && nbytes <= PTRDIFF_MAX && !umpa_in_window(addr))
+		umpa_evidence_unmap(addr, pages_of(nbytes));
+	return umpa_munmap(addr, nbytes);
 }
 
 /* --- mremap ------------------------------------------------------------------------------- */

@@ -62,7 +62,7 @@ static void *answer_address(intptr_t got)
 public_api void *mmap(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
 {
 	if (whose() == UMPA)
-		return umpa_mmap(addr, nbytes, prot, flags, fd, offset);
+		return umpa_mm_map_if_used(addr, nbytes, prot, flags, fd, offset);
 	return answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
 }
 
@@ -74,7 +74,7 @@ public_api void *mmap64(void *addr, size_t nbytes, int prot, int flags, int fd, 
 public_api int munmap(void *addr, size_t nbytes)
 {
 	if (whose() == UMPA)
-		return umpa_munmap(addr, nbytes);
+		return umpa_mm_unmap(addr, nbytes);
 	return answer(umpa_os_munmap(addr, nbytes));
 }
 

@@ -1,0 +1,116 @@
+#include "mm/evidence.h"
+
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/units.h"
+#include "os/os.h"
+
+enum {
+	NCLASSES = 64, /* powers of two of pages */
+	PROBE_EACH = 16,
+	/* A large probe is looked at in places. */
+	NPLACES = 16,
+	PLACE_NPAGES = 64
+};
+
+/* All atomic. */
+struct size_class {
+	void *probe; /* NULL: none */
+	size_t probe_npages;
+	unsigned nserved; /* since the last probe */
+	int used;
+};
+
+static struct size_class classes[NCLASSES];
+
+static struct size_class *class_of(size_t npages)
+{
+	return &classes[NCLASSES - 1 - (unsigned)__builtin_clzll(npages)];
+}
+
+static int is_used(const struct size_class *c)
+{
+	return __atomic_load_n(&c->used, __ATOMIC_RELAXED);
+}
+
+static void *probe_of(const struct size_class *c)
+{
+	return __atomic_load_n(&c->probe, __ATOMIC_RELAXED);
+}
+
+/* Pages with a frame, of so many looked at. */
+struct look {
+	size_t nframes, npages;
+};
+
+static void look_at(const char *addr, size_t npages, struct look *l)
+{
+	unsigned char vec[PLACE_NPAGES];
+
+	if (umpa_os_resident(addr, npages, vec))
+		return; /* no longer mapped: no evidence */
+	for (size_t i = 0; i < npages; i++)
+		l->nframes += vec[i] & 1;
+	l->npages += npages;
+}
+
+static struct look look_all_over(const char *addr, size_t npages)
+{
+	struct look l = {0, 0};
+	size_t nplaces = (npages + PLACE_NPAGES - 1) / PLACE_NPAGES, step = PLACE_NPAGES;
+
+	if (nplaces > NPLACES) {
+		nplaces = NPLACES;
+		step = (npages - PLACE_NPAGES) / (NPLACES - 1);
+	}
+	for (size_t i = 0; i < nplaces; i++) {
+		size_t from = i * step, n = npages - from;
+
+		look_at(addr + (from << PAGE_SHIFT), n < PLACE_NPAGES ? n : PLACE_NPAGES, &l);
+	}
+	return l;
+}
+
+/* Looks at a class's probe and learns from it. */
+static void learn(struct size_class *c, void *probe)
+{
+	struct look l = look_all_over(probe, __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED));
+
+	if (l.npages)
+		__atomic_store_n(&c->used, 2 * l.nframes >= l.npages, __ATOMIC_RELAXED);
+}
+
+int umpa_evidence_for(size_t npages)
+{
+	struct size_class *c = class_of(npages);
+
+	if (!is_used(c) && probe_of(c))
+		learn(c, probe_of(c));
+	if (!is_used(c))
+		return 0;
+	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
+}
+
+void umpa_evidence_note(void *addr, size_t npages)
+{
+	struct size_class *c = class_of(npages);
+
+	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->probe, addr, __ATOMIC_RELAXED);
+}
+
+void umpa_evidence_unmap(void *addr, size_t npages)
+{
+	struct size_class *c = class_of(npages);
+
+	if (likely(probe_of(c) != addr))
+		return;
+	learn(c, addr);
+	__atomic_store_n(&c->probe, NULL, __ATOMIC_RELAXED);
+}
+
+void umpa_evidence_stop(void)
+{
+	memset(classes, 0, sizeof(classes));
+}

@@ -1,0 +1,112 @@
+/* Evidence: what of the mappings of a size is used, and what follows from it. */
+#include "base/units.h"
+#include "mm/evidence.h"
+#include "os/os.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+
+enum {
+	NPAGES = 600,
+	NLARGE = 40000
+};
+
+static void begin(void)
+{
+	umpa_evidence_stop();
+	fake_reset();
+}
+
+/* As the kernel maps it, with so many of its pages touched. */
+static char *probe(size_t npages, size_t ntouched)
+{
+	void *p;
+
+	REQUIRE(!umpa_os_map(npages * PAGE_NBYTES, &p));
+	if (ntouched)
+		fake_touch(p, ntouched * PAGE_NBYTES);
+	umpa_evidence_note(p, npages);
+	return p;
+}
+
+static void unmap(char *p, size_t npages)
+{
+	umpa_evidence_unmap(p, npages);
+	umpa_os_unmap(p, npages * PAGE_NBYTES);
+}
+
+TEST(evidence_is_asked_for_first)
+{
+	PLAN(5);
+	begin();
+	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	probe(NPAGES, NPAGES / 2);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	CHECK_EQ(umpa_evidence_for(NPAGES + 20), 1); /* the same power of two */
+	CHECK_EQ(umpa_evidence_for(2 * NPAGES), 0);
+}
+
+TEST(evidence_of_little_use)
+{
+	PLAN(5);
+	begin();
+	probe(NPAGES, NPAGES / 2 - 1);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	probe(NPAGES, NPAGES);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+}
+
+TEST(evidence_when_unmapped)
+{
+	PLAN(5);
+	begin();
+	unmap(probe(NPAGES, NPAGES), NPAGES);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	/* Used no more, which the next probe shows. */
+	unmap(probe(NPAGES, 10), NPAGES);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+}
+
+TEST(evidence_is_asked_for_again)
+{
+	unsigned nprobes = 0;
+
+	PLAN(2);
+	begin();
+	unmap(probe(NPAGES, NPAGES), NPAGES);
+	for (int i = 0; i < 160; i++)
+		nprobes += !umpa_evidence_for(NPAGES);
+	CHECK_EQ(nprobes, 10);
+}
+
+/* The kernel's 16 looks are spread over all of it. */
+TEST(evidence_of_large_mappings)
+{
+	char *p;
+
+	PLAN(6);
+	begin();
+	p = probe(NLARGE, NLARGE / 4);
+	CHECK_EQ(umpa_evidence_for(NLARGE), 0);
+	CHECK(fake_ncalls_of("resident") <= 16);
+	fake_touch(p, NLARGE * 3 / 5 * PAGE_NBYTES);
+	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
+	unmap(p, NLARGE);
+	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
+	umpa_evidence_unmap((void *)PAGE_NBYTES, NLARGE); /* nobody's */
+	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
+}
+
+TEST(evidence_that_is_refused)
+{
+	PLAN(4);
+	begin();
+	probe(NPAGES, NPAGES);
+	fake_fail_from(1, -12);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	fake_fail_at(0, 0);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	fake_fail_from(1, -12);
+	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+}
