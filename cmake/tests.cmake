@@ -151,6 +151,10 @@ foreach(source ${helpers})
 		umpa_program(preload ${source} m)
 		target_compile_options(${program} PRIVATE -fno-builtin)
 		target_link_options(${program} PRIVATE -rdynamic)
+		if(name STREQUAL "mmap")
+			target_sources(${program} PRIVATE
+				${CMAKE_SOURCE_DIR}/tests/support/mmap_model.c)
+		endif()
 	endif()
 endforeach()
 

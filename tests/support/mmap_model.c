@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <umpa/mmap.h>
 #include <unistd.h>
 
 enum {
@@ -32,8 +31,6 @@ static void *kernel_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int 
 
 const struct mmap_world mmap_world_kernel = {
 	kernel_map, munmap, kernel_remap, mprotect, madvise, 0, NULL, NULL};
-const struct mmap_world mmap_world_umpa = {
-	umpa_mmap, umpa_munmap, umpa_mremap, umpa_mprotect, umpa_madvise, 0, NULL, NULL};
 
 /* What a page holds (0: zero) and what may be done to it. */
 struct page {
