@@ -245,20 +245,26 @@ static intptr_t serve_at(const struct mmap_args *a, const struct range *r)
 /* Over what is mapped, or not, in the window. */
 static intptr_t map_over(struct mmap_args *a, const struct range *r)
 {
-	int mapped;
-
-	if (a->flags & MAP_FIXED_NOREPLACE & ~MAP_FIXED) {
-		intptr_t got = serve_at(a, r);
-
-		if (got)
-			return got;
-		if (!is_all_ours(r) || umpa_mapping_row(r->first, r->last, &mapped) < r->last ||
-			mapped)
-			return -EEXIST;
-		/* The kernel would find the window there. */
-		a->flags = (a->flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
-	}
+	if (is_plain(a) && is_all_ours(r) && !umpa_mapping_again(r->first, r->last))
+		return ready(a->addr, a);
 	return umpa_mapping_over(r->first, r->last, a->prot, kernel_mmap, a);
+}
+
+/* Where nothing is mapped. The kernel would find the window there: so the pages are taken first,
+ * and then mapped over if they are to be something else. */
+static intptr_t map_unless_mapped(struct mmap_args *a, const struct range *r)
+{
+	intptr_t got;
+
+	if (!is_all_ours(r) || umpa_mapping_extend(r->first, r->last))
+		return -EEXIST;
+	if (is_plain(a))
+		return ready(a->addr, a);
+	a->flags = (a->flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+	got = map_over(a, r);
+	if (umpa_os_failed(got))
+		(void)!umpa_mapping_end(r->first, r->last);
+	return got;
 }
 
 static intptr_t map(struct mmap_args *a)
@@ -267,8 +273,12 @@ static intptr_t map(struct mmap_args *a)
 	intptr_t got = 0;
 	int near = a->addr && cut(a->addr, a->nbytes, &r) && is_ours(&r);
 
-	if (a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-		return near ? map_over(a, &r) : kernel_mmap(a);
+	if (!near && a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+		return kernel_mmap(a);
+	if (a->flags & MAP_FIXED_NOREPLACE)
+		return map_unless_mapped(a, &r);
+	if (a->flags & MAP_FIXED)
+		return map_over(a, &r);
 	/* An address without MAP_FIXED is a wish; one outside the window the kernel may fulfil. */
 	if (near)
 		got = serve_at(a, &r);

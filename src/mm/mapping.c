@@ -819,6 +819,21 @@ static int take_rest(size_t first, size_t end, struct rows *r)
 	return 0;
 }
 
+int umpa_mapping_again(size_t first, size_t end)
+{
+	struct rows rest;
+	int error;
+
+	lock();
+	error = restore(first, end);
+	if (!error)
+		error = take_rest(first, end, &rest);
+	unlock();
+	if (!error)
+		umpa_clear_frames(address(first), end - first);
+	return error;
+}
+
 intptr_t umpa_mapping_over(
 	size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg)
 {

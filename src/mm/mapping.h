@@ -38,6 +38,10 @@ void *umpa_mapping_new(size_t npages);
  * begin deep in a long row of free slots. */
 must_check int umpa_mapping_extend(size_t first, size_t end);
 
+/* Maps these pages, whether they are mapped or not: ordinary and zero. 0; -ENOMEM: somebody has
+ * them, or the system did not make them ordinary. */
+must_check int umpa_mapping_again(size_t first, size_t end);
+
 /* Ends what is mapped of the range. 0; -ENOMEM: the system did not make protected pages ordinary
  * again, and they stay mapped. */
 must_check int umpa_mapping_end(size_t first, size_t end);

@@ -159,6 +159,32 @@ TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
 	CHECK(ends_well());
 }
 
+TEST(mmap_again_over_a_decommitted_part)
+{
+	const int nothing = ANON | MAP_FIXED | MAP_NORESERVE;
+	uint64_t frame;
+	char *p;
+
+	PLAN(11);
+	begin();
+	p = map(3 * SLOT_NPAGES);
+	fake_touch(p, 3 * SLOT_NBYTES);
+	*at(p, 40) = *at(p, 600) = *at(p, 1100) = 'k';
+	frame = fake_frame(at(p, 1100));
+	CHECK(umpa_mmap(at(p, 300), 500 * PAGE_NBYTES, PROT_NONE, nothing, -1, 0) == at(p, 300));
+	CHECK_EQ(fake_oddity(at(p, 600)), FAKE_GUARDED | FAKE_ODD);
+	CHECK(umpa_mmap(at(p, 300), 500 * PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0) == at(p, 300));
+	CHECK_EQ(fake_oddity(at(p, 600)), 0);
+	CHECK_EQ(*at(p, 600), 0);
+	CHECK_EQ(*at(p, 40) + *at(p, 1100), 2 * 'k');
+	/* All of it: superpages that have all their frames keep them, and are cleared. */
+	CHECK(umpa_mmap(p, 3 * SLOT_NBYTES, RW, ANON | MAP_FIXED, -1, 0) == (void *)p);
+	CHECK_EQ(*at(p, 40) + *at(p, 1100), 0);
+	CHECK_EQ(fake_frame(at(p, 1100)), frame);
+	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
 TEST(mmap_is_no_block)
 {
 	char *p;
