@@ -267,22 +267,30 @@ static intptr_t map_unless_mapped(struct mmap_args *a, const struct range *r)
 	return got;
 }
 
+/* At or near an address in the window. */
+static intptr_t map_near(struct mmap_args *a, const struct range *r)
+{
+	intptr_t got;
+
+	if (a->flags & MAP_FIXED_NOREPLACE)
+		return map_unless_mapped(a, r);
+	if (a->flags & MAP_FIXED)
+		return map_over(a, r);
+	got = serve_at(a, r);
+	if (!got)
+		got = serve(a);
+	return got ? got : kernel_mmap(a);
+}
+
 static intptr_t map(struct mmap_args *a)
 {
 	struct range r;
 	intptr_t got = 0;
-	int near = a->addr && cut(a->addr, a->nbytes, &r) && is_ours(&r);
 
-	if (!near && a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-		return kernel_mmap(a);
-	if (a->flags & MAP_FIXED_NOREPLACE)
-		return map_unless_mapped(a, &r);
-	if (a->flags & MAP_FIXED)
-		return map_over(a, &r);
-	/* An address without MAP_FIXED is a wish; one outside the window the kernel may fulfil. */
-	if (near)
-		got = serve_at(a, &r);
-	if (!got && (near || !a->addr))
+	if (a->addr && cut(a->addr, a->nbytes, &r) && is_ours(&r))
+		return map_near(a, &r);
+	/* An address outside the window is the kernel's to give, be it a wish or an order. */
+	if (!a->addr && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
 		got = serve(a);
 	return got ? got : kernel_mmap(a);
 }
