@@ -4,11 +4,11 @@
  * Each function takes what the system call of its name takes and answers as that does, errno for
  * errno. What umpa gains nothing from goes to the kernel as it is: files, shared memory, stacks,
  * huge page file systems, memory that is not asked for as readable and writable, less than the
- * option mmap_min (64 KiB), MAP_NORESERVE. The rest comes from the window: zeroed in user space
- * where the process's pool has frames, else left to the kernel's fault, as huge pages. Ranges may
- * be umpa's, the kernel's, or part one and part the other; a mapping may be ended, protected,
- * advised and mapped over in any part. A mapping is no block: umpa_free(), umpa_realloc() and the
- * like do not take it, nor do these functions take a block.
+ * option mmap_min (4 KiB: nothing is less), MAP_NORESERVE. The rest comes from the window: zeroed
+ * in user space where the process's pool has frames, else left to the kernel's fault, as huge
+ * pages. Ranges may be umpa's, the kernel's, or part one and part the other; a mapping may be
+ * ended, protected, advised and mapped over in any part. A mapping is no block: umpa_free(),
+ * umpa_realloc() and the like do not take it, nor do these functions take a block.
  *
  * Where it differs from the kernel:
  *  - memory that was unmapped may stay readable and writable, as part of the pool;

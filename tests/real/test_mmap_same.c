@@ -90,7 +90,7 @@ TEST(mmap_same_plain)
 
 TEST(mmap_same_base_pages)
 {
-	compare("huge=0,mmap_min=4K", 4);
+	compare("huge=0,mmap_min=64K", 4);
 }
 
 TEST(mmap_same_small_window)

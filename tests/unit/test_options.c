@@ -32,7 +32,7 @@ TEST(options_have_defaults)
 	CHECK(o.value[OPTION_shards] == OPTION_AUTO);
 	CHECK(o.value[OPTION_keep] == OPTION_AUTO);
 	CHECK_EQ(o.value[OPTION_mmap], 0);
-	CHECK_EQ(o.value[OPTION_mmap_min], 64 << 10);
+	CHECK_EQ(o.value[OPTION_mmap_min], 4 << 10);
 	CHECK_EQ(o.value[OPTION_stats], 0);
 	for (int i = 0; i < OPTION_COUNT; i++)
 		ngiven += o.given[i];
@@ -250,15 +250,15 @@ TEST(options_tell_values_and_origins)
 	CHECK_STR(end.stderr_text, "mover=auto default\nmalloc_min=64K default\n"
 				   "window=auto default\nhuge=1 default\nnursery=8M default\n"
 				   "shards=auto default\nkeep=auto default\nmmap=0 "
-				   "default\nmmap_min=64K default\nstats=0 default\n");
+				   "default\nmmap_min=4K default\nstats=0 default\n");
 	child_run(tell_all,
 		"mover=mremap,malloc_min=65537,window=1024G,huge=1,nursery=0,shards=7,"
-		"keep=2048T,mmap=1,mmap_min=4K,stats=1",
+		"keep=2048T,mmap=1,mmap_min=64K,stats=1",
 		&end);
 	CHECK_STR(end.stderr_text,
 		"mover=mremap UMPA_OPTIONS\nmalloc_min=65537 UMPA_OPTIONS\n"
 		"window=1T UMPA_OPTIONS\nhuge=1 UMPA_OPTIONS\nnursery=0 UMPA_OPTIONS\n"
-		"shards=7 UMPA_OPTIONS\nkeep=2048T UMPA_OPTIONS\nmmap=1 UMPA_OPTIONS\nmmap_min=4K "
+		"shards=7 UMPA_OPTIONS\nkeep=2048T UMPA_OPTIONS\nmmap=1 UMPA_OPTIONS\nmmap_min=64K "
 		"UMPA_OPTIONS\nstats=1 "
 		"UMPA_OPTIONS\n");
 	/* Warned about once, when first read. */
