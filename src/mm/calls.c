@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/owns.h"
+#include "mm/answer.h"
 #include "mm/calls.h"
 #include "mm/evidence.h"
 #include "mm/mapping.h"
@@ -106,22 +107,6 @@ static int of_range(const struct task *t, void *addr, size_t nbytes, int arg)
 	return in_parts(t, &r, arg);
 }
 
-static int answer(int error)
-{
-	if (!error)
-		return 0;
-	errno = -error;
-	return -1;
-}
-
-static void *answer_address(intptr_t got)
-{
-	if (!umpa_os_failed(got))
-		return (void *)got;
-	errno = (int)-got;
-	return MAP_FAILED;
-}
-
 /* --- munmap, mprotect, madvise ------------------------------------------------------------ */
 
 static int kernel_unmap(void *addr, size_t nbytes, int arg)
@@ -140,14 +125,14 @@ public_api int umpa_munmap(void *addr, size_t nbytes)
 {
 	static const struct task unmap = {kernel_unmap, our_unmap, 0};
 
-	return answer(of_range(&unmap, addr, nbytes, 0));
+	return umpa_answer(of_range(&unmap, addr, nbytes, 0));
 }
 
 public_api int umpa_mprotect(void *addr, size_t nbytes, int prot)
 {
 	static const struct task protect = {umpa_os_protect, umpa_mapping_protect, 0};
 
-	return answer(of_range(&protect, addr, nbytes, prot));
+	return umpa_answer(of_range(&protect, addr, nbytes, prot));
 }
 
 /*
@@ -176,16 +161,32 @@ public_api int umpa_madvise(void *addr, size_t nbytes, int advice)
 {
 	static const struct task advise = {umpa_os_advise, our_advise, 1};
 
-	return answer(of_range(&advise, addr, nbytes, advice));
+	return umpa_answer(of_range(&advise, addr, nbytes, advice));
 }
 
-int umpa_mm_expect_oddity(const void *addr, size_t nbytes)
+/* --- what is not followed, but by a fresh mapping in the end ---------------------------------- */
+
+static int expect_oddity(const void *addr, size_t nbytes)
 {
 	struct range r;
 
 	if (!cut(addr, nbytes, &r) || !is_ours(&r))
 		return 0;
 	return umpa_mapping_expect_oddity(r.first, r.last);
+}
+
+int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags)
+{
+	int error = expect_oddity(addr, nbytes);
+
+	return umpa_answer(error ? error : umpa_os_lock(addr, nbytes, flags));
+}
+
+int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key)
+{
+	int error = expect_oddity(addr, nbytes);
+
+	return umpa_answer(error ? error : umpa_os_protect_key(addr, nbytes, prot, key));
 }
 
 /* --- mmap --------------------------------------------------------------------------------- */
@@ -223,12 +224,17 @@ static intptr_t ready(void *addr, const struct mmap_args *a)
 	return (intptr_t)addr;
 }
 
+static int is_large_enough(const struct mmap_args *a)
+{
+	return is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
+}
+
 /* 0: not to be had from umpa. */
 static intptr_t serve(const struct mmap_args *a)
 {
 	void *addr = NULL;
 
-	if (is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min) && umpa_mapping_need())
+	if (is_large_enough(a) && umpa_mapping_need())
 		addr = umpa_mapping_new(pages_of(a->nbytes));
 	return addr ? ready(addr, a) : 0;
 }
@@ -300,13 +306,7 @@ public_api void *umpa_mmap(void *addr, size_t nbytes, int prot, int flags, int f
 	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
 
 	umpa_core_need();
-	return answer_address(map(&a));
-}
-
-/* Whether it is one that evidence is asked for: plain, anywhere, and large enough. */
-static int is_candidate(const struct mmap_args *a)
-{
-	return !a->addr && is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
+	return umpa_answer_address(map(&a));
 }
 
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
@@ -315,12 +315,12 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 	intptr_t got;
 
 	umpa_core_need();
-	if (!is_candidate(&a) || umpa_evidence_for(pages_of(nbytes)))
-		return answer_address(map(&a));
+	if (addr || !is_large_enough(&a) || umpa_evidence_for(pages_of(nbytes)))
+		return umpa_answer_address(map(&a));
 	got = kernel_mmap(&a);
 	if (!umpa_os_failed(got))
 		umpa_evidence_note((void *)got, pages_of(nbytes));
-	return answer_address(got);
+	return umpa_answer_address(got);
 }
 
 int umpa_mm_unmap(void *addr, size_t nbytes)
@@ -531,5 +531,5 @@ public_api void *umpa_mremap(
 {
 	struct mremap_args a = {addr, old_nbytes, new_nbytes, flags, new_addr};
 
-	return answer_address(mremap_any(&a));
+	return umpa_answer_address(mremap_any(&a));
 }

@@ -5,15 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/compiler.h"
-
 /* As umpa_mmap() and umpa_munmap(), for a program that did not ask for them: what it maps comes
  * from umpa where it is known to use what it maps (mm/evidence.h). */
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 int umpa_mm_unmap(void *addr, size_t nbytes);
 
-/* Something that umpa does not follow is about to be done to the mapping of a range (a lock, a
- * key): what of it lies in the window is mapped anew before anyone else gets it. 0 or -ENOMEM. */
-must_check int umpa_mm_expect_oddity(const void *addr, size_t nbytes);
+/* mlock2() (flags 0: mlock()) and pkey_mprotect(), of which umpa does not keep account: what of the
+ * range lies in the window is mapped anew before anyone else gets it. 0, or -1 and errno. */
+int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags);
+int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key);
 
 #endif

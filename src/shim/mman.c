@@ -13,6 +13,7 @@
 
 #include "core/options.h"
 #include "heap/engine.h"
+#include "mm/answer.h"
 #include "mm/calls.h"
 #include "os/os.h"
 
@@ -43,27 +44,11 @@ static int whose(void)
 	return w;
 }
 
-static int answer(int error)
-{
-	if (!error)
-		return 0;
-	errno = -error;
-	return -1;
-}
-
-static void *answer_address(intptr_t got)
-{
-	if (!umpa_os_failed(got))
-		return (void *)got;
-	errno = (int)-got;
-	return MAP_FAILED;
-}
-
 public_api void *mmap(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
 {
 	if (whose() == UMPA)
 		return umpa_mm_map_if_used(addr, nbytes, prot, flags, fd, offset);
-	return answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
+	return umpa_answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
 }
 
 public_api void *mmap64(void *addr, size_t nbytes, int prot, int flags, int fd, off64_t offset)
@@ -75,7 +60,7 @@ public_api int munmap(void *addr, size_t nbytes)
 {
 	if (whose() == UMPA)
 		return umpa_mm_unmap(addr, nbytes);
-	return answer(umpa_os_munmap(addr, nbytes));
+	return umpa_answer(umpa_os_munmap(addr, nbytes));
 }
 
 public_api void *mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, ...)
@@ -91,21 +76,21 @@ public_api void *mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int fl
 	}
 	if (whose() == UMPA)
 		return umpa_mremap(addr, old_nbytes, new_nbytes, flags, new_addr);
-	return answer_address(umpa_os_mremap(addr, old_nbytes, new_nbytes, flags, new_addr));
+	return umpa_answer_address(umpa_os_mremap(addr, old_nbytes, new_nbytes, flags, new_addr));
 }
 
 public_api int mprotect(void *addr, size_t nbytes, int prot)
 {
 	if (whose() == UMPA)
 		return umpa_mprotect(addr, nbytes, prot);
-	return answer(umpa_os_protect(addr, nbytes, prot));
+	return umpa_answer(umpa_os_protect(addr, nbytes, prot));
 }
 
 public_api int madvise(void *addr, size_t nbytes, int advice)
 {
 	if (whose() == UMPA)
 		return umpa_madvise(addr, nbytes, advice);
-	return answer(umpa_os_advise(addr, nbytes, advice));
+	return umpa_answer(umpa_os_advise(addr, nbytes, advice));
 }
 
 /* As libc's: POSIX_MADV_DONTNEED must not lose anything, and does nothing. */
@@ -119,31 +104,23 @@ public_api int posix_madvise(void *addr, size_t nbytes, int advice)
 	return error;
 }
 
-static int expect_oddity(const void *addr, size_t nbytes)
-{
-	return whose() == UMPA ? umpa_mm_expect_oddity(addr, nbytes) : 0;
-}
-
 public_api int mlock(const void *addr, size_t nbytes)
 {
-	int error = expect_oddity(addr, nbytes);
-
-	return answer(error ? error : umpa_os_lock(addr, nbytes, 0));
+	return mlock2(addr, nbytes, 0);
 }
 
 public_api int mlock2(const void *addr, size_t nbytes, unsigned flags)
 {
-	int error = expect_oddity(addr, nbytes);
-
-	return answer(error ? error : umpa_os_lock(addr, nbytes, flags));
+	if (whose() == UMPA)
+		return umpa_mm_lock(addr, nbytes, flags);
+	return umpa_answer(umpa_os_lock(addr, nbytes, flags));
 }
 
 public_api int pkey_mprotect(void *addr, size_t nbytes, int prot, int key)
 {
-	int error;
-
 	if (key == -1) /* as libc's */
 		return mprotect(addr, nbytes, prot);
-	error = expect_oddity(addr, nbytes);
-	return answer(error ? error : umpa_os_protect_key(addr, nbytes, prot, key));
+	if (whose() == UMPA)
+		return umpa_mm_protect_key(addr, nbytes, prot, key);
+	return umpa_answer(umpa_os_protect_key(addr, nbytes, prot, key));
 }

@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/space.h"
+#include "mm/calls.h"
 #include "mm/mapping.h"
 #include "support/check.h"
 #include "support/fake_os.h"
@@ -156,6 +157,27 @@ TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
 	CHECK_EQ(umpa_munmap(none, SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(unbooked, SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(hinted, SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
+TEST(mmap_renews_what_was_locked)
+{
+	char *p;
+
+	PLAN(10);
+	begin();
+	p = map(SLOT_NPAGES);
+	fake_fail_at(1, -ENOMEM); /* memory to note it in */
+	CHECK_EQ(umpa_mm_lock(at(p, 3), PAGE_NBYTES, 0), -1);
+	CHECK_EQ(fake_oddity(at(p, 3)), 0);
+	CHECK_EQ(umpa_mm_lock(at(p, 3), PAGE_NBYTES, 0), 0);
+	CHECK_EQ(umpa_mm_protect_key(at(p, 5), 2 * PAGE_NBYTES, PROT_READ, 1), 0);
+	CHECK_EQ(fake_oddity(at(p, 3)) & fake_oddity(at(p, 6)), FAKE_ODD);
+	fake_fail_at(1, -ENOMEM); /* mapping it anew */
+	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), -1);
+	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), 0);
+	CHECK_EQ(fake_oddity(at(p, 3)) | fake_oddity(at(p, 6)), 0);
+	CHECK_EQ(fake_ncalls_of("renew"), 3);
 	CHECK(ends_well());
 }
 
