@@ -302,6 +302,33 @@ void umpa_space_give_grant(const struct space_grant *grant)
 		umpa_space_give(grant->piece[i].slot, grant->piece[i].nslots, grant->piece[i].kind);
 }
 
+/* Takes the frames from the slots of a grant, which will get others. 0, or -errno. */
+static int empty(struct space_grant *g)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < g->npieces; i++) {
+		struct umpa_extent_piece *p = &g->piece[i];
+
+		if (p->kind == EXTENT_RESIDENT)
+			err = umpa_os_unback(
+				slot_address(p->slot), (size_t)p->nslots << SLOT_SHIFT);
+		if (!err)
+			p->kind = EXTENT_VOID;
+	}
+	return err;
+}
+
+int umpa_space_take_void(uint32_t nslots, uint32_t align, struct space_grant *grant)
+{
+	int err = umpa_space_take(nslots, align, PREFER_VOID, grant);
+
+	if (err || !empty(grant))
+		return err;
+	umpa_space_give_grant(grant);
+	return -ENOMEM;
+}
+
 uint32_t umpa_space_pool_nslots(void)
 {
 	struct umpa_space *s = &umpa_core.space;

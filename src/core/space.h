@@ -41,6 +41,9 @@ void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags);
 must_check int umpa_space_take(
 	uint32_t nslots, uint32_t align, enum space_prefer prefer, struct space_grant *grant);
 
+/* The same, and none of them has frames. */
+must_check int umpa_space_take_void(uint32_t nslots, uint32_t align, struct space_grant *grant);
+
 /* Takes nslots slots that lie right before a slot with its first ntail pages free, as far as can be
  * seen without the lock of its shelf. use: SLOT_SHELF or SLOT_PART_MAPPED, which that slot must be.
  * 0 or -ENOENT. */

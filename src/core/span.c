@@ -53,34 +53,6 @@ static struct slot slot_before(struct slot slot)
 	return (struct slot){slot.i - 1};
 }
 
-/* --- grants ------------------------------------------------------------------------------- */
-
-/* Takes the frames from the slots of a grant, which will get others. 1, or 0 if the system refuses.
- */
-static int empty(struct space_grant *g)
-{
-	for (unsigned i = 0; i < g->npieces; i++) {
-		struct umpa_extent_piece *p = &g->piece[i];
-
-		if (p->kind == EXTENT_RESIDENT &&
-			umpa_os_unback(slot_address(p->slot), (size_t)p->nslots << SLOT_SHIFT))
-			return 0;
-		p->kind = EXTENT_VOID;
-	}
-	return 1;
-}
-
-/* Takes slots and sees to it that all are void. 1, or 0 if they can't be had. */
-static int take_void(uint32_t nslots, uint32_t align, struct space_grant *g)
-{
-	if (umpa_space_take(nslots, align, PREFER_VOID, g))
-		return 0;
-	if (empty(g))
-		return 1;
-	umpa_space_give_grant(g);
-	return 0;
-}
-
 /* --- alloc -------------------------------------------------------------------------------- */
 
 static void count_alloc(const struct space_grant *g, uint64_t npages_whole)
@@ -197,7 +169,7 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (block)
 		return block;
 	/* Room to grow must not hold frames, and NOBACK wants none. */
-	if (bare ? !take_void(slots_of(npages_room), align_slots, &g)
+	if (bare ? umpa_space_take_void(slots_of(npages_room), align_slots, &g)
 		 : umpa_space_take(slots_of(npages_room), align_slots, PREFER_RESIDENT, &g))
 		return NULL;
 	return alloc_whole(&g, npages, tail, 0, umpa_space_ready(&g, npages, flags));
@@ -435,8 +407,8 @@ void *umpa_span_move(
 
 	npages -= head;
 	tail = roomy ? 0 : tail_to_share(npages);
-	if ((head && align > 1) ||
-		!take_void(slots_of(npages_room - head) + (head != 0), slots_of_align(align), &g))
+	if ((head && align > 1) || umpa_space_take_void(slots_of(npages_room - head) + (head != 0),
+					   slots_of_align(align), &g))
 		return NULL;
 	if (head)
 		carry_head(&g, slot, head);

@@ -39,6 +39,11 @@ static char *address(size_t page)
 	return page_address((struct slot){0}, page);
 }
 
+static int fits_window(size_t npages)
+{
+	return npages <= (size_t)umpa_core.window.nslots * SLOT_NPAGES;
+}
+
 /* The part of [first, end) that lies in the slot of its first page. */
 static struct part first_part(size_t first, size_t end)
 {
@@ -301,7 +306,7 @@ static void *new_slots(size_t npages)
 	struct space_grant g;
 	void *p;
 
-	if (npages > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
+	if (!fits_window(npages))
 		return NULL;
 	p = new_beside(npages);
 	if (p || umpa_space_take(slots_of(npages), 1, PREFER_RESIDENT, &g))
@@ -511,7 +516,7 @@ static void clear_taken(const struct taken *t)
 
 static int extend(size_t first, size_t end, struct range_taken *t)
 {
-	if (end > (size_t)umpa_core.window.nslots * SLOT_NPAGES || !take_range(first, end, t))
+	if (!fits_window(end) || !take_range(first, end, t))
 		return -ENOMEM;
 	event_add(&umpa_core.events.mapping_nbytes, (end - first) << PAGE_SHIFT);
 	return 0;
@@ -535,22 +540,6 @@ int umpa_mapping_extend(size_t first, size_t end)
 }
 
 /* --- moving ------------------------------------------------------------------------------- */
-
-/* Takes void slots, in which npages will be mapped. */
-static int take_void(size_t npages, struct space_grant *g)
-{
-	if (npages > (size_t)umpa_core.window.nslots * SLOT_NPAGES ||
-		umpa_space_take(slots_of(npages), 1, PREFER_VOID, g))
-		return 0;
-	for (unsigned i = 0; i < g->npieces; i++)
-		if (g->piece[i].kind == EXTENT_RESIDENT &&
-			umpa_os_unback(slot_address(g->piece[i].slot),
-				(size_t)g->piece[i].nslots << SLOT_SHIFT)) {
-			umpa_space_give_grant(g);
-			return 0;
-		}
-	return 1;
-}
 
 /* Whole slots at the beginning of a range. */
 static uint32_t whole_slots(size_t first, size_t end)
@@ -584,7 +573,7 @@ static void *move_slots(size_t first, size_t end, size_t npages, uint32_t nwhole
 	struct space_grant g;
 	uint32_t nmoved;
 
-	if (!take_void(npages, &g))
+	if (!fits_window(npages) || umpa_space_take_void(slots_of(npages), 1, &g))
 		return NULL;
 	nmoved = carry(&g, first, end, nwhole);
 	keep(&g, npages, 1);
