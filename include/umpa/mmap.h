@@ -10,6 +10,9 @@
  * ended, protected, advised and mapped over in any part. A mapping is no block: umpa_free(),
  * umpa_realloc() and the like do not take it, nor do these functions take a block.
  *
+ * What umpa_mmap() gave is for these functions alone: libc's munmap() and the like would leave a
+ * hole in the window, unless the preload library with the option mmap stands behind them.
+ *
  * Where it differs from the kernel:
  *  - memory that was unmapped may stay readable and writable, as part of the pool;
  *  - what is unmapped of a slot of 2 MiB of which other pages are still mapped keeps its frames;

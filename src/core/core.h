@@ -6,7 +6,7 @@
  *	free                  the space (space.h): its extents, void or resident
  *	on a shelf            the shard whose shelf it is (runs.h)
  *	in a span             the span's block (span.h), recorded at the span's first slot
- *	in mappings           the mmap family (mm/mapping.h), all of it or pages of it
+ *	in mappings           the mmap family (mm/pages.h), all of it or pages of it
  *	in transit            the call that took it from the space, until it gives it back
  * The record of a slot says which of the used states it is in; free slots, slots in transit and the
  *inner slots of a span say SLOT_INNER.
@@ -33,7 +33,7 @@ enum slot_use {
 	SLOT_INNER,
 	SLOT_SHELF,       /* holds runs, and the tail of a span perhaps */
 	SLOT_SPAN,        /* a span begins here */
-	SLOT_MAPPED,      /* all its pages belong to mappings (mm/mapping.h) */
+	SLOT_MAPPED,      /* all its pages belong to mappings (mm/pages.h) */
 	SLOT_PART_MAPPED, /* some of them do: on the mappings' shelf */
 };
 

@@ -10,6 +10,7 @@
 #include "mm/calls.h"
 #include "mm/evidence.h"
 #include "mm/mapping.h"
+#include "mm/pages.h"
 
 /* --- whose a range is --------------------------------------------------------------------- */
 
@@ -235,7 +236,7 @@ static intptr_t serve(const struct mmap_args *a)
 	void *addr = NULL;
 
 	if (is_large_enough(a) && umpa_mapping_need())
-		addr = umpa_mapping_new(pages_of(a->nbytes));
+		addr = umpa_pages_new(pages_of(a->nbytes));
 	return addr ? ready(addr, a) : 0;
 }
 
@@ -436,7 +437,7 @@ static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
 		return (intptr_t)a->addr;
 	if (!(a->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
-	to = umpa_mapping_move(from->first, from->last, npages);
+	to = umpa_pages_move(from->first, from->last, npages);
 	return to ? (intptr_t)to : leave_window(a, from);
 }
 

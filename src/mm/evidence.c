@@ -9,9 +9,9 @@
 enum {
 	NCLASSES = 64, /* powers of two of pages */
 	PROBE_EACH = 16,
-	/* A large probe is looked at in places. */
-	NPLACES = 16,
-	PLACE_NPAGES = 64
+	/* A large probe is looked at in places: a system call each. */
+	NPLACES = 4,
+	PLACE_NPAGES = 256
 };
 
 /* All atomic. */

@@ -1,21 +1,12 @@
 /*
- * Mappings: pages of the window that the mmap family has handed out. The kernel knows mappings by
- * addresses, not as things that were once handed out, and so it is here: a page is mapped or it is
- * not, any range of them can be ended, protected or mapped over. Pages are numbered from the
- * window's begin; a range [first, end) lies in the window.
+ * Mappings: what the mmap family does to pages of the window that are mapped (mm/pages.h), and in
+ * what they differ from ordinary memory then (mm/attributes.h). Ranges as there.
  *
- * A slot all of whose pages are mapped is whole; one with some is on a shelf of the mappings' own,
- * where mappings below a superpage find a place. A slot without any goes back to the space, with
- * its frames.
+ * The lock of the pages is held across the system calls that protect, advise or map over pages and
+ * that make them ordinary again, as the kernel's mmap_lock is; never while pages are cleared.
  *
- * One lock guards all of it, as the kernel's mmap_lock guards a process's mappings: the shelf, the
- * run maps of the slots on it, and the attributes. It is held across the system calls that make
- * protected and mapped-over pages ordinary again, and never while pages are cleared or frames move.
- *
- * Invariants
- *  1. A page that is not mapped has no attributes: it is readable, writable and the window's own.
- *  2. A slot says SLOT_MAPPED if all its pages are mapped and it is on no shelf, SLOT_PART_MAPPED
- * if it is on the shelf.
+ * Invariant: a page that is not mapped has no attributes: it is readable, writable and the window's
+ * own.
  */
 #ifndef UMPA_MM_MAPPING_H
 #define UMPA_MM_MAPPING_H
@@ -30,12 +21,7 @@
  * started before. */
 int umpa_mapping_need(void);
 
-/* Maps npages, above 0, wherever there is room: zero, readable and writable. NULL if there is
- * none. */
-void *umpa_mapping_new(size_t npages);
-
-/* Maps exactly these pages, which are not mapped, as above. 0; -ENOMEM: somebody has them, or they
- * begin deep in a long row of free slots. */
+/* Maps exactly these pages, which are not mapped: zero. 0; -ENOMEM as umpa_pages_take(). */
 must_check int umpa_mapping_extend(size_t first, size_t end);
 
 /* Maps these pages, whether they are mapped or not: ordinary and zero. 0; -ENOMEM: somebody has
@@ -46,14 +32,7 @@ must_check int umpa_mapping_again(size_t first, size_t end);
  * again, and they stay mapped. */
 must_check int umpa_mapping_end(size_t first, size_t end);
 
-/*
- * Moves a range that is mapped to another place, where npages are mapped, no fewer; what was not
- * there before is zero. All of it is ordinary. Whole superpages are carried, the rest is copied.
- * NULL and nothing changed: no room.
- */
-void *umpa_mapping_move(size_t first, size_t end, size_t npages);
-
-/* How far the pages from `first` on are mapped, or are not, as the first of them: *mapped. */
+/* umpa_pages_row(), by itself. */
 size_t umpa_mapping_row(size_t first, size_t end, int *mapped);
 
 /* The protection that all pages of the range have, or one of: */
@@ -82,7 +61,7 @@ intptr_t umpa_mapping_over(
 
 /* Gives all back; no page may be mapped. For tests. */
 void umpa_mapping_stop(void);
-/* The invariants; for tests. */
+/* The invariants of mappings and pages; for tests. 1 if they hold. */
 int umpa_mapping_valid(void);
 
 #endif

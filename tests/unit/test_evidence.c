@@ -80,7 +80,7 @@ TEST(evidence_is_asked_for_again)
 	CHECK_EQ(nprobes, 10);
 }
 
-/* The kernel's 16 looks are spread over all of it. */
+/* Four looks are spread over all of it. */
 TEST(evidence_of_large_mappings)
 {
 	char *p;
@@ -89,7 +89,7 @@ TEST(evidence_of_large_mappings)
 	begin();
 	p = probe(NLARGE, NLARGE / 4);
 	CHECK_EQ(umpa_evidence_for(NLARGE), 0);
-	CHECK(fake_ncalls_of("resident") <= 16);
+	CHECK(fake_ncalls_of("resident") <= 4);
 	fake_touch(p, NLARGE * 3 / 5 * PAGE_NBYTES);
 	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
 	unmap(p, NLARGE);

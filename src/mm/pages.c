@@ -1,0 +1,560 @@
+#include "mm/pages.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/clear.h"
+#include "core/fork.h"
+
+static struct {
+	struct umpa_lock lock;
+	struct umpa_shelf shelf;
+	void *heights;
+	size_t heights_nbytes;
+} mappings = {.lock = UMPA_LOCK_INITIALIZER(LOCK_MAPPING)};
+
+/* A new mapping begins in the free back of a slot, with a part of itself, if so many pages are free
+ * there: lengths that were measured for spans and runs (HEAD_NPAGES_MIN, STRADDLE_NPAGES_MIN). */
+enum {
+	BACK_NPAGES_MIN = 192,
+	BACK_NPAGES_MIN_BELOW_SLOT = 16
+};
+
+/* Pages of one slot. */
+struct part {
+	struct slot slot;
+	unsigned page, npages;
+};
+
+void umpa_pages_lock(void)
+{
+	umpa_lock_take(&mappings.lock);
+}
+
+void umpa_pages_unlock(void)
+{
+	umpa_lock_give(&mappings.lock);
+}
+
+static int fits_window(size_t npages)
+{
+	return npages <= (size_t)umpa_core.window.nslots * SLOT_NPAGES;
+}
+
+/* The part of [first, end) that lies in the slot of its first page. */
+static struct part first_part(size_t first, size_t end)
+{
+	struct part p = {{(uint32_t)(first / SLOT_NPAGES)}, first % SLOT_NPAGES, 0};
+
+	p.npages = (unsigned)SLOT_NPAGES - p.page;
+	if (p.npages > end - first)
+		p.npages = (unsigned)(end - first);
+	return p;
+}
+
+static enum slot_use use_of(struct slot slot)
+{
+	return slot.i < umpa_window_nslots_open(&umpa_core.window) ? slot_use(slot) : SLOT_INNER;
+}
+
+static int is_whole(struct slot slot)
+{
+	return use_of(slot) == SLOT_MAPPED;
+}
+
+static int is_part(struct slot slot)
+{
+	return use_of(slot) == SLOT_PART_MAPPED;
+}
+
+static const struct bitmap *used(struct slot slot)
+{
+	return &umpa_core.map[slot.i].used;
+}
+
+static void count(int64_t npages)
+{
+	event_add(&umpa_core.events.mapping_nbytes, (uint64_t)npages << PAGE_SHIFT);
+}
+
+/* --- start -------------------------------------------------------------------------------- */
+
+int umpa_pages_start(void)
+{
+	uint32_t nslots = umpa_core.window.nslots;
+	size_t leaf = pages_of(umpa_heights_leaf_nbytes(nslots)) << PAGE_SHIFT;
+	size_t nbytes = leaf + (pages_of(umpa_heights_inner_nbytes(nslots)) << PAGE_SHIFT);
+	void *memory;
+	int error = nslots ? umpa_os_map(nbytes, &memory) : -ENOMEM;
+
+	if (error)
+		return error;
+	mappings.heights = memory;
+	mappings.heights_nbytes = nbytes;
+	umpa_shelf_init(&mappings.shelf, umpa_core.map, nslots, memory, (char *)memory + leaf);
+	return 0;
+}
+
+void umpa_pages_stop(void)
+{
+	umpa_os_unmap(mappings.heights, mappings.heights_nbytes);
+}
+
+/* When the library is loaded: fork takes the lock before all others. */
+__attribute__((constructor)) static void register_fork(void)
+{
+	umpa_fork_above = (struct umpa_fork_above){umpa_pages_lock, umpa_pages_unlock};
+}
+
+/* --- slots -------------------------------------------------------------------------------- */
+
+/* Puts a slot on the shelf, without a page that is mapped; dirty: they may hold anything. */
+static void shelve_free(struct slot slot, int dirty)
+{
+	umpa_shelf_add(&mappings.shelf, slot, 0, FIRST_RUN, dirty);
+	slot_set_use(slot, SLOT_PART_MAPPED);
+}
+
+/* The same with these pages mapped. */
+static void shelve(struct part p, int dirty)
+{
+	shelve_free(p.slot, dirty);
+	umpa_shelf_take_at(&mappings.shelf, p.slot, p.page, p.npages, NULL);
+}
+
+static void keep_whole(struct slot slot, uint32_t nslots)
+{
+	for (uint32_t i = 0; i < nslots; i++)
+		slot_set_use(slot_after(slot, i), SLOT_MAPPED);
+}
+
+/* Slots in a row that are about to go back to the space; as one extent, if they can. */
+struct leaving {
+	struct slot slot;
+	uint32_t nslots;
+	enum umpa_extent_kind kind;
+};
+
+static void give_leaving(struct leaving *l)
+{
+	if (l->nslots)
+		umpa_space_give(l->slot, l->nslots, l->kind);
+	l->nslots = 0;
+}
+
+static void leave(struct leaving *l, struct slot slot, enum umpa_extent_kind kind)
+{
+	slot_set_use(slot, SLOT_INNER);
+	if (l->nslots && (l->kind != kind || !slot_is(slot, slot_after(l->slot, l->nslots))))
+		give_leaving(l);
+	if (!l->nslots)
+		*l = (struct leaving){slot, 0, kind};
+	l->nslots++;
+}
+
+/* --- mapping ------------------------------------------------------------------------------ */
+
+static int restock(void)
+{
+	struct space_grant g;
+
+	if (umpa_space_take(1, 1, PREFER_RESIDENT, &g))
+		return 0;
+	umpa_pages_lock();
+	shelve_free(g.slot, g.piece[0].kind == EXTENT_RESIDENT);
+	umpa_pages_unlock();
+	return 1;
+}
+
+/* The pages of a grant become mapped; dirty: those behind them in the last slot may hold
+ * anything. */
+static void *keep(const struct space_grant *g, size_t npages, int dirty)
+{
+	uint32_t nwhole = (uint32_t)(npages / SLOT_NPAGES);
+
+	keep_whole(g->slot, nwhole);
+	if (npages % SLOT_NPAGES) {
+		umpa_pages_lock();
+		shelve((struct part){slot_after(g->slot, nwhole), 0, npages % SLOT_NPAGES}, dirty);
+		umpa_pages_unlock();
+	}
+	return slot_address(g->slot);
+}
+
+/* Maps exactly these pages of a slot on the shelf, if they are free still. */
+static int take_on_shelf(struct slot slot, unsigned page, unsigned npages)
+{
+	struct bitmap dirty;
+	int got;
+
+	umpa_pages_lock();
+	got = is_part(slot) && umpa_shelf_take_at(&mappings.shelf, slot, page, npages, &dirty);
+	umpa_pages_unlock();
+	if (got)
+		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
+	return got;
+}
+
+/* Whole slots, and what is over them in the free front of the slot behind. */
+static void *new_before(size_t npages)
+{
+	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	unsigned over = npages % SLOT_NPAGES;
+	struct space_grant g;
+
+	if (umpa_space_take_before_tail(SLOT_PART_MAPPED, nslots, over, &g))
+		return NULL;
+	if (!take_on_shelf(slot_after(g.slot, nslots), 0, over)) {
+		umpa_space_give_grant(&g);
+		return NULL;
+	}
+	umpa_space_ready(&g, npages - over, UMPA_ZERO);
+	return keep(&g, npages - over, 0);
+}
+
+/* Pages in the free back of a slot, `least` to `most` of them, and the others in the nslots slots
+ * behind. */
+static void *new_behind(size_t npages, uint32_t nslots, unsigned least, unsigned most)
+{
+	unsigned before;
+	struct space_grant g;
+
+	if (least > most ||
+		umpa_space_take_behind_back(SLOT_PART_MAPPED, nslots, least, 0, &g, &before))
+		return NULL;
+	before = before < most ? before : most;
+	if (!before || !take_on_shelf((struct slot){g.slot.i - 1}, SLOT_NPAGES - before, before)) {
+		umpa_space_give_grant(&g);
+		return NULL;
+	}
+	npages -= before;
+	return (char *)keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO)) -
+	       ((size_t)before << PAGE_SHIFT);
+}
+
+/*
+ * Where slots with free pages at an end have free slots beside them: so that what mappings have
+ * over whole slots does not take a slot each.
+ */
+static void *new_beside(size_t npages)
+{
+	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	unsigned over = npages % SLOT_NPAGES, least;
+	void *p = NULL;
+
+	if (!over)
+		return NULL;
+	least = nslots ? BACK_NPAGES_MIN : BACK_NPAGES_MIN_BELOW_SLOT;
+	if (nslots)
+		p = new_before(npages);
+	if (!p && nslots)
+		p = new_behind(npages, nslots, over, over);
+	return p ? p : new_behind(npages, nslots + 1, least, over - 1);
+}
+
+static void *new_part(unsigned npages)
+{
+	struct umpa_run run;
+	struct bitmap dirty;
+
+	umpa_pages_lock();
+	while (!umpa_shelf_take(&mappings.shelf, npages, 1, &run, &dirty)) {
+		void *p;
+
+		umpa_pages_unlock();
+		p = new_beside(npages);
+		if (p || !restock())
+			return p;
+		umpa_pages_lock();
+	}
+	umpa_pages_unlock();
+	umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
+	return page_address(run.slot, run.page);
+}
+
+static void *new_slots(size_t npages)
+{
+	struct space_grant g;
+	void *p;
+
+	if (!fits_window(npages))
+		return NULL;
+	p = new_beside(npages);
+	if (p || umpa_space_take(slots_of(npages), 1, PREFER_RESIDENT, &g))
+		return p;
+	return keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO));
+}
+
+void *umpa_pages_new(size_t npages)
+{
+	void *p = npages < SLOT_NPAGES ? new_part((unsigned)npages) : new_slots(npages);
+
+	if (p) {
+		event_add(&umpa_core.events.nmappings, 1);
+		count((int64_t)npages);
+	}
+	return p;
+}
+
+/* --- ending ------------------------------------------------------------------------------- */
+
+/* Ends what is mapped of a part of a whole slot. Result: how many pages. */
+static unsigned end_whole(struct part p, enum umpa_extent_kind kind, struct leaving *l)
+{
+	unsigned end = p.page + p.npages;
+
+	if (p.npages == SLOT_NPAGES) {
+		leave(l, p.slot, kind);
+		return p.npages;
+	}
+	shelve_free(p.slot, 1);
+	if (p.page)
+		umpa_shelf_take_at(&mappings.shelf, p.slot, 0, p.page, NULL);
+	if (end < SLOT_NPAGES)
+		umpa_shelf_take_at(&mappings.shelf, p.slot, end, SLOT_NPAGES - end, NULL);
+	return p.npages;
+}
+
+/* The same of a slot on the shelf. */
+static unsigned end_part(struct part p, enum umpa_extent_kind kind, struct leaving *l)
+{
+	unsigned end = p.page + p.npages, at = p.page, n = 0;
+
+	while ((at = bitmap_next(used(p.slot), NULL, at, end)) < end) {
+		unsigned row_end = bitmap_next(NULL, used(p.slot), at, end);
+
+		n += row_end - at;
+		if (umpa_shelf_give_part(&mappings.shelf, p.slot, at, row_end - at)) {
+			umpa_shelf_remove(&mappings.shelf, p.slot);
+			leave(l, p.slot, kind);
+			return n;
+		}
+		at = row_end;
+	}
+	return n;
+}
+
+/* Ends what is mapped of the range; the slots before nvoid have no frames. Result: how many pages.
+ */
+static size_t end_range(size_t first, size_t end, struct slot nvoid)
+{
+	struct leaving l = {.nslots = 0};
+	size_t n = 0;
+
+	while (first < end) {
+		struct part p = first_part(first, end);
+		enum umpa_extent_kind kind = p.slot.i < nvoid.i ? EXTENT_VOID : EXTENT_RESIDENT;
+
+		if (is_whole(p.slot))
+			n += end_whole(p, kind, &l);
+		else if (is_part(p.slot))
+			n += end_part(p, kind, &l);
+		first += p.npages;
+	}
+	give_leaving(&l);
+	return n;
+}
+
+void umpa_pages_end(size_t first, size_t end)
+{
+	count(-(int64_t)end_range(first, end, (struct slot){0}));
+}
+
+/* --- exact pages -------------------------------------------------------------------------- */
+
+static int take_part(struct umpa_pages_part *t, struct part p)
+{
+	struct space_grant g;
+	int dirty;
+
+	t->slot = p.slot;
+	t->page = p.page;
+	t->npages = p.npages;
+	if (is_part(p.slot))
+		return umpa_shelf_take_at(&mappings.shelf, p.slot, p.page, p.npages, &t->dirty);
+	if (umpa_space_take_inside(p.slot, 1, &g))
+		return 0;
+	dirty = g.piece[0].kind == EXTENT_RESIDENT;
+	shelve(p, dirty);
+	memset(&t->dirty, dirty ? 0xff : 0, sizeof(t->dirty));
+	return 1;
+}
+
+static int take_slots(struct part p, uint32_t nslots, struct space_grant *g)
+{
+	if (umpa_space_take_inside(p.slot, nslots, g))
+		return 0;
+	keep_whole(p.slot, nslots);
+	return 1;
+}
+
+/* Takes the range if all of it is free. */
+static int take_range(size_t first, size_t end, struct umpa_pages_taken *t)
+{
+	size_t at = first;
+	struct part p = first_part(first, end);
+	uint32_t nslots;
+
+	memset(t, 0, sizeof(*t));
+	if (p.npages < SLOT_NPAGES) {
+		if (!take_part(&t->front, p))
+			return 0;
+		at += p.npages;
+	}
+	nslots = (uint32_t)((end - at) / SLOT_NPAGES);
+	if (nslots) {
+		if (!take_slots(first_part(at, end), nslots, &t->middle)) {
+			end_range(first, at, (struct slot){0});
+			return 0;
+		}
+		at += (size_t)nslots * SLOT_NPAGES;
+	}
+	if (at < end && !take_part(&t->back, first_part(at, end))) {
+		end_range(first, at, (struct slot){0});
+		return 0;
+	}
+	return 1;
+}
+
+int umpa_pages_take(size_t first, size_t end, struct umpa_pages_taken *t)
+{
+	if (!fits_window(end) || !take_range(first, end, t))
+		return -ENOMEM;
+	count((int64_t)(end - first));
+	return 0;
+}
+
+static void clear_part(const struct umpa_pages_part *p)
+{
+	if (p->npages)
+		umpa_clear_dirty(slot_address(p->slot), p->page, p->npages, &p->dirty);
+}
+
+void umpa_pages_clear(const struct umpa_pages_taken *t)
+{
+	clear_part(&t->front);
+	if (t->middle.npieces)
+		umpa_space_ready(&t->middle, (size_t)t->middle.nslots * SLOT_NPAGES, UMPA_ZERO);
+	clear_part(&t->back);
+}
+
+/* --- moving ------------------------------------------------------------------------------- */
+
+/* Whole slots at the beginning of a range. */
+static uint32_t whole_slots(size_t first, size_t end)
+{
+	uint32_t n = 0;
+
+	if (first % SLOT_NPAGES)
+		return 0;
+	for (; first + SLOT_NPAGES <= end; first += SLOT_NPAGES, n++)
+		if (!is_whole((struct slot){(uint32_t)(first / SLOT_NPAGES)}))
+			break;
+	return n;
+}
+
+/* Brings the content of the range to void slots, and frames from the pool to what is behind it.
+ * Result: how many slots of the range have no frames now. */
+static uint32_t carry(const struct space_grant *g, size_t first, size_t end, uint32_t nwhole)
+{
+	struct slot from = {(uint32_t)(first / SLOT_NPAGES)};
+	size_t nbytes = (end - first) << PAGE_SHIFT;
+	size_t moved = nwhole ? umpa_space_move(g->slot, from, nwhole) : 0;
+	uint32_t nmoved = (uint32_t)(moved >> SLOT_SHIFT);
+
+	umpa_space_fill(slot_after(g->slot, nmoved), g->nslots - nmoved, 1);
+	memcpy((char *)slot_address(g->slot) + moved, umpa_pages_address(first) + moved,
+		nbytes - moved);
+	return nmoved;
+}
+
+static void *move_slots(size_t first, size_t end, size_t npages, uint32_t nwhole)
+{
+	struct space_grant g;
+	uint32_t nmoved;
+
+	if (!fits_window(npages) || umpa_space_take_void(slots_of(npages), 1, &g))
+		return NULL;
+	nmoved = carry(&g, first, end, nwhole);
+	keep(&g, npages, 1);
+	umpa_pages_lock();
+	count(-(int64_t)end_range(
+		first, end, (struct slot){(uint32_t)(first / SLOT_NPAGES) + nmoved}));
+	umpa_pages_unlock();
+	return slot_address(g.slot);
+}
+
+static void *move_bytes(size_t first, size_t end, size_t npages)
+{
+	void *to = new_part((unsigned)npages);
+
+	if (!to)
+		return NULL;
+	memcpy(to, umpa_pages_address(first), (end - first) << PAGE_SHIFT);
+	umpa_pages_lock();
+	count(-(int64_t)end_range(first, end, (struct slot){0}));
+	umpa_pages_unlock();
+	return to;
+}
+
+void *umpa_pages_move(size_t first, size_t end, size_t npages)
+{
+	uint32_t nwhole;
+	void *to;
+
+	umpa_pages_lock();
+	nwhole = whole_slots(first, end);
+	umpa_pages_unlock();
+	to = npages < SLOT_NPAGES ? move_bytes(first, end, npages)
+				  : move_slots(first, end, npages, nwhole);
+	if (to)
+		count((int64_t)npages);
+	return to;
+}
+
+/* --- what is mapped ----------------------------------------------------------------------- */
+
+/* How far the pages of a part are mapped or not, as its first page. */
+static unsigned part_row(struct part p, int *mapped)
+{
+	unsigned end = p.page + p.npages;
+
+	*mapped = is_whole(p.slot);
+	if (!is_part(p.slot))
+		return p.npages;
+	*mapped = bitmap_get(used(p.slot), p.page);
+	return (*mapped ? bitmap_next(NULL, used(p.slot), p.page, end)
+			: bitmap_next(used(p.slot), NULL, p.page, end)) -
+	       p.page;
+}
+
+size_t umpa_pages_row(size_t first, size_t end, int *mapped)
+{
+	size_t at = first;
+
+	*mapped = 0;
+	while (at < end) {
+		struct part p = first_part(at, end);
+		int is;
+		unsigned n = part_row(p, &is);
+
+		if (at == first)
+			*mapped = is;
+		else if (is != *mapped)
+			break;
+		at += n;
+		if (n < p.npages)
+			break;
+	}
+	return at;
+}
+
+/* --- for tests ---------------------------------------------------------------------------- */
+
+int umpa_pages_valid(void)
+{
+	for (uint32_t i = 0; i < umpa_window_nslots_open(&umpa_core.window); i++)
+		if (is_part((struct slot){i}) == !umpa_heights_get(&mappings.shelf.heights, i))
+			return 0;
+	return umpa_shelf_valid(&mappings.shelf);
+}

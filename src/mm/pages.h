@@ -1,0 +1,70 @@
+/*
+ * Which pages of the window are mapped by the mmap family, and where new ones lie. A page is mapped
+ * or it is not; nothing else is known of a mapping, and so any range of pages can be ended. Pages
+ * are numbered from the window's begin; a range [first, end) lies in the window.
+ *
+ * A slot all of whose pages are mapped is whole; one with some is on a shelf of the mappings' own,
+ * where mappings below a superpage find a place. A slot without any goes back to the space, with
+ * its frames.
+ *
+ * Owns the lock of the mappings, which guards the shelf, the run maps of the slots on it, and the
+ * attributes (mm/mapping.c). Functions that say so are called with it held; the others take it, and
+ * never clear pages or move frames under it.
+ *
+ * Invariant: a slot says SLOT_MAPPED if all its pages are mapped and it is on no shelf,
+ * SLOT_PART_MAPPED if it is on the shelf.
+ */
+#ifndef UMPA_MM_PAGES_H
+#define UMPA_MM_PAGES_H
+
+#include "core/space.h"
+
+/* 0 or -ENOMEM; with the lock. What it took is given back by umpa_pages_stop(). */
+must_check int umpa_pages_start(void);
+void umpa_pages_stop(void);
+
+void umpa_pages_lock(void);
+void umpa_pages_unlock(void);
+
+static inline char *umpa_pages_address(size_t page)
+{
+	return page_address((struct slot){0}, page);
+}
+
+/* Maps npages, above 0, wherever there is room: zero. NULL if there is none. */
+void *umpa_pages_new(size_t npages);
+
+/* What a range was taken in: pages of a slot, whole slots, pages of a slot; and what they held. */
+struct umpa_pages_part {
+	struct slot slot;
+	unsigned page, npages;
+	struct bitmap dirty;
+};
+
+struct umpa_pages_taken {
+	struct umpa_pages_part front, back;
+	struct space_grant middle;
+};
+
+/* Maps exactly these pages, of which none is mapped, as they are; with the lock. Then without it:
+ * makes them zero. 0; -ENOMEM: somebody has them, or they begin deep in a long row of free slots.
+ */
+must_check int umpa_pages_take(size_t first, size_t end, struct umpa_pages_taken *taken);
+void umpa_pages_clear(const struct umpa_pages_taken *taken);
+
+/* Ends what is mapped of the range, which is ordinary memory; with the lock. */
+void umpa_pages_end(size_t first, size_t end);
+
+/* Moves a range that is mapped, and ordinary, to another place, where npages are mapped, no fewer;
+ * what was not there before is zero. Whole superpages are carried, the rest is copied. NULL and
+ * nothing changed: no room. */
+void *umpa_pages_move(size_t first, size_t end, size_t npages);
+
+/* How far the pages from `first` on are mapped, or are not, as the first of them: *mapped. With the
+ * lock. */
+size_t umpa_pages_row(size_t first, size_t end, int *mapped);
+
+/* The invariant, with the lock; for tests. 1 if it holds. */
+int umpa_pages_valid(void);
+
+#endif
