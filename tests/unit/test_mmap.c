@@ -207,6 +207,72 @@ TEST(mmap_again_over_a_decommitted_part)
 	CHECK(ends_well());
 }
 
+/* Advised pages leave the window to grow. Whatever is refused on the way, what they hold is where
+ * the answer says, and nobody gets an address in the window. */
+static uint64_t leave_to_grow(uint64_t nth, int *right)
+{
+	char *p, *q;
+	uint64_t before;
+
+	begin();
+	p = map(SLOT_NPAGES + 9);
+	*at(p, 3) = 'l';
+	*at(p, SLOT_NPAGES + 8) = 'm';
+	umpa_madvise(p, (SLOT_NPAGES + 9) * PAGE_NBYTES, MADV_DONTFORK);
+	before = fake_ncalls();
+	fake_fail_at(nth, -ENOMEM);
+	q = umpa_mremap(p, (SLOT_NPAGES + 9) * PAGE_NBYTES, 3 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+	fake_fail_at(0, 0);
+	before = fake_ncalls() - before;
+	*right = q != MAP_FAILED || errno == ENOMEM;
+	p = q == MAP_FAILED ? p : q;
+	*right &= *at(p, 3) == 'l' && *at(p, SLOT_NPAGES + 8) == 'm' &&
+		  (q == MAP_FAILED || !*at(p, 2 * SLOT_NPAGES)) && !umpa_munmap(p, 3 * SLOT_NBYTES);
+	return before;
+}
+
+TEST(mmap_leaves_the_window_or_stays)
+{
+	int right;
+	uint64_t ncalls = leave_to_grow(0, &right);
+
+	PLAN(2 + 1 + ncalls);
+	CHECK(right);
+	CHECK(ends_well());
+	CHECK(ncalls >= 3);
+	for (uint64_t n = 1; n <= ncalls; n++) {
+		leave_to_grow(n, &right);
+		CHECK(right);
+	}
+}
+
+TEST(mmap_copies_what_the_kernel_does_not_move)
+{
+	char *p, *to;
+
+	PLAN(9);
+	begin();
+	p = map(SLOT_NPAGES);
+	*at(p, 77) = 'n';
+	umpa_mprotect(p, SLOT_NBYTES, PROT_READ);
+	to = umpa_mmap(NULL, 2 * SLOT_NBYTES, PROT_NONE, ANON, -1, 0);
+	REQUIRE(p != MAP_FAILED && to != MAP_FAILED);
+	fake_fail_at(1, -EFAULT); /* several mappings, says the kernel */
+	CHECK(umpa_mremap(p, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+		(void *)to);
+	CHECK_EQ(*at(to, 77), 'n');
+	CHECK_EQ(fake_oddity(at(to, 77)) & FAKE_GUARDED, FAKE_GUARDED);
+	CHECK_EQ(fake_oddity(at(p, 77)), 0);
+	p = map(SLOT_NPAGES);
+	*at(p, 77) = 'o';
+	fake_fail_at(1, -EINVAL); /* else it is refused */
+	CHECK(umpa_mremap(p, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+		MAP_FAILED);
+	CHECK_EQ(*at(p, 77), 'o');
+	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES) | umpa_munmap(to, 2 * SLOT_NBYTES), 0);
+	CHECK(ends_well());
+}
+
 TEST(mmap_is_no_block)
 {
 	char *p;
