@@ -50,7 +50,7 @@ static int run_in_child(struct run *r, const struct mmap_world *world, const cha
 
 static void compare(const char *options, uint64_t seed)
 {
-	uint64_t nsteps = check_times(600);
+	uint64_t nsteps = check_times(400);
 	struct run *kernel = shared_run(), *umpa = shared_run();
 	size_t i = 0;
 
