@@ -36,7 +36,7 @@ plan_mode()
 		# Long, and nothing in them depends on huge pages.
 		test_fork | test_rewire) [ "$1" = never ] || echo "${test##*/}@$1|user|$1|$test" ;;
 		# The kernel's answers against umpa's: with the mover of this kernel.
-		test_mmap_same) [ "$1" = never ] || echo "mmap_same|user|$1|$test mmap_same_auto" ;;
+		test_mmap_same) [ "$1" = never ] || echo "mmap_same|user|$1|$test mmap_same_briefly" ;;
 		test_mmap) [ "$1" = never ] || echo "mmap|user|$1|$test" ;;
 		# Each of its runs takes ten seconds and more here; the mover is this kernel's own.
 		test_model) echo "test_model@$1|user|$1|$test model_real_auto" ;;
