@@ -37,7 +37,8 @@ plan_mode()
 		test_fork | test_rewire) [ "$1" = never ] || echo "${test##*/}@$1|user|$1|$test" ;;
 		# The kernel's answers against umpa's: with the mover of this kernel.
 		test_mmap_same) [ "$1" = never ] || echo "mmap_same|user|$1|$test mmap_same_briefly" ;;
-		test_mmap) [ "$1" = never ] || echo "mmap|user|$1|$test" ;;
+		# Without the forks under load, which are long here.
+		test_mmap) [ "$1" = never ] || echo "mmap|user|$1|$test mmap_child mmap_protected mmap_in_bad" ;;
 		# Each of its runs takes ten seconds and more here; the mover is this kernel's own.
 		test_model) echo "test_model@$1|user|$1|$test model_real_auto" ;;
 		*) echo "${test##*/}@$1|user|$1|$test" ;;
