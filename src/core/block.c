@@ -6,6 +6,28 @@
 #include "core/runs.h"
 #include "core/span.h"
 
+int (*umpa_block_settle)(const struct umpa_block *b, int keep);
+
+static struct slot first_slot(const struct umpa_block *b)
+{
+	return umpa_window_slot(&umpa_core.window, b->begin);
+}
+
+void umpa_block_mark(const struct umpa_block *b)
+{
+	__atomic_store_n(&umpa_core.record[first_slot(b).i].marked, 1, __ATOMIC_RELAXED);
+}
+
+void umpa_block_unmark(const struct umpa_block *b)
+{
+	__atomic_store_n(&umpa_core.record[first_slot(b).i].marked, 0, __ATOMIC_RELAXED);
+}
+
+int umpa_block_marked(const struct umpa_block *b)
+{
+	return b->kind != BLOCK_OUTSIDE && umpa_block_begins_marked(first_slot(b));
+}
+
 static struct umpa_block span_block(struct slot slot)
 {
 	return (struct umpa_block){

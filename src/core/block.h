@@ -26,6 +26,27 @@ struct umpa_block {
 	unsigned page;    /* a run's, in its slot */
 };
 
+/*
+ * Blocks with unlike pages: a program may protect, lock, advise or map over pages of a block, and
+ * free it so. The layer that sees such calls (mm/mapping.c) marks the block; what is marked is
+ * settled before its pages go anywhere. A mark may be there for another block in the slot.
+ */
+void umpa_block_mark(const struct umpa_block *b);
+void umpa_block_unmark(const struct umpa_block *b);
+
+static inline int umpa_block_begins_marked(struct slot slot)
+{
+	return __atomic_load_n(&umpa_core.record[slot.i].marked, __ATOMIC_RELAXED) != 0;
+}
+
+/* 1 if the block, which umpa_block_find() found, is marked. */
+int umpa_block_marked(const struct umpa_block *b);
+
+/* Makes all pages of a block ordinary memory, by what that layer has put here; keep: and keeps
+ * their content. 0; -ENOMEM: the system refuses; -EBUSY: the content can't be kept but by copying.
+ * Called without a lock. */
+extern int (*umpa_block_settle)(const struct umpa_block *b, int keep);
+
 /* The block that begins at ptr. */
 struct umpa_block umpa_block_find(const void *ptr);
 

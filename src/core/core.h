@@ -31,9 +31,9 @@
 
 enum slot_use {
 	SLOT_INNER,
-	SLOT_SHELF,       /* holds runs, and the tail of a span perhaps */
-	SLOT_SPAN,        /* a span begins here */
-	SLOT_MAPPED,      /* all its pages belong to mappings (mm/pages.h) */
+	SLOT_SHELF,  /* holds runs, and the tail of a span perhaps */
+	SLOT_SPAN,   /* a span begins here */
+	SLOT_MAPPED, /* all its pages belong to mappings (mm/pages.h); from here on no blocks */
 	SLOT_PART_MAPPED, /* some of them do: on the mappings' shelf */
 };
 
@@ -44,6 +44,7 @@ struct slot_record {
 	uint16_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
 	uint16_t nhead;  /* pages in the slot before, shared with runs; 0 if no span. atomic */
 	uint64_t npages; /* SLOT_SPAN: pages of the block, without its head */
+	uint32_t marked; /* a block that begins here may have unlike pages (block.h). atomic */
 };
 
 struct umpa_shard {

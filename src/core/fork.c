@@ -67,5 +67,8 @@ void umpa_fork_child(void)
 
 void umpa_fork_register(void)
 {
-	pthread_atfork(umpa_fork_prepare, umpa_fork_parent, umpa_fork_child);
+	static int registered; /* atomic */
+
+	if (!__atomic_exchange_n(&registered, 1, __ATOMIC_RELAXED))
+		pthread_atfork(umpa_fork_prepare, umpa_fork_parent, umpa_fork_child);
 }

@@ -7,7 +7,9 @@
 #ifndef UMPA_CORE_FORK_H
 #define UMPA_CORE_FORK_H
 
-/* Hands the three phases to pthread_atfork(), which may allocate. */
+/* Hands the three phases to pthread_atfork(), which may allocate, once. Fork calls what was handed
+ * over first last: who holds a lock of its own when it comes to umpa must hand over its phases
+ * later. */
 void umpa_fork_register(void);
 
 /* The three phases. */

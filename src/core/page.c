@@ -143,6 +143,16 @@ public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 	return block;
 }
 
+/* 1, or 0 if the system refuses: then the block's pages must not be used for anything else. */
+static int settle(const char *call, void *block)
+{
+	struct umpa_block b = umpa_block_find(block);
+
+	if (b.kind == BLOCK_NONE)
+		misuse(call, block);
+	return !umpa_block_settle(&b, 0);
+}
+
 static void free_block(const char *call, void *block)
 {
 	const struct umpa_window *w = &umpa_core.window;
@@ -154,6 +164,8 @@ static void free_block(const char *call, void *block)
 			misuse(call, block);
 	} else if ((uintptr_t)block % PAGE_NBYTES || slot.i >= umpa_window_nslots_open(w)) {
 		misuse(call, block);
+	} else if (unlikely(umpa_block_begins_marked(slot)) && !settle(call, block)) {
+		return;
 	} else if (slot_use(slot) == SLOT_SHELF) {
 		int is_head = umpa_run_free(slot, page);
 
@@ -250,17 +262,21 @@ void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *
 	struct request r;
 	struct umpa_block b;
 	void *to;
+	int copied;
 
 	if (!block)
 		return umpa_alloc(nbytes, flags);
 	b = find_or_die(call, block);
 	if (!parse(nbytes, flags, &r))
 		return NULL;
-	if (resize_in_place(&b, block, &r)) {
+	copied = unlikely(umpa_block_marked(&b)) && umpa_block_settle(&b, 1);
+	if (!copied && resize_in_place(&b, block, &r)) {
 		to = block;
 		event_add(&umpa_core.events.nreallocs_in_place, 1);
 	} else {
-		to = flags & UMPA_NOMOVE ? NULL : move_block(&b, block, r);
+		to = flags & UMPA_NOMOVE ? NULL
+		     : copied            ? copy_to_new(&b, block, &r)
+					 : move_block(&b, block, r);
 		if (!to) {
 			errno = ENOMEM;
 			return NULL;

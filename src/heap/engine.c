@@ -30,6 +30,8 @@ static void publish(const struct umpa_engine *found)
 	PUBLISH(memalign, __ATOMIC_RELAXED);
 	PUBLISH(usable_size, __ATOMIC_RELAXED);
 	PUBLISH(mallopt, __ATOMIC_RELAXED);
+	PUBLISH(begin, __ATOMIC_RELAXED);
+	PUBLISH(end, __ATOMIC_RELAXED);
 	PUBLISH(measures, __ATOMIC_RELAXED);
 	PUBLISH(learns, __ATOMIC_RELAXED);
 	/* Pairs with umpa_engine_known(). */

@@ -14,6 +14,7 @@
 #define UMPA_HEAP_ENGINE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
@@ -29,6 +30,8 @@ struct umpa_engine {
 	void *(*memalign)(size_t align, size_t nbytes);
 	size_t (*usable_size)(void *p);
 	int (*mallopt)(int param, int value);
+	/* The library malloc comes from, which maps memory for its blocks: [begin, end). */
+	uintptr_t begin, end;
 	/* usable_size, mallopt come from the same library as malloc, so that they speak of its
 	 * blocks. */
 	int measures, learns;
@@ -44,6 +47,15 @@ static inline int umpa_engine_known(void)
 	return __atomic_load_n(&umpa_engine.malloc, __ATOMIC_ACQUIRE) != NULL;
 }
 
+/* 1 if the code at this address is the engine's. */
+static inline int umpa_engine_has(const void *code)
+{
+	uintptr_t begin = __atomic_load_n(&umpa_engine.begin, __ATOMIC_RELAXED);
+
+	return (uintptr_t)code - begin <
+	       __atomic_load_n(&umpa_engine.end, __ATOMIC_RELAXED) - begin;
+}
+
 /*
  * Finds the engine if it is not known yet. Result: 1 if it is known, 0 if it can't be found now:
  * this thread is in the middle of finding it, or this library is not relocated yet.
@@ -57,8 +69,8 @@ int umpa_engine_start(void);
 int umpa_host_find_engine(struct umpa_engine *out);
 
 enum umpa_consent {
-	UMPA_CONSENT_NEVER,   /* umpa must not act in this process */
 	UMPA_CONSENT_NOT_YET, /* too early: the environment can't be read */
+	UMPA_CONSENT_NEVER,   /* umpa must not act in this process */
 	UMPA_CONSENT_GIVEN,
 };
 

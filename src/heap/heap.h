@@ -8,8 +8,8 @@
  * the engine, as it was before umpa came.
  *
  * Whose memory a pointer is: the window's and umpa's outside blocks (umpa_owns_block), the
- * bootstrap arena's (umpa_boot_owns), else the engine's. The three never overlap and a pointer
- * never changes its owner.
+ * bootstrap arena's (umpa_boot_owns), else the engine's, which may have its memory from mappings in
+ * the window. The three never overlap and a pointer never changes its owner.
  *
  * Invariants
  *  1. umpa_heap_min is 0 until the engine is known and umpa may act; then it is the threshold for
@@ -59,11 +59,14 @@ static inline void *umpa_heap_refuse(void)
 
 /*
  * Certainly the engine's. A block of umpa's is in the window or begins at a page, like a bootstrap
- * block; for these, NULL and the engine's own pages the slow functions look closer.
+ * block; for these, NULL and the engine's own pages the slow functions look closer. What lies in a
+ * mapping is in memory that the engine has mapped (shim/mman.c).
  */
 static inline int umpa_heap_is_engines(const void *p)
 {
-	return likely(!umpa_in_window(p) && (uintptr_t)p % PAGE_NBYTES);
+	if (likely(!umpa_in_window(p)))
+		return likely((uintptr_t)p % PAGE_NBYTES);
+	return umpa_in_mappings(p);
 }
 
 static inline void *umpa_heap_malloc(size_t nbytes)

@@ -310,18 +310,96 @@ public_api void *umpa_mmap(void *addr, size_t nbytes, int prot, int flags, int f
 	return umpa_answer_address(map(&a));
 }
 
+/* --- mmap of a program that did not ask for umpa's -------------------------------------------- */
+
+/* Memory that will be used has no need of MAP_NORESERVE, which says that it may not be. */
+static struct mmap_args if_reserved(struct mmap_args a)
+{
+	a.flags &= ~MAP_NORESERVE;
+	return a;
+}
+
+static void *map_as_probe(struct mmap_args *a, unsigned class)
+{
+	intptr_t got = kernel_mmap(a);
+
+	if (!umpa_os_failed(got))
+		umpa_evidence_note(class, (void *)got, pages_of(a->nbytes));
+	return umpa_answer_address(got);
+}
+
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
 {
-	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
-	intptr_t got;
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset}, reserved = if_reserved(a);
+	unsigned class;
 
 	umpa_core_need();
-	if (addr || !is_large_enough(&a) || umpa_evidence_for(pages_of(nbytes)))
+	if (addr || !is_large_enough(&reserved))
 		return umpa_answer_address(map(&a));
-	got = kernel_mmap(&a);
-	if (!umpa_os_failed(got))
-		umpa_evidence_note((void *)got, pages_of(nbytes));
-	return umpa_answer_address(got);
+	class = umpa_evidence_class(pages_of(nbytes));
+	if (!umpa_evidence_for(class))
+		return map_as_probe(&a, class);
+	return umpa_answer_address(map(&reserved));
+}
+
+/*
+ * An engine's blocks: mappings of a MiB and more. The first ones have the kernel's memory, as in a
+ * small process the part of a superpage that is not used weighs too much.
+ */
+#define ENGINE_MAPPING_NBYTES_MIN ((size_t)1 << 20)
+#define ENGINE_NBYTES_MIN         ((size_t)16 << 20)
+
+static int is_for_blocks(const struct mmap_args *a)
+{
+	const struct mmap_args reserved = if_reserved(*a);
+
+	return is_plain(&reserved) && a->nbytes >= ENGINE_MAPPING_NBYTES_MIN;
+}
+
+static int is_first(const struct mmap_args *a)
+{
+	static size_t nbytes; /* atomic */
+
+	if (__atomic_load_n(&nbytes, __ATOMIC_RELAXED) >= ENGINE_NBYTES_MIN)
+		return 0;
+	__atomic_fetch_add(&nbytes, a->nbytes, __ATOMIC_RELAXED);
+	return 1;
+}
+
+/* An engine that wishes for an address wishes for its alignment: in slots, up to its size. */
+static uint32_t wished_nslots(const struct mmap_args *a)
+{
+	uintptr_t addr = (uintptr_t)a->addr;
+	uint32_t nslots = 1;
+
+	while (addr && addr % ((uintptr_t)2 * nslots * SLOT_NBYTES) == 0 &&
+		a->nbytes >= (size_t)2 * nslots * SLOT_NBYTES)
+		nslots *= 2;
+	return nslots;
+}
+
+static void *serve_engine(const struct mmap_args *a)
+{
+	size_t npages = pages_of(a->nbytes);
+
+	if (!umpa_mapping_need())
+		return NULL;
+	return npages < SLOT_NPAGES ? umpa_pages_new(npages)
+				    : umpa_pages_new_aligned(npages, wished_nslots(a));
+}
+
+void *umpa_mm_map_for_engine(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
+	void *p;
+
+	umpa_core_need();
+	if (!is_for_blocks(&a))
+		return umpa_answer_address(kernel_mmap(&a));
+	if (is_first(&a) || !umpa_evidence_for(EVIDENCE_OF_ENGINE))
+		return map_as_probe(&a, EVIDENCE_OF_ENGINE);
+	p = serve_engine(&a);
+	return umpa_answer_address(p ? ready(p, &a) : kernel_mmap(&a));
 }
 
 int umpa_mm_unmap(void *addr, size_t nbytes)

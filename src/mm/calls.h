@@ -10,6 +10,11 @@
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 int umpa_mm_unmap(void *addr, size_t nbytes);
 
+/* mmap() by an engine, for its blocks: out of the pool too, once it has some and is seen to use
+ * them. Where it wishes for an address it gets one aligned alike. */
+void *umpa_mm_map_for_engine(
+	void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
+
 /* mlock2() (flags 0: mlock()) and pkey_mprotect(), of which umpa does not keep account: what of the
  * range lies in the window is mapped anew before anyone else gets it. 0, or -1 and errno. */
 int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags);

@@ -7,7 +7,7 @@
 #include "os/os.h"
 
 enum {
-	NCLASSES = 64, /* powers of two of pages */
+	NCLASSES = 65, /* the engine's, and powers of two of pages */
 	PROBE_EACH = 16,
 	/* A large probe is looked at in places: a system call each. */
 	NPLACES = 4,
@@ -15,26 +15,26 @@ enum {
 };
 
 /* All atomic. */
-struct size_class {
+struct alike {
 	void *probe; /* NULL: none */
 	size_t probe_npages;
 	unsigned nserved; /* since the last probe */
 	int used;
 };
 
-static struct size_class classes[NCLASSES];
+static struct alike classes[NCLASSES];
 
-static struct size_class *class_of(size_t npages)
+unsigned umpa_evidence_class(size_t npages)
 {
-	return &classes[NCLASSES - 1 - (unsigned)__builtin_clzll(npages)];
+	return NCLASSES - 1 - (unsigned)__builtin_clzll(npages);
 }
 
-static int is_used(const struct size_class *c)
+static int is_used(const struct alike *c)
 {
 	return __atomic_load_n(&c->used, __ATOMIC_RELAXED);
 }
 
-static void *probe_of(const struct size_class *c)
+static void *probe_of(const struct alike *c)
 {
 	return __atomic_load_n(&c->probe, __ATOMIC_RELAXED);
 }
@@ -73,7 +73,7 @@ static struct look look_all_over(const char *addr, size_t npages)
 }
 
 /* Looks at a class's probe and learns from it. */
-static void learn(struct size_class *c, void *probe)
+static void learn(struct alike *c, void *probe)
 {
 	struct look l = look_all_over(probe, __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED));
 
@@ -81,9 +81,9 @@ static void learn(struct size_class *c, void *probe)
 		__atomic_store_n(&c->used, 2 * l.nframes >= l.npages, __ATOMIC_RELAXED);
 }
 
-int umpa_evidence_for(size_t npages)
+int umpa_evidence_for(unsigned class)
 {
-	struct size_class *c = class_of(npages);
+	struct alike *c = &classes[class];
 
 	if (!is_used(c) && probe_of(c))
 		learn(c, probe_of(c));
@@ -92,22 +92,35 @@ int umpa_evidence_for(size_t npages)
 	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
 }
 
-void umpa_evidence_note(void *addr, size_t npages)
+void umpa_evidence_note(unsigned class, void *addr, size_t npages)
 {
-	struct size_class *c = class_of(npages);
+	struct alike *c = &classes[class];
 
 	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->probe, addr, __ATOMIC_RELAXED);
 }
 
-void umpa_evidence_unmap(void *addr, size_t npages)
+/* The probe is over, or loses its front, as where an alignment was wanted. */
+static void learn_from_end(struct alike *c, void *addr, size_t npages)
 {
-	struct size_class *c = class_of(npages);
+	size_t probe_npages = __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED);
 
 	if (likely(probe_of(c) != addr))
 		return;
+	if (npages < probe_npages) {
+		__atomic_store_n(&c->probe_npages, probe_npages - npages, __ATOMIC_RELAXED);
+		__atomic_store_n(
+			&c->probe, (char *)addr + (npages << PAGE_SHIFT), __ATOMIC_RELAXED);
+		return;
+	}
 	learn(c, addr);
 	__atomic_store_n(&c->probe, NULL, __ATOMIC_RELAXED);
+}
+
+void umpa_evidence_unmap(void *addr, size_t npages)
+{
+	learn_from_end(&classes[umpa_evidence_class(npages)], addr, npages);
+	learn_from_end(&classes[EVIDENCE_OF_ENGINE], addr, npages);
 }
 
 void umpa_evidence_stop(void)

@@ -3,7 +3,8 @@
  * its first touch brings a huge page: that pays where most of it is written to, and costs where
  * little is. So the program's own mmap is served, by size, once a mapping of that size was seen to
  * be used: one that the kernel had mapped, the *probe*, of which half the pages have frames when
- * the next one is asked for, or when it is unmapped. Each 16th is a probe again.
+ * the next one is asked for, or when it is unmapped. Each 16th is a probe again. What an engine
+ * maps for its blocks it uses alike, whatever the size.
  *
  * Any number of threads, no lock: what races is a guess that is made again soon.
  */
@@ -12,11 +13,16 @@
 
 #include <stddef.h>
 
-/* 1: mappings of npages are used. 0: the kernel shall map this one; umpa_evidence_note() then. */
-int umpa_evidence_for(size_t npages);
+/* Mappings that are used alike: an engine's, or a program's of the size of npages. */
+unsigned umpa_evidence_class(size_t npages);
+#define EVIDENCE_OF_ENGINE 0
+
+/* 1: mappings of the class are used. 0: the kernel shall map this one; umpa_evidence_note() then.
+ */
+int umpa_evidence_for(unsigned class);
 
 /* The kernel has mapped npages at addr. */
-void umpa_evidence_note(void *addr, size_t npages);
+void umpa_evidence_note(unsigned class, void *addr, size_t npages);
 
 /* npages at addr are about to be unmapped. */
 void umpa_evidence_unmap(void *addr, size_t npages);

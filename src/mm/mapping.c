@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "core/block.h"
 #include "core/clear.h"
 #include "mm/attributes.h"
 #include "mm/pages.h"
@@ -110,6 +111,13 @@ static int restore(size_t first, size_t end)
 	return error;
 }
 
+static int is_ordinary(size_t first, size_t end)
+{
+	size_t row_end;
+
+	return !umpa_attributes_row(&table, first, end, &row_end) && row_end == end;
+}
+
 int umpa_mapping_end(size_t first, size_t end)
 {
 	int error;
@@ -123,14 +131,76 @@ int umpa_mapping_end(size_t first, size_t end)
 	return error;
 }
 
-/* --- attributes --------------------------------------------------------------------------- */
+/* --- whose pages are ------------------------------------------------------------------------ */
 
-static int is_ordinary(size_t first, size_t end)
+/* Pages from some page on that belong to mappings, to one block, or to nobody. */
+struct row {
+	enum {
+		OF_NOBODY,
+		OF_MAPPINGS,
+		OF_BLOCK
+	} owner;
+	size_t end;
+	struct umpa_block block;
+};
+
+static size_t lesser(size_t a, size_t b)
 {
-	size_t row_end;
-
-	return !umpa_attributes_row(&table, first, end, &row_end) && row_end == end;
+	return a < b ? a : b;
 }
+
+static size_t page_of(const char *addr)
+{
+	return (size_t)(addr - umpa_pages_address(0)) >> PAGE_SHIFT;
+}
+
+/* Where a block may begin behind a page that is nobody's. */
+static size_t step_from(size_t page)
+{
+	struct slot slot = {(uint32_t)(page / SLOT_NPAGES)};
+	int is_open = slot.i < umpa_window_nslots_open(&umpa_core.window);
+
+	return is_open && slot_use(slot) == SLOT_SHELF ? page + 1 : (page | (SLOT_NPAGES - 1)) + 1;
+}
+
+static struct row narrow_row_at(size_t first, size_t end)
+{
+	struct row r = {.owner = OF_NOBODY};
+	int mapped;
+
+	r.end = umpa_pages_row(first, end, &mapped);
+	if (mapped) {
+		r.owner = OF_MAPPINGS;
+	} else if (!umpa_block_of_range(umpa_pages_address(first), 0, &r.block)) {
+		r.owner = OF_BLOCK;
+		r.end = lesser(end, page_of(r.block.begin) + r.block.npages);
+	} else {
+		r.end = lesser(r.end, step_from(first));
+	}
+	return r;
+}
+
+static struct row row_at(size_t first, size_t end)
+{
+	struct row r = narrow_row_at(first, end), next;
+
+	while (r.owner == OF_NOBODY && r.end < end) {
+		next = narrow_row_at(r.end, end);
+		if (next.owner != OF_NOBODY)
+			break;
+		r.end = next.end;
+	}
+	return r;
+}
+
+/* Whose block has got attributes is marked, so that they are taken away when it is freed. */
+static void mark(const struct row *r, int has_attributes)
+{
+	if (has_attributes && r->owner == OF_BLOCK)
+		umpa_block_mark(&r->block);
+}
+
+/* --- attributes --------------------------------------------------------------------------- */
 
 static unsigned attributes_of_prot(int prot)
 {
@@ -180,15 +250,18 @@ static int protect_row(size_t first, size_t end, int prot)
 
 int umpa_mapping_protect(size_t first, size_t end, int prot)
 {
-	int mapped, error = 0;
-	size_t row_end;
+	struct row row;
+	int error = 0;
 
 	umpa_pages_lock();
-	row_end = umpa_pages_row(first, end, &mapped);
-	if (mapped)
-		error = protect_row(first, row_end, prot);
+	for (; !error && first < end; first = row.end) {
+		row = row_at(first, end);
+		error = row.owner == OF_NOBODY ? -ENOMEM : protect_row(first, row.end, prot);
+		if (!error)
+			mark(&row, attributes_of_prot(prot));
+	}
 	umpa_pages_unlock();
-	return error ? error : mapped && row_end == end ? 0 : -ENOMEM;
+	return error;
 }
 
 static int advise_row(size_t first, size_t end, int advice, int lasting)
@@ -204,15 +277,17 @@ static int advise_row(size_t first, size_t end, int advice, int lasting)
 
 int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting)
 {
-	int mapped, error = 0, missing = 0;
-	size_t row_end;
+	int error = 0, missing = 0;
+	struct row row;
 
 	umpa_pages_lock();
-	for (; !error && first < end; first = row_end) {
-		row_end = umpa_pages_row(first, end, &mapped);
-		missing |= !mapped;
-		if (mapped)
-			error = advise_row(first, row_end, advice, lasting);
+	for (; !error && first < end; first = row.end) {
+		row = row_at(first, end);
+		missing |= row.owner == OF_NOBODY;
+		if (row.owner == OF_NOBODY)
+			continue;
+		error = advise_row(first, row.end, advice, lasting);
+		mark(&row, lasting);
 	}
 	umpa_pages_unlock();
 	return error ? error : missing ? -ENOMEM : 0;
@@ -220,18 +295,62 @@ int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting)
 
 int umpa_mapping_expect_oddity(size_t first, size_t end)
 {
-	size_t row_end;
-	int mapped, error;
+	struct row row;
+	int error;
 
 	umpa_pages_lock();
 	error = umpa_attributes_need(&table, end);
-	for (; !error && first < end; first = row_end) {
-		row_end = umpa_pages_row(first, end, &mapped);
-		if (mapped)
-			umpa_attributes_change(&table, first, row_end, 0, PAGE_ODD);
+	for (; !error && first < end; first = row.end) {
+		row = row_at(first, end);
+		if (row.owner == OF_NOBODY)
+			continue;
+		umpa_attributes_change(&table, first, row.end, 0, PAGE_ODD);
+		mark(&row, 1);
 	}
 	umpa_pages_unlock();
 	return error;
+}
+
+/* --- blocks ------------------------------------------------------------------------------- */
+
+static int has_odd(size_t first, size_t end)
+{
+	int odd = 0;
+
+	while (!odd && first < end)
+		odd = umpa_attributes_row(&table, first, end, &first) & PAGE_ODD;
+	return odd;
+}
+
+/* No other block that begins in the slot has attributes: a run ends in the next slot at the latest,
+ * a span that begins here has its head before it. */
+static int is_clean(const struct umpa_block *b)
+{
+	struct slot slot = umpa_window_slot(&umpa_core.window, b->begin);
+	size_t page = (size_t)slot.i * SLOT_NPAGES,
+	       all = (size_t)umpa_core.window.nslots * SLOT_NPAGES;
+
+	return is_ordinary(page, lesser(page + (size_t)2 * SLOT_NPAGES, all)) &&
+	       !slot_nhead(slot_after(slot, 1));
+}
+
+static int settle(const struct umpa_block *b, int keep)
+{
+	size_t first = page_of(b->begin), end = first + b->npages;
+	int error;
+
+	umpa_pages_lock();
+	error = keep && has_odd(first, end) ? -EBUSY : restore(first, end);
+	if (!error && is_clean(b))
+		umpa_block_unmark(b);
+	umpa_pages_unlock();
+	return error;
+}
+
+/* When the library is loaded. */
+__attribute__((constructor)) static void register_settle(void)
+{
+	umpa_block_settle = settle;
 }
 
 /* --- over mappings ------------------------------------------------------------------------ */
@@ -252,25 +371,34 @@ static void end_rows(const struct rows *r)
 		umpa_pages_end(r->first[i], r->end[i]);
 }
 
-/* Maps what of the range is not. */
+/* Maps what of the range nobody has. */
 static int take_rest(size_t first, size_t end, struct rows *r)
 {
 	struct umpa_pages_taken t;
-	size_t row_end;
-	int mapped;
+	struct row row;
 
-	for (r->n = 0; first < end; first = row_end) {
-		row_end = umpa_pages_row(first, end, &mapped);
-		if (mapped)
+	for (r->n = 0; first < end; first = row.end) {
+		row = row_at(first, end);
+		if (row.owner != OF_NOBODY)
 			continue;
-		if (r->n == NROWS_MAX || umpa_pages_take(first, row_end, &t)) {
+		if (r->n == NROWS_MAX || umpa_pages_take(first, row.end, &t)) {
 			end_rows(r);
 			return -ENOMEM;
 		}
 		r->first[r->n] = first;
-		r->end[r->n++] = row_end;
+		r->end[r->n++] = row.end;
 	}
 	return 0;
+}
+
+static void mark_all(size_t first, size_t end)
+{
+	struct row row;
+
+	for (; first < end; first = row.end) {
+		row = row_at(first, end);
+		mark(&row, 1);
+	}
 }
 
 int umpa_mapping_again(size_t first, size_t end)
@@ -300,11 +428,13 @@ intptr_t umpa_mapping_over(
 		got = take_rest(first, end, &rest);
 	if (!got) {
 		got = map(arg);
-		if (umpa_os_failed(got))
+		if (umpa_os_failed(got)) {
 			end_rows(&rest);
-		else
+		} else {
 			umpa_attributes_change(&table, first, end, PAGE_GUARDED,
 				PAGE_ODD | attributes_of_prot(prot));
+			mark_all(first, end);
+		}
 	}
 	umpa_pages_unlock();
 	return got;
@@ -314,12 +444,14 @@ intptr_t umpa_mapping_over(
 
 static int slot_valid(size_t first)
 {
-	size_t end = first + SLOT_NPAGES, row_end;
-	int mapped;
+	size_t end = first + SLOT_NPAGES;
+	struct row row;
 
-	for (size_t at = first; at < end; at = row_end) {
-		row_end = umpa_pages_row(at, end, &mapped);
-		if (!mapped && !is_ordinary(at, row_end))
+	for (size_t at = first; at < end; at = row.end) {
+		row = row_at(at, end);
+		if (row.owner == OF_MAPPINGS || is_ordinary(at, row.end))
+			continue;
+		if (row.owner == OF_NOBODY || !umpa_block_marked(&row.block))
 			return 0;
 	}
 	return 1;

@@ -1,12 +1,14 @@
 /*
  * Mappings: what the mmap family does to pages of the window that are mapped (mm/pages.h), and in
- * what they differ from ordinary memory then (mm/attributes.h). Ranges as there.
+ * what they differ from ordinary memory then (mm/attributes.h). Ranges as there. Pages of blocks
+ * may be protected, advised and mapped over too; they become ordinary when the block is freed
+ * (core/block.h).
  *
  * The lock of the pages is held across the system calls that protect, advise or map over pages and
  * that make them ordinary again, as the kernel's mmap_lock is; never while pages are cleared.
  *
- * Invariant: a page that is not mapped has no attributes: it is readable, writable and the window's
- * own.
+ * Invariant: a page that is neither mapped nor a block's has no attributes: it is readable,
+ * writable and the window's own. A block with pages that have some is marked.
  */
 #ifndef UMPA_MM_MAPPING_H
 #define UMPA_MM_MAPPING_H
@@ -24,8 +26,8 @@ int umpa_mapping_need(void);
 /* Maps exactly these pages, which are not mapped: zero. 0; -ENOMEM as umpa_pages_take(). */
 must_check int umpa_mapping_extend(size_t first, size_t end);
 
-/* Maps these pages, whether they are mapped or not: ordinary and zero. 0; -ENOMEM: somebody has
- * them, or the system did not make them ordinary. */
+/* Makes these pages, a block's or mapped or not, ordinary and zero, and maps those that are
+ * nobody's. 0; -ENOMEM: they are not to be had, or the system did not make them ordinary. */
 must_check int umpa_mapping_again(size_t first, size_t end);
 
 /* Ends what is mapped of the range. 0; -ENOMEM: the system did not make protected pages ordinary
@@ -42,14 +44,15 @@ enum {
 };
 int umpa_mapping_prot(size_t first, size_t end);
 
-/* mprotect() of what is mapped up to the first page that isn't; -ENOMEM if there is one. */
+/* mprotect() of mappings and blocks up to the first page that is nobody's; -ENOMEM if there is one.
+ */
 must_check int umpa_mapping_protect(size_t first, size_t end, int prot);
 
-/* madvise() of what is mapped of the range; lasting: it changes more than the pages' frames.
- * -ENOMEM if not all is mapped. */
+/* madvise() of mappings and blocks in the range; lasting: it changes more than the pages' frames.
+ * -ENOMEM if some of it is nobody's. */
 must_check int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting);
 
-/* From now on what is mapped of the range is MAPPING_ODD. 0 or -ENOMEM. */
+/* From now on what of the range is somebody's is MAPPING_ODD. 0 or -ENOMEM. */
 must_check int umpa_mapping_expect_oddity(size_t first, size_t end);
 
 /*

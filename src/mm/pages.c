@@ -272,28 +272,37 @@ static void *new_part(unsigned npages)
 	return page_address(run.slot, run.page);
 }
 
-static void *new_slots(size_t npages)
+static void *new_slots(size_t npages, uint32_t align)
 {
 	struct space_grant g;
 	void *p;
 
 	if (!fits_window(npages))
 		return NULL;
-	p = new_beside(npages);
-	if (p || umpa_space_take(slots_of(npages), 1, PREFER_RESIDENT, &g))
+	p = align == 1 ? new_beside(npages) : NULL;
+	if (p || umpa_space_take(slots_of(npages), align, PREFER_RESIDENT, &g))
 		return p;
 	return keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO));
 }
 
-void *umpa_pages_new(size_t npages)
+static void *counted(void *p, size_t npages)
 {
-	void *p = npages < SLOT_NPAGES ? new_part((unsigned)npages) : new_slots(npages);
-
 	if (p) {
 		event_add(&umpa_core.events.nmappings, 1);
 		count((int64_t)npages);
 	}
 	return p;
+}
+
+void *umpa_pages_new(size_t npages)
+{
+	return counted(
+		npages < SLOT_NPAGES ? new_part((unsigned)npages) : new_slots(npages, 1), npages);
+}
+
+void *umpa_pages_new_aligned(size_t npages, uint32_t nslots)
+{
+	return counted(new_slots(npages, nslots), npages);
 }
 
 /* --- ending ------------------------------------------------------------------------------- */

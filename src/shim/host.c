@@ -1,5 +1,6 @@
 /* What the heap asks of the process it is preloaded into: the next malloc, and leave to act. */
 #include <dlfcn.h>
+#include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,29 @@ static int together(uintptr_t f, uintptr_t g)
 	return f && g && library_of(f) == library_of(g);
 }
 
+/* Sets *arg to what the library that its malloc is in takes of the address space. */
+static int note_bounds(struct dl_phdr_info *library, size_t nbytes, void *arg)
+{
+	struct umpa_engine *out = arg;
+	uintptr_t begin = UINTPTR_MAX, end = 0;
+
+	(void)nbytes;
+	for (unsigned i = 0; i < library->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &library->dlpi_phdr[i];
+		uintptr_t from = library->dlpi_addr + p->p_vaddr;
+
+		if (p->p_type != PT_LOAD)
+			continue;
+		begin = from < begin ? from : begin;
+		end = from + p->p_memsz > end ? from + p->p_memsz : end;
+	}
+	if ((uintptr_t)out->malloc < begin || (uintptr_t)out->malloc >= end)
+		return 0;
+	out->begin = begin;
+	out->end = end;
+	return 1;
+}
+
 int umpa_host_find_engine(struct umpa_engine *out)
 {
 	umpa_find_next("malloc", &out->malloc);
@@ -38,6 +62,7 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	umpa_find_next("mallopt", &out->mallopt);
 	if (!out->malloc || !out->calloc || !out->realloc || !out->free)
 		return 0;
+	dl_iterate_phdr(note_bounds, out);
 	out->measures = together((uintptr_t)out->malloc, (uintptr_t)out->usable_size);
 	out->learns = together((uintptr_t)out->malloc, (uintptr_t)out->mallopt);
 	return 1;

@@ -1,7 +1,8 @@
 /*
- * The mmap family under libc's names. Without the option mmap, in a program with more rights than
- * its caller, and before it is known whether it is one, each is the system call and nothing else.
- * With it the family is umpa's (mm/calls.c), which hands on what is not for it.
+ * The mmap family under libc's names, which is umpa's (mm/calls.c): that hands on what is not for
+ * it. Without the option mmap the program's own mmap is the system call; an engine's is served by
+ * the option engine_mmap. In a program with more rights than its caller, and before it is known
+ * whether it is one, all are system calls and nothing else.
  *
  * What the loader and libc map for themselves they map by calls of their own, which no library
  * replaces. mincore, msync and munlock need nothing: the pages are the kernel's, wherever they lie.
@@ -17,48 +18,46 @@
 #include "mm/calls.h"
 #include "os/os.h"
 
-enum {
-	UNKNOWN,
-	KERNEL,
-	UMPA
-};
-
-static int whose(void)
+static int may_act(void)
 {
 	static int known; /* atomic */
-	int w = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	int consent = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
-	if (likely(w))
-		return w;
-	switch (umpa_host_consent()) {
-	case UMPA_CONSENT_GIVEN:
-		w = umpa_option(OPTION_mmap) ? UMPA : KERNEL;
-		break;
-	case UMPA_CONSENT_NEVER:
-		w = KERNEL;
-		break;
-	default:
-		return KERNEL;
+	if (likely(consent))
+		return consent == UMPA_CONSENT_GIVEN;
+	consent = umpa_host_consent();
+	if (consent != UMPA_CONSENT_NOT_YET)
+		__atomic_store_n(&known, consent, __ATOMIC_RELAXED);
+	return consent == UMPA_CONSENT_GIVEN;
+}
+
+static void *map(
+	void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset, const void *caller)
+{
+	if (may_act()) {
+		if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+			return umpa_mmap(addr, nbytes, prot, flags, fd, offset);
+		if (umpa_engine_has(caller) && umpa_option(OPTION_engine_mmap))
+			return umpa_mm_map_for_engine(addr, nbytes, prot, flags, fd, offset);
+		if (umpa_option(OPTION_mmap))
+			return umpa_mm_map_if_used(addr, nbytes, prot, flags, fd, offset);
 	}
-	__atomic_store_n(&known, w, __ATOMIC_RELAXED);
-	return w;
+	return umpa_answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
 }
 
 public_api void *mmap(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
 {
-	if (whose() == UMPA)
-		return umpa_mm_map_if_used(addr, nbytes, prot, flags, fd, offset);
-	return umpa_answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
+	return map(addr, nbytes, prot, flags, fd, offset, __builtin_return_address(0));
 }
 
 public_api void *mmap64(void *addr, size_t nbytes, int prot, int flags, int fd, off64_t offset)
 {
-	return mmap(addr, nbytes, prot, flags, fd, offset);
+	return map(addr, nbytes, prot, flags, fd, offset, __builtin_return_address(0));
 }
 
 public_api int munmap(void *addr, size_t nbytes)
 {
-	if (whose() == UMPA)
+	if (may_act())
 		return umpa_mm_unmap(addr, nbytes);
 	return umpa_answer(umpa_os_munmap(addr, nbytes));
 }
@@ -74,21 +73,21 @@ public_api void *mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int fl
 		new_addr = va_arg(args, void *);
 		va_end(args);
 	}
-	if (whose() == UMPA)
+	if (may_act())
 		return umpa_mremap(addr, old_nbytes, new_nbytes, flags, new_addr);
 	return umpa_answer_address(umpa_os_mremap(addr, old_nbytes, new_nbytes, flags, new_addr));
 }
 
 public_api int mprotect(void *addr, size_t nbytes, int prot)
 {
-	if (whose() == UMPA)
+	if (may_act())
 		return umpa_mprotect(addr, nbytes, prot);
 	return umpa_answer(umpa_os_protect(addr, nbytes, prot));
 }
 
 public_api int madvise(void *addr, size_t nbytes, int advice)
 {
-	if (whose() == UMPA)
+	if (may_act())
 		return umpa_madvise(addr, nbytes, advice);
 	return umpa_answer(umpa_os_advise(addr, nbytes, advice));
 }
@@ -111,7 +110,7 @@ public_api int mlock(const void *addr, size_t nbytes)
 
 public_api int mlock2(const void *addr, size_t nbytes, unsigned flags)
 {
-	if (whose() == UMPA)
+	if (may_act())
 		return umpa_mm_lock(addr, nbytes, flags);
 	return umpa_answer(umpa_os_lock(addr, nbytes, flags));
 }
@@ -120,7 +119,7 @@ public_api int pkey_mprotect(void *addr, size_t nbytes, int prot, int key)
 {
 	if (key == -1) /* as libc's */
 		return mprotect(addr, nbytes, prot);
-	if (whose() == UMPA)
+	if (may_act())
 		return umpa_mm_protect_key(addr, nbytes, prot, key);
 	return umpa_answer(umpa_os_protect_key(addr, nbytes, prot, key));
 }

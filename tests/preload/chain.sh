@@ -1,17 +1,6 @@
 # Another malloc preloaded after umpa is the engine for what is small.
 . "$UMPA_SOURCE/tests/preload/common"
 
-# library NAME: its path, if it is installed.
-library()
-{
-	for folder in "/usr/lib/$(uname -m)-linux-gnu" /usr/lib64 /usr/lib /usr/local/lib; do
-		if [ -e "$folder/$1" ]; then
-			echo "$folder/$1"
-			return
-		fi
-	done
-}
-
 for name in libjemalloc.so.2 libtcmalloc.so.4 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
 	engine=$(library "$name")
 	if [ -z "$engine" ]; then

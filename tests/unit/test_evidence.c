@@ -16,6 +16,11 @@ static void begin(void)
 	fake_reset();
 }
 
+static int is_used(size_t npages)
+{
+	return umpa_evidence_for(umpa_evidence_class(npages));
+}
+
 /* As the kernel maps it, with so many of its pages touched. */
 static char *probe(size_t npages, size_t ntouched)
 {
@@ -24,7 +29,7 @@ static char *probe(size_t npages, size_t ntouched)
 	REQUIRE(!umpa_os_map(npages * PAGE_NBYTES, &p));
 	if (ntouched)
 		fake_touch(p, ntouched * PAGE_NBYTES);
-	umpa_evidence_note(p, npages);
+	umpa_evidence_note(umpa_evidence_class(npages), p, npages);
 	return p;
 }
 
@@ -38,11 +43,11 @@ TEST(evidence_is_asked_for_first)
 {
 	PLAN(5);
 	begin();
-	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
 	probe(NPAGES, NPAGES / 2);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
-	CHECK_EQ(umpa_evidence_for(NPAGES + 20), 1); /* the same power of two */
-	CHECK_EQ(umpa_evidence_for(2 * NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 1);
+	CHECK_EQ(is_used(NPAGES + 20), 1); /* the same power of two */
+	CHECK_EQ(is_used(2 * NPAGES), 0);
 }
 
 TEST(evidence_of_little_use)
@@ -50,10 +55,10 @@ TEST(evidence_of_little_use)
 	PLAN(5);
 	begin();
 	probe(NPAGES, NPAGES / 2 - 1);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
 	probe(NPAGES, NPAGES);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	CHECK_EQ(is_used(NPAGES), 1);
 }
 
 TEST(evidence_when_unmapped)
@@ -61,11 +66,11 @@ TEST(evidence_when_unmapped)
 	PLAN(5);
 	begin();
 	unmap(probe(NPAGES, NPAGES), NPAGES);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	CHECK_EQ(is_used(NPAGES), 1);
 	/* Used no more, which the next probe shows. */
 	unmap(probe(NPAGES, 10), NPAGES);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
 }
 
 TEST(evidence_is_asked_for_again)
@@ -76,7 +81,7 @@ TEST(evidence_is_asked_for_again)
 	begin();
 	unmap(probe(NPAGES, NPAGES), NPAGES);
 	for (int i = 0; i < 160; i++)
-		nprobes += !umpa_evidence_for(NPAGES);
+		nprobes += !is_used(NPAGES);
 	CHECK_EQ(nprobes, 10);
 }
 
@@ -88,14 +93,34 @@ TEST(evidence_of_large_mappings)
 	PLAN(6);
 	begin();
 	p = probe(NLARGE, NLARGE / 4);
-	CHECK_EQ(umpa_evidence_for(NLARGE), 0);
+	CHECK_EQ(is_used(NLARGE), 0);
 	CHECK(fake_ncalls_of("resident") <= 4);
 	fake_touch(p, NLARGE * 3 / 5 * PAGE_NBYTES);
-	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
+	CHECK_EQ(is_used(NLARGE), 1);
 	unmap(p, NLARGE);
-	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
+	CHECK_EQ(is_used(NLARGE), 1);
 	umpa_evidence_unmap((void *)PAGE_NBYTES, NLARGE); /* nobody's */
-	CHECK_EQ(umpa_evidence_for(NLARGE), 1);
+	CHECK_EQ(is_used(NLARGE), 1);
+}
+
+/* An engine's mappings are alike whatever their size; it may cut the front off for alignment. */
+TEST(evidence_of_an_engine)
+{
+	char *p;
+
+	PLAN(6);
+	begin();
+	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 0);
+	p = probe(NPAGES, NPAGES);
+	umpa_evidence_note(EVIDENCE_OF_ENGINE, p, NPAGES);
+	umpa_evidence_unmap(p, 5);
+	umpa_os_unmap(p, 5 * PAGE_NBYTES);
+	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 1);
+	p = probe(NPAGES, 0);
+	umpa_evidence_note(EVIDENCE_OF_ENGINE, p, NPAGES);
+	unmap(p, NPAGES);
+	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 0);
+	CHECK_EQ(is_used(2 * NPAGES), 0);
 }
 
 TEST(evidence_that_is_refused)
@@ -104,9 +129,9 @@ TEST(evidence_that_is_refused)
 	begin();
 	probe(NPAGES, NPAGES);
 	fake_fail_from(1, -12);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
 	fake_fail_at(0, 0);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	CHECK_EQ(is_used(NPAGES), 1);
 	fake_fail_from(1, -12);
-	CHECK_EQ(umpa_evidence_for(NPAGES), 1);
+	CHECK_EQ(is_used(NPAGES), 1);
 }

@@ -112,9 +112,19 @@ int umpa_host_find_engine(struct umpa_engine *out)
 		CHECK(recurse());
 	if (engine.nowhere)
 		return 0;
-	*out = (struct umpa_engine){engine_malloc, engine_calloc, engine_realloc, engine_free,
-		engine_posix_memalign, engine_aligned, engine_aligned, engine_usable_size,
-		engine_mallopt, engine.measures, engine.learns};
+	*out = (struct umpa_engine){.malloc = engine_malloc,
+		.calloc = engine_calloc,
+		.realloc = engine_realloc,
+		.free = engine_free,
+		.posix_memalign = engine_posix_memalign,
+		.aligned_alloc = engine_aligned,
+		.memalign = engine_aligned,
+		.usable_size = engine_usable_size,
+		.mallopt = engine_mallopt,
+		.begin = 1000,
+		.end = 2000,
+		.measures = engine.measures,
+		.learns = engine.learns};
 	return 1;
 }
 

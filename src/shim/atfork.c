@@ -1,0 +1,23 @@
+/*
+ * An engine that has its memory from umpa holds its own locks when it comes here. So fork must take
+ * its locks before umpa's, and calls what was registered first last. The engine may be loaded, and
+ * register, before umpa's own constructor runs: whoever is the first to register, umpa does so
+ * before. (This is the name that glibc's pthread_atfork() consists of.)
+ */
+#include "base/compiler.h"
+#include "core/fork.h"
+#include "shim/next.h"
+
+typedef void phase_fn(void);
+
+int __register_atfork(phase_fn *prepare, phase_fn *parent, phase_fn *child, void *library);
+
+public_api int __register_atfork(
+	phase_fn *prepare, phase_fn *parent, phase_fn *child, void *library)
+{
+	int (*next)(phase_fn *, phase_fn *, phase_fn *, void *);
+
+	umpa_fork_register();
+	umpa_find_next("__register_atfork", &next);
+	return next(prepare, parent, child, library);
+}
