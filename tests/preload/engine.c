@@ -11,7 +11,7 @@
 
 enum {
 	NTHREADS = 3,
-	NBLOCKS = 10000,
+	NBLOCKS = 20000,
 	NBYTES_LOG2 = 13
 };
 

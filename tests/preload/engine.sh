@@ -24,6 +24,6 @@ for name in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
 	serves "$engine" engine_mmap=1 1 1000000
 	serves "$engine" engine_mmap=0 0 0
 	serves "$engine" mover=mremap,huge=0 1 1000000
-	serves "$engine" malloc_min=4K,mmap=1 1 1000000
+	serves "$engine" mmap=1,keep=0 1 1000000
 done
 finish 12
