@@ -26,14 +26,14 @@ struct session {
 static char **environment_of(const struct umpa_method *m, const char *umpa_library)
 {
 	if (!m->library)
-		return umpa_preload_environment(NULL, m->options);
+		return umpa_preload_environment(NULL, m->options, NULL);
 	if (!strcmp(m->library, UMPA_LIBRARY))
-		return umpa_preload_environment(umpa_library, m->options);
+		return umpa_preload_environment(umpa_library, m->options, NULL);
 	if (!umpa_preload_loads(m->library)) {
 		umpa_say("bench: left out: %s", m->name);
 		return NULL;
 	}
-	return umpa_preload_environment(m->library, m->options);
+	return umpa_preload_environment(m->library, m->options, NULL);
 }
 
 static int find_methods(struct session *x)

@@ -160,8 +160,9 @@ static int compare(const struct request *r, const char *chain)
 
 	for (side = 0; side < NSIDES; side++)
 		c.runs[side] = umpa_take(c.nruns * sizeof(*c.runs[side]));
-	s.envp[SIDE_WITHOUT] = umpa_preload_environment(r->baseline, NULL);
-	s.envp[SIDE_WITH] = umpa_preload_environment(chain, r->options.text);
+	s.envp[SIDE_WITHOUT] = umpa_preload_environment(r->baseline, NULL, NULL);
+	s.envp[SIDE_WITH] =
+		umpa_preload_environment(chain, r->options.text, umpa_engine_setting(r->engine));
 	status = run_all(&s, &c, r->warm);
 	if (!status)
 		status = report(&c, r);

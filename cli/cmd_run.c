@@ -23,7 +23,7 @@ static int become(
 	free(library);
 	if (!chain)
 		return EXIT_UMPA;
-	envp = umpa_preload_environment(chain, options->text);
+	envp = umpa_preload_environment(chain, options->text, umpa_engine_setting(engine));
 	free(chain);
 	execvpe(argv[0], argv, envp);
 	return umpa_program_refused(argv[0], errno);
@@ -38,7 +38,8 @@ static const struct umpa_flag flags[] = {
 	[FLAG_OPTION] = {'o', "option", "NAME=VALUE",
 		"set an umpa option for the program; may be repeated"},
 	[FLAG_ENGINE] = {0, "engine", "ENGINE",
-		"who serves small blocks: system (default), jemalloc, tcmalloc, mimalloc"},
+		"who serves small blocks: system (default), system-huge, jemalloc, tcmalloc, "
+		"mimalloc"},
 	{0},
 };
 
@@ -71,7 +72,11 @@ const struct umpa_command umpa_cmd_run = {
 		"is.\n"
 		"An engine is another malloc, preloaded right after umpa's, that serves what umpa "
 		"passes\n"
-		"on: blocks below 64 KiB (option malloc_min).\n"
+		"on: blocks below 64 KiB (option malloc_min). system-huge is the program's own "
+		"malloc with\n"
+		"its heap in huge pages (GLIBC_TUNABLES=glibc.malloc.hugetlb=1); tcmalloc gets\n"
+		"TCMALLOC_SKIP_SBRK=1, so that its memory is umpa's; neither if the variable is "
+		"set.\n"
 		"\n"
 		"exit status: the program's; 127 no such program, 126 it can't be run, 125 umpa's "
 		"library\n"

@@ -7,10 +7,11 @@
 #include "preload.h"
 
 const struct umpa_engine_library umpa_engine_libraries[] = {
-	{"system", NULL, NULL},
-	{"jemalloc", JEMALLOC_FILE, "libjemalloc2"},
-	{"tcmalloc", TCMALLOC_FILE, "libtcmalloc-minimal4"},
-	{"mimalloc", MIMALLOC_FILE, "libmimalloc2.0"},
+	{"system", NULL, NULL, NULL},
+	{"system-huge", NULL, NULL, "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"},
+	{"jemalloc", JEMALLOC_FILE, "libjemalloc2", NULL},
+	{"tcmalloc", TCMALLOC_FILE, "libtcmalloc-minimal4", "TCMALLOC_SKIP_SBRK=1"},
+	{"mimalloc", MIMALLOC_FILE, "libmimalloc2.0", NULL},
 	{0},
 };
 
@@ -21,7 +22,8 @@ const struct umpa_engine_library *umpa_engine_named(const char *name)
 	for (e = umpa_engine_libraries; e->name; e++)
 		if (!strcmp(e->name, name))
 			return e;
-	umpa_say("no engine '%s'; there are system, jemalloc, tcmalloc and mimalloc", name);
+	umpa_say("no engine '%s'; there are system, system-huge, jemalloc, tcmalloc and mimalloc",
+		name);
 	return NULL;
 }
 

@@ -275,14 +275,23 @@ static int is_variable(const char *entry, const char *name)
 	return !strncmp(entry, name, n) && entry[n] == '=';
 }
 
-char **umpa_preload_environment(const char *first, const char *options)
+static int is_set_like(const char *setting)
+{
+	char *name = umpa_text("%.*s", (int)strcspn(setting, "="), setting);
+	int is = getenv(name) != NULL;
+
+	free(name);
+	return is;
+}
+
+char **umpa_preload_environment(const char *first, const char *options, const char *setting)
 {
 	size_t n = 0, out = 0, i;
 	char **envp, *preload = preload_entry(first);
 
 	while (environ && environ[n])
 		n++;
-	envp = umpa_take((n + 3) * sizeof(*envp));
+	envp = umpa_take((n + 4) * sizeof(*envp));
 	for (i = 0; i < n; i++)
 		if (!is_variable(environ[i], "LD_PRELOAD") &&
 			!(options && is_variable(environ[i], "UMPA_OPTIONS")))
@@ -291,6 +300,8 @@ char **umpa_preload_environment(const char *first, const char *options)
 		envp[out++] = preload;
 	if (options)
 		envp[out++] = umpa_text("UMPA_OPTIONS=%s", options);
+	if (setting && !is_set_like(setting))
+		envp[out++] = umpa_text("%s", setting);
 	envp[out] = NULL;
 	return envp;
 }

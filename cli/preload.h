@@ -27,9 +27,10 @@ int umpa_preload_loads(const char *library);
 
 /*
  * A copy of this environment, malloc'ed whole, in which LD_PRELOAD has no umpa library and, unless
- * first is NULL, `first` ahead of what else is there; UMPA_OPTIONS is options unless that is NULL.
+ * first is NULL, `first` ahead of what else is there; UMPA_OPTIONS is options unless that is NULL;
+ * setting, "NAME=VALUE" or NULL, is added unless a variable of that name is there.
  */
-char **umpa_preload_environment(const char *first, const char *options);
+char **umpa_preload_environment(const char *first, const char *options, const char *setting);
 void umpa_preload_environment_free(char **envp);
 
 #endif

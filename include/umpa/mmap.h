@@ -8,10 +8,11 @@
  * in user space where the process's pool has frames, else left to the kernel's fault, as huge
  * pages. Ranges may be umpa's, the kernel's, or part one and part the other; a mapping may be
  * ended, protected, advised and mapped over in any part. A mapping is no block: umpa_free(),
- * umpa_realloc() and the like do not take it, nor do these functions take a block.
+ * umpa_realloc() and the like do not take it. Pages of a block may be protected, advised and mapped
+ * over; they are ordinary memory again when it is freed. They can't be unmapped or remapped.
  *
  * What umpa_mmap() gave is for these functions alone: libc's munmap() and the like would leave a
- * hole in the window, unless the preload library with the option mmap stands behind them.
+ * hole in the window, unless the preload library stands behind them.
  *
  * Where it differs from the kernel:
  *  - memory that was unmapped may stay readable and writable, as part of the pool;

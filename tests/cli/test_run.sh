@@ -30,9 +30,14 @@ right "flags after the program are the program's" [ "$out" = "-n.--help." ]
 # Engines.
 run "$umpa" run --engine=system -- sh -c "$show"
 right "the system's engine" [ "$out" = "$library|none" ]
+settings='echo "${GLIBC_TUNABLES:-none}|${TCMALLOC_SKIP_SBRK:-none}"'
+run env -u GLIBC_TUNABLES "$umpa" run --engine=system-huge -- sh -c "$settings"
+right "glibc's heap in huge pages" [ "$out" = "glibc.malloc.hugetlb=1|none" ]
+run env GLIBC_TUNABLES=glibc.malloc.hugetlb=0 "$umpa" run --engine=system-huge -- sh -c "$settings"
+right "a variable that is set stays" [ "$out" = "glibc.malloc.hugetlb=0|none" ]
 run "$umpa" run --engine mimaloc -- true
 ends 2 "an unknown engine"
-says "no engine 'mimaloc'; there are system, jemalloc, tcmalloc and mimalloc"
+says "no engine 'mimaloc'; there are system, system-huge, jemalloc, tcmalloc and mimalloc"
 for engine in jemalloc:libjemalloc.so.2:libjemalloc2 tcmalloc:libtcmalloc_minimal.so.4:libtcmalloc-minimal4 \
 	mimalloc:libmimalloc.so.2:libmimalloc2.0; do
 	name=${engine%%:*} rest=${engine#*:}
@@ -120,4 +125,4 @@ cc -static -o "$scratch/five" "$scratch/five.c"
 run "$umpa" run -- "$scratch/five"
 ends 5 "a static program runs all the same"
 says "runs without umpa: it is statically linked"
-finish 54
+finish 56

@@ -31,7 +31,7 @@ TEST(options_have_defaults)
 	CHECK_EQ(o.value[OPTION_nursery], 8 << 20);
 	CHECK(o.value[OPTION_shards] == OPTION_AUTO);
 	CHECK(o.value[OPTION_keep] == OPTION_AUTO);
-	CHECK_EQ(o.value[OPTION_mmap], 0);
+	CHECK_EQ(o.value[OPTION_mmap], 1);
 	CHECK_EQ(o.value[OPTION_engine_mmap], 1);
 	CHECK_EQ(o.value[OPTION_mmap_min], 4 << 10);
 	CHECK_EQ(o.value[OPTION_stats], 0);
@@ -251,7 +251,7 @@ TEST(options_tell_values_and_origins)
 	child_run(tell_all, NULL, &end);
 	CHECK_STR(end.stderr_text, "mover=auto default\nmalloc_min=64K default\n"
 				   "window=auto default\nhuge=1 default\nnursery=8M default\n"
-				   "shards=auto default\nkeep=auto default\nmmap=0 "
+				   "shards=auto default\nkeep=auto default\nmmap=1 "
 				   "default\nengine_mmap=1 default\nmmap_min=4K default\n"
 				   "stats=0 default\n");
 	child_run(tell_all,
