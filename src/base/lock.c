@@ -1,7 +1,7 @@
 #include "base/lock.h"
 
+__thread unsigned umpa_nlocks;
+
 #ifdef UMPA_DEBUG
 __thread unsigned char umpa_locks_held[LOCK_NRANKS];
-#else
-typedef int umpa_lock_c_is_not_empty;
 #endif

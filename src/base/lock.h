@@ -33,6 +33,9 @@ struct umpa_lock {
 		PTHREAD_MUTEX_INITIALIZER, (r)                                                     \
 	}
 
+/* How many this thread holds or waits for. A signal handler that finds some must not take any. */
+extern __thread unsigned umpa_nlocks;
+
 #ifdef UMPA_DEBUG
 extern __thread unsigned char umpa_locks_held[LOCK_NRANKS];
 
@@ -64,12 +67,14 @@ static inline void umpa_lock_init(struct umpa_lock *l, enum umpa_lock_rank rank)
 static inline void umpa_lock_take(struct umpa_lock *l)
 {
 	umpa_rank_enter(l->rank);
+	umpa_nlocks++;
 	pthread_mutex_lock(&l->mutex);
 }
 
 static inline void umpa_lock_give(struct umpa_lock *l)
 {
 	pthread_mutex_unlock(&l->mutex);
+	umpa_nlocks--;
 	umpa_rank_leave(l->rank);
 }
 

@@ -230,12 +230,18 @@ static int is_large_enough(const struct mmap_args *a)
 	return is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
 }
 
+/* mmap in a signal handler is no rare thing: one that has interrupted umpa gets the kernel's. */
+static int may_serve(void)
+{
+	return !umpa_nlocks && umpa_mapping_need();
+}
+
 /* 0: not to be had from umpa. */
 static intptr_t serve(const struct mmap_args *a)
 {
 	void *addr = NULL;
 
-	if (is_large_enough(a) && umpa_mapping_need())
+	if (is_large_enough(a) && may_serve())
 		addr = umpa_pages_new(pages_of(a->nbytes));
 	return addr ? ready(addr, a) : 0;
 }
@@ -382,7 +388,7 @@ static void *serve_engine(const struct mmap_args *a)
 {
 	size_t npages = pages_of(a->nbytes);
 
-	if (!umpa_mapping_need())
+	if (!may_serve())
 		return NULL;
 	return npages < SLOT_NPAGES ? umpa_pages_new(npages)
 				    : umpa_pages_new_aligned(npages, wished_nslots(a));
