@@ -96,8 +96,9 @@ if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
 		if(NOT IS_DIRECTORY ${corpus})
 			set(corpus)
 		endif()
+		# Its own exit status for a finding is 77, which is a skip here.
 		umpa_test(fuzz ${name} $<TARGET_FILE:${program}> -runs=20000 -seed=1 -print_final_stats=1
-			-artifact_prefix=${CMAKE_BINARY_DIR}/tests/fuzz/ ${found} ${corpus})
+			-error_exitcode=1 -artifact_prefix=${CMAKE_BINARY_DIR}/tests/fuzz/ ${found} ${corpus})
 	endforeach()
 endif()
 if(UMPA_SANITIZE)

@@ -105,6 +105,8 @@ int options_model_parse(struct umpa_options *o, const char *text)
 	free(copy);
 	if (o->value[OPTION_malloc_min] < 4096)
 		o->value[OPTION_malloc_min] = 4096;
+	if (o->value[OPTION_mmap_min] < 4096)
+		o->value[OPTION_mmap_min] = 4096;
 	return nrefused;
 }
 
