@@ -4,6 +4,7 @@
 
 # What takes long begins first, so that at the end no processor waits.
 set(COST_preload 100)
+set(COST_fuzz 20)
 set(COST_real 10)
 set(COST_cli 5)
 
@@ -41,9 +42,9 @@ list(REMOVE_ITEM real_support ${fake_support})
 
 # --- on the fake OS, everything but the kernel's verbs and movers, with debug checks -----------
 
-# umpa_fake(NAME option...): what programs on the fake OS link with.
-function(umpa_fake name)
-	add_library(${name} STATIC ${portable_sources} ${support_sources})
+# umpa_fake(NAME SOURCES option...): what programs on the fake OS link with.
+function(umpa_fake name sources)
+	add_library(${name} STATIC ${sources})
 	set_target_properties(${name} PROPERTIES
 		ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 	target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
@@ -67,7 +68,7 @@ if(UMPA_SANITIZE STREQUAL "thread")
 	endif()
 endif()
 
-umpa_fake(umpa_fake ${sanitize})
+umpa_fake(umpa_fake "${portable_sources};${support_sources}" ${sanitize})
 file(GLOB unit_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/test_*.c)
 foreach(source ${unit_tests})
 	if(UMPA_SANITIZE STREQUAL "thread")
@@ -83,8 +84,14 @@ endforeach()
 
 if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
 	file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+	# Compiled once more, to tell the fuzzer which way they went: only what it leads bytes to.
+	glob_sources(fuzzed_sources src/base src/va src/frame)
+	list(APPEND fuzzed_sources ${CMAKE_SOURCE_DIR}/src/core/options.c)
+	foreach(model extents shelf options)
+		list(APPEND fuzzed_sources ${CMAKE_SOURCE_DIR}/tests/support/${model}_model.c)
+	endforeach()
 	if(fuzzers)
-		umpa_fake(umpa_fuzz ${sanitize} -fsanitize=fuzzer-no-link)
+		umpa_fake(umpa_fuzz "${fuzzed_sources}" ${sanitize} -fsanitize=fuzzer-no-link)
 	endif()
 	foreach(source ${fuzzers})
 		umpa_program(fuzz ${source} umpa_fuzz)
