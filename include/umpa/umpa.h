@@ -2,6 +2,7 @@
 #ifndef UMPA_UMPA_H
 #define UMPA_UMPA_H
 
+#include <umpa/engines.h>
 #include <umpa/mmap.h>
 #include <umpa/options.h>
 #include <umpa/page.h>

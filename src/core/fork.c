@@ -17,6 +17,46 @@ static void take_space_at_rest(struct umpa_space *s)
 	}
 }
 
+/* --- the gate ----------------------------------------------------------------------------- */
+
+/* Both atomic: forks under way, and calls that none of them may begin before the end of. */
+static unsigned nforking, ninside;
+
+int umpa_fork_enter(void)
+{
+	/* Sequentially consistent, as in close_gate(): one of the two sees the other. */
+	__atomic_fetch_add(&ninside, 1, __ATOMIC_SEQ_CST);
+	if (likely(!__atomic_load_n(&nforking, __ATOMIC_SEQ_CST)))
+		return 1;
+	umpa_fork_leave();
+	return 0;
+}
+
+void umpa_fork_leave(void)
+{
+	__atomic_fetch_sub(&ninside, 1, __ATOMIC_RELEASE);
+}
+
+static void close_gate(void)
+{
+	__atomic_fetch_add(&nforking, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&ninside, __ATOMIC_SEQ_CST))
+		sched_yield();
+}
+
+static void open_gate(void)
+{
+	__atomic_fetch_sub(&nforking, 1, __ATOMIC_RELEASE);
+}
+
+/* In the child: threads of the parent that were at the gate are not there. */
+static void renew_gate(void)
+{
+	nforking = ninside = 0;
+}
+
+/* --- the phases --------------------------------------------------------------------------- */
+
 static int have_window;
 
 struct umpa_fork_above umpa_fork_above;
@@ -25,6 +65,7 @@ void umpa_fork_prepare(void)
 {
 	struct umpa_core *c = &umpa_core;
 
+	close_gate();
 	if (umpa_fork_above.take)
 		umpa_fork_above.take();
 	umpa_core_fork_start_take();
@@ -58,11 +99,13 @@ static void give_all(void)
 void umpa_fork_parent(void)
 {
 	give_all();
+	open_gate();
 }
 
 void umpa_fork_child(void)
 {
 	give_all();
+	renew_gate();
 }
 
 void umpa_fork_register(void)

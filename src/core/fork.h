@@ -7,6 +7,8 @@
 #ifndef UMPA_CORE_FORK_H
 #define UMPA_CORE_FORK_H
 
+#include "base/compiler.h"
+
 /* Hands the three phases to pthread_atfork(), which may allocate, once. Fork calls what was handed
  * over first last: who holds a lock of its own when it comes to umpa must hand over its phases
  * later. */
@@ -16,6 +18,14 @@ void umpa_fork_register(void);
 void umpa_fork_prepare(void);
 void umpa_fork_parent(void);
 void umpa_fork_child(void);
+
+/*
+ * For calls made with locks held that are not umpa's and that somebody's own handler of forks
+ * takes, after umpa's: such a call must not wait for a lock of umpa that a fork holds. 1: it may
+ * take them until umpa_fork_leave(), and a fork waits for that. 0: a fork is under way; do without.
+ */
+must_check int umpa_fork_enter(void);
+void umpa_fork_leave(void);
 
 /* A lock of a layer above the core that ranks before all of the core's: taken first, given last.
  * Set when the library is loaded. */

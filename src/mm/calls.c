@@ -242,7 +242,7 @@ static intptr_t serve(const struct mmap_args *a)
 	void *addr = NULL;
 
 	if (is_large_enough(a) && may_serve())
-		addr = umpa_pages_new(pages_of(a->nbytes));
+		addr = umpa_pages_new(pages_of(a->nbytes), UMPA_ZERO);
 	return addr ? ready(addr, a) : 0;
 }
 
@@ -390,8 +390,8 @@ static void *serve_engine(const struct mmap_args *a)
 
 	if (!may_serve())
 		return NULL;
-	return npages < SLOT_NPAGES ? umpa_pages_new(npages)
-				    : umpa_pages_new_aligned(npages, wished_nslots(a));
+	return npages < SLOT_NPAGES ? umpa_pages_new(npages, UMPA_ZERO)
+				    : umpa_pages_new_aligned(npages, wished_nslots(a), UMPA_ZERO);
 }
 
 void *umpa_mm_map_for_engine(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)

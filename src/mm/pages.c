@@ -182,7 +182,7 @@ static void *keep(const struct space_grant *g, size_t npages, int dirty)
 }
 
 /* Maps exactly these pages of a slot on the shelf, if they are free still. */
-static int take_on_shelf(struct slot slot, unsigned page, unsigned npages)
+static int take_on_shelf(struct slot slot, unsigned page, unsigned npages, unsigned flags)
 {
 	struct bitmap dirty;
 	int got;
@@ -190,13 +190,13 @@ static int take_on_shelf(struct slot slot, unsigned page, unsigned npages)
 	umpa_pages_lock();
 	got = is_part(slot) && umpa_shelf_take_at(&mappings.shelf, slot, page, npages, &dirty);
 	umpa_pages_unlock();
-	if (got)
+	if (got && flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
 	return got;
 }
 
 /* Whole slots, and what is over them in the free front of the slot behind. */
-static void *new_before(size_t npages)
+static void *new_before(size_t npages, unsigned flags)
 {
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	unsigned over = npages % SLOT_NPAGES;
@@ -204,17 +204,18 @@ static void *new_before(size_t npages)
 
 	if (umpa_space_take_before_tail(SLOT_PART_MAPPED, nslots, over, &g))
 		return NULL;
-	if (!take_on_shelf(slot_after(g.slot, nslots), 0, over)) {
+	if (!take_on_shelf(slot_after(g.slot, nslots), 0, over, flags)) {
 		umpa_space_give_grant(&g);
 		return NULL;
 	}
-	umpa_space_ready(&g, npages - over, UMPA_ZERO);
+	umpa_space_ready(&g, npages - over, flags);
 	return keep(&g, npages - over, 0);
 }
 
 /* Pages in the free back of a slot, `least` to `most` of them, and the others in the nslots slots
  * behind. */
-static void *new_behind(size_t npages, uint32_t nslots, unsigned least, unsigned most)
+static void *new_behind(
+	size_t npages, uint32_t nslots, unsigned least, unsigned most, unsigned flags)
 {
 	unsigned before;
 	struct space_grant g;
@@ -223,12 +224,13 @@ static void *new_behind(size_t npages, uint32_t nslots, unsigned least, unsigned
 		umpa_space_take_behind_back(SLOT_PART_MAPPED, nslots, least, 0, &g, &before))
 		return NULL;
 	before = before < most ? before : most;
-	if (!before || !take_on_shelf((struct slot){g.slot.i - 1}, SLOT_NPAGES - before, before)) {
+	if (!before ||
+		!take_on_shelf((struct slot){g.slot.i - 1}, SLOT_NPAGES - before, before, flags)) {
 		umpa_space_give_grant(&g);
 		return NULL;
 	}
 	npages -= before;
-	return (char *)keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO)) -
+	return (char *)keep(&g, npages, umpa_space_ready(&g, npages, flags)) -
 	       ((size_t)before << PAGE_SHIFT);
 }
 
@@ -236,7 +238,7 @@ static void *new_behind(size_t npages, uint32_t nslots, unsigned least, unsigned
  * Where slots with free pages at an end have free slots beside them: so that what mappings have
  * over whole slots does not take a slot each.
  */
-static void *new_beside(size_t npages)
+static void *new_beside(size_t npages, unsigned flags)
 {
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	unsigned over = npages % SLOT_NPAGES, least;
@@ -246,13 +248,13 @@ static void *new_beside(size_t npages)
 		return NULL;
 	least = nslots ? BACK_NPAGES_MIN : BACK_NPAGES_MIN_BELOW_SLOT;
 	if (nslots)
-		p = new_before(npages);
+		p = new_before(npages, flags);
 	if (!p && nslots)
-		p = new_behind(npages, nslots, over, over);
-	return p ? p : new_behind(npages, nslots + 1, least, over - 1);
+		p = new_behind(npages, nslots, over, over, flags);
+	return p ? p : new_behind(npages, nslots + 1, least, over - 1, flags);
 }
 
-static void *new_part(unsigned npages)
+static void *new_part(unsigned npages, unsigned flags)
 {
 	struct umpa_run run;
 	struct bitmap dirty;
@@ -262,27 +264,28 @@ static void *new_part(unsigned npages)
 		void *p;
 
 		umpa_pages_unlock();
-		p = new_beside(npages);
+		p = new_beside(npages, flags);
 		if (p || !restock())
 			return p;
 		umpa_pages_lock();
 	}
 	umpa_pages_unlock();
-	umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
+	if (flags & UMPA_ZERO)
+		umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
 	return page_address(run.slot, run.page);
 }
 
-static void *new_slots(size_t npages, uint32_t align)
+static void *new_slots(size_t npages, uint32_t align, unsigned flags)
 {
 	struct space_grant g;
 	void *p;
 
 	if (!fits_window(npages))
 		return NULL;
-	p = align == 1 ? new_beside(npages) : NULL;
+	p = align == 1 ? new_beside(npages, flags) : NULL;
 	if (p || umpa_space_take(slots_of(npages), align, PREFER_RESIDENT, &g))
 		return p;
-	return keep(&g, npages, umpa_space_ready(&g, npages, UMPA_ZERO));
+	return keep(&g, npages, umpa_space_ready(&g, npages, flags));
 }
 
 static void *counted(void *p, size_t npages)
@@ -294,15 +297,16 @@ static void *counted(void *p, size_t npages)
 	return p;
 }
 
-void *umpa_pages_new(size_t npages)
+void *umpa_pages_new(size_t npages, unsigned flags)
 {
-	return counted(
-		npages < SLOT_NPAGES ? new_part((unsigned)npages) : new_slots(npages, 1), npages);
+	return counted(npages < SLOT_NPAGES ? new_part((unsigned)npages, flags)
+					    : new_slots(npages, 1, flags),
+		npages);
 }
 
-void *umpa_pages_new_aligned(size_t npages, uint32_t nslots)
+void *umpa_pages_new_aligned(size_t npages, uint32_t nslots, unsigned flags)
 {
-	return counted(new_slots(npages, nslots), npages);
+	return counted(new_slots(npages, nslots, flags), npages);
 }
 
 /* --- ending ------------------------------------------------------------------------------- */
@@ -495,7 +499,7 @@ static void *move_slots(size_t first, size_t end, size_t npages, uint32_t nwhole
 
 static void *move_bytes(size_t first, size_t end, size_t npages)
 {
-	void *to = new_part((unsigned)npages);
+	void *to = new_part((unsigned)npages, UMPA_ZERO);
 
 	if (!to)
 		return NULL;

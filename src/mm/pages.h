@@ -31,10 +31,10 @@ static inline char *umpa_pages_address(size_t page)
 	return page_address((struct slot){0}, page);
 }
 
-/* Maps npages, above 0, wherever there is room: zero. NULL if there is none. aligned: at a multiple
- * of so many slots, a power of two; npages are SLOT_NPAGES or more then. */
-void *umpa_pages_new(size_t npages);
-void *umpa_pages_new_aligned(size_t npages, uint32_t nslots);
+/* Maps npages, above 0, wherever there is room; flags: UMPA_ZERO or 0. NULL if there is none.
+ * aligned: at a multiple of so many slots, a power of two; npages are SLOT_NPAGES or more then. */
+void *umpa_pages_new(size_t npages, unsigned flags);
+void *umpa_pages_new_aligned(size_t npages, uint32_t nslots, unsigned flags);
 
 /* What a range was taken in: pages of a slot, whole slots, pages of a slot; and what they held. */
 struct umpa_pages_part {

@@ -1,0 +1,169 @@
+/*
+ * jemalloc's extent hooks. An extent is a row of mapped pages, which needs no record to be split,
+ * merged or given up in part.
+ *
+ * They are called with locks of jemalloc held, which jemalloc takes at a fork too: so none of them
+ * waits for a lock of umpa that a fork holds (core/fork.h).
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <umpa/engines.h>
+#include <umpa/mmap.h>
+
+#include "core/core.h"
+#include "core/fork.h"
+#include "core/owns.h"
+#include "mm/map.h"
+#include "mm/mapping.h"
+#include "mm/pages.h"
+
+/* jemalloc's, by its ABI: <jemalloc/jemalloc.h> is not needed to build umpa. */
+struct extent_hooks_s {
+	void *(*alloc)(struct extent_hooks_s *hooks, void *new_addr, size_t nbytes, size_t align,
+		bool *zero, bool *commit, unsigned arena);
+	bool (*dalloc)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, bool committed,
+		unsigned arena);
+	void (*destroy)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, bool committed,
+		unsigned arena);
+	bool (*commit)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t offset,
+		size_t npart, unsigned arena);
+	bool (*decommit)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t offset,
+		size_t npart, unsigned arena);
+	bool (*purge_lazy)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t offset,
+		size_t npart, unsigned arena);
+	bool (*purge_forced)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t offset,
+		size_t npart, unsigned arena);
+	bool (*split)(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t nfront,
+		size_t nback, bool committed, unsigned arena);
+	bool (*merge)(struct extent_hooks_s *hooks, void *front, size_t nfront, void *back,
+		size_t nback, bool committed, unsigned arena);
+};
+
+/* These pages, which are zero then, if nobody has them. 0 or -ENOMEM. */
+static int extend(void *addr, size_t nbytes)
+{
+	size_t first;
+
+	if (!umpa_in_window(addr) || !umpa_in_window((char *)addr + nbytes - 1) ||
+		!umpa_mapping_need())
+		return -ENOMEM;
+	first = (size_t)((char *)addr - umpa_pages_address(0)) >> PAGE_SHIFT;
+	return umpa_mapping_extend(first, first + (nbytes >> PAGE_SHIFT));
+}
+
+static void *alloc_in_window(void *new_addr, size_t nbytes, size_t align, bool *zero)
+{
+	intptr_t got;
+
+	if (new_addr) {
+		*zero = true;
+		return extend(new_addr, nbytes) ? NULL : new_addr;
+	}
+	got = umpa_mm_map(nbytes, align, *zero ? UMPA_ZERO : 0);
+	return umpa_os_failed(got) ? NULL : (void *)got;
+}
+
+static void *alloc_of_kernel(void *new_addr, size_t nbytes, size_t align, bool *zero)
+{
+	intptr_t got = new_addr ? -ENOMEM : umpa_mm_map_of_kernel(nbytes, align);
+
+	*zero = true;
+	return umpa_os_failed(got) ? NULL : (void *)got;
+}
+
+/* What is not to be committed is jemalloc growing ahead of need, which is for the pool to do. */
+static void *hook_alloc(struct extent_hooks_s *hooks, void *new_addr, size_t nbytes, size_t align,
+	bool *zero, bool *commit, unsigned arena)
+{
+	void *addr;
+
+	(void)hooks, (void)arena;
+	if (!*commit)
+		return NULL;
+	if (!umpa_fork_enter())
+		return alloc_of_kernel(new_addr, nbytes, align, zero);
+	addr = alloc_in_window(new_addr, nbytes, align, zero);
+	umpa_fork_leave();
+	return addr;
+}
+
+/* true: refused, which jemalloc can live with, and errno is kept. */
+static bool outside_fork(int (*call)(void *addr, size_t nbytes), void *addr, size_t nbytes)
+{
+	int kept = errno, refused;
+
+	if (!umpa_fork_enter())
+		return true;
+	refused = call(addr, nbytes);
+	umpa_fork_leave();
+	errno = kept;
+	return refused != 0;
+}
+
+static bool hook_dalloc(
+	struct extent_hooks_s *hooks, void *addr, size_t nbytes, bool committed, unsigned arena)
+{
+	(void)hooks, (void)committed, (void)arena;
+	return outside_fork(umpa_munmap, addr, nbytes);
+}
+
+static void hook_destroy(
+	struct extent_hooks_s *hooks, void *addr, size_t nbytes, bool committed, unsigned arena)
+{
+	hook_dalloc(hooks, addr, nbytes, committed, arena);
+}
+
+static bool hook_commit(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t offset,
+	size_t npart, unsigned arena)
+{
+	(void)hooks, (void)addr, (void)nbytes, (void)offset, (void)npart, (void)arena;
+	return false;
+}
+
+static int unback(void *addr, size_t nbytes)
+{
+	return umpa_madvise(addr, nbytes, MADV_DONTNEED);
+}
+
+/* For decommit too: what jemalloc has decommitted reads as zero when it commits it. */
+static bool hook_purge_forced(struct extent_hooks_s *hooks, void *addr, size_t nbytes,
+	size_t offset, size_t npart, unsigned arena)
+{
+	(void)hooks, (void)nbytes, (void)arena;
+	return outside_fork(unback, (char *)addr + offset, npart);
+}
+
+static bool hook_split(struct extent_hooks_s *hooks, void *addr, size_t nbytes, size_t nfront,
+	size_t nback, bool committed, unsigned arena)
+{
+	(void)hooks, (void)addr, (void)nbytes, (void)nfront, (void)nback, (void)committed;
+	(void)arena;
+	return false;
+}
+
+static bool hook_merge(struct extent_hooks_s *hooks, void *front, size_t nfront, void *back,
+	size_t nback, bool committed, unsigned arena)
+{
+	(void)hooks, (void)front, (void)nfront, (void)back, (void)nback, (void)committed;
+	(void)arena;
+	return false;
+}
+
+/* No lazy purging: what is not purged so is given up, and others can have it at once. */
+static struct extent_hooks_s jemalloc_hooks = {
+	.alloc = hook_alloc,
+	.dalloc = hook_dalloc,
+	.destroy = hook_destroy,
+	.commit = hook_commit,
+	.decommit = hook_purge_forced,
+	.purge_lazy = NULL,
+	.purge_forced = hook_purge_forced,
+	.split = hook_split,
+	.merge = hook_merge,
+};
+
+public_api struct extent_hooks_s *umpa_jemalloc_hooks(void)
+{
+	return &jemalloc_hooks;
+}
