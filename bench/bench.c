@@ -13,22 +13,22 @@
 #include "plan.h"
 #include "report.h"
 #include "samples.h"
-#include "scaling.h"
+#include "session.h"
 #include "worker.h"
 
 struct request {
-	struct umpa_scaling scaling;
+	enum umpa_bench_id bench;
+	struct umpa_session session;
 	const char *dir; /* for raw CSV and plot, or NULL */
 	int json, markdown;
 };
 
-#define CSV_NAME "scaling.csv"
-
-static const struct umpa_flag scaling_flags[] = {
+static const struct umpa_flag bench_flags[] = {
 	{'n', "repetitions", "N", "repeat N times, taking turns (3; short form: 1)"},
 	{0, "short", NULL, "a short form, about a minute on a quiet machine"},
 	{0, "csv", "DIR",
-		"keep the raw figures in DIR/" CSV_NAME ", and draw DIR/scaling.svg and .png"},
+		"keep the raw figures in DIR/NAME.csv, and of scaling draw DIR/scaling.svg and "
+		".png"},
 	{0, "only", "LIST", "run these tests only; 'page-*' stands for all that begin so"},
 	{0, "seed", "N", "seed of the sizes (2011)"},
 	{0, "no-calls", NULL, "don't run everything once more to count system calls"},
@@ -43,36 +43,42 @@ static const struct umpa_flag report_flags[] = {
 	{0},
 };
 
-static int run_scaling(const struct umpa_command *c, int argc, char **argv);
+static int run_bench(const struct umpa_command *c, int argc, char **argv);
 static int run_report(const struct umpa_command *c, int argc, char **argv);
 
-static const struct umpa_command benches[] = {
-	{
-		.name = "bench scaling",
-		.operands = "",
-		.summary =
-			"The scaling test of 2011: what a block costs by its size, from everybody.",
-		.text = "Each run is a process of its own, before which the host is made to back "
-			"enough\n"
-			"memory. Takes several minutes; the short form, about one on a quiet "
-			"machine.\n"
-			"\n"
-			"exit status: 0; 1 measured, but the raw figures or the plot could not be "
-			"written;\n"
-			"125 nothing was measured, 2 wrong usage.\n",
-		.flags = scaling_flags,
-		.run = run_scaling,
-	},
-	{
-		.name = "bench report",
-		.operands = "DIR",
-		.summary = "The tables and plot again, from the raw figures kept in DIR.",
-		.text = "exit status: 0; 1 no plot could be drawn; 125 there are no raw figures in "
-			"DIR,\n"
-			"2 wrong usage.\n",
-		.flags = report_flags,
-		.run = run_report,
-	},
+static const struct umpa_command commands[NBENCHES + 1] = {
+	[BENCH_SCALING] =
+		{
+			.name = "bench scaling",
+			.operands = "",
+			.summary = "The scaling test of 2011: what a block costs by its size, from "
+				   "everybody.",
+			.text = "Each run is a process of its own, before which the host is made "
+				"to back "
+				"enough\n"
+				"memory. Takes several minutes; the short form, about one on a "
+				"quiet "
+				"machine.\n"
+				"\n"
+				"exit status: 0; 1 measured, but the raw figures or the plot could "
+				"not be "
+				"written;\n"
+				"125 nothing was measured, 2 wrong usage.\n",
+			.flags = bench_flags,
+			.run = run_bench,
+		},
+	[NBENCHES] =
+		{
+			.name = "bench report",
+			.operands = "DIR",
+			.summary = "The tables and plot again, from the raw figures kept in DIR.",
+			.text = "exit status: 0; 1 no plot could be drawn; 125 there are no raw "
+				"figures in "
+				"DIR,\n"
+				"2 wrong usage.\n",
+			.flags = report_flags,
+			.run = run_report,
+		},
 };
 
 static int number_of(const char *text, long least, long most, long *out)
@@ -93,19 +99,19 @@ static int take_flag(struct request *q, const char *name, const char *value)
 	if (!strcmp(name, "repetitions")) {
 		if (number_of(value, 1, 99, &n))
 			return -1;
-		q->scaling.nrepetitions = (unsigned)n;
+		q->session.nrepetitions = (unsigned)n;
 	} else if (!strcmp(name, "seed")) {
 		if (number_of(value, 1, INT_MAX, &n))
 			return -1;
-		q->scaling.seed = (unsigned long)n;
+		q->session.seed = (unsigned long)n;
 	} else if (!strcmp(name, "csv")) {
 		q->dir = value;
 	} else if (!strcmp(name, "only")) {
-		q->scaling.only = value;
+		q->session.only = value;
 	} else if (!strcmp(name, "short")) {
-		q->scaling.brief = 1;
+		q->session.brief = 1;
 	} else if (!strcmp(name, "no-calls")) {
-		q->scaling.count_calls = 0;
+		q->session.count_calls = 0;
 	} else if (!strcmp(name, "json")) {
 		q->json = 1;
 	} else if (!strcmp(name, "markdown")) {
@@ -131,25 +137,30 @@ static int read_flags(const struct umpa_command *c, int argc, char **argv, struc
 static void print(const struct umpa_samples *s, const struct request *q)
 {
 	if (q->json)
-		umpa_report_json(s, stdout);
+		umpa_report_json(q->bench, s, stdout);
 	else
-		umpa_report_tables(s, stdout, q->markdown);
+		umpa_report_tables(q->bench, s, stdout, q->markdown);
 }
 
-static int keep(const struct umpa_samples *s, const char *dir)
+static void csv_path(char path[PATH_MAX], const char *dir, enum umpa_bench_id bench)
+{
+	snprintf(path, PATH_MAX, "%s/%s.csv", dir, umpa_benches[bench].name);
+}
+
+static int keep(const struct umpa_samples *s, const char *dir, enum umpa_bench_id bench)
 {
 	char path[PATH_MAX];
 	int error, drawn;
 
-	snprintf(path, sizeof(path), "%s/" CSV_NAME, dir);
+	csv_path(path, dir, bench);
 	error = umpa_samples_save(s, path);
 	if (error)
 		return umpa_refuse(-1, "bench: %s: %s", path, strerror(-error));
-	drawn = umpa_report_plot(s, dir);
+	drawn = umpa_report_plot(bench, s, dir);
 	if (drawn < 0)
 		return -1;
 	umpa_say(drawn ? "bench: raw figures and plot are in %s"
-		       : "bench: raw figures are in %s; none of them has a place in the plot",
+		       : "bench: raw figures are in %s; none of them has a place in a plot",
 		dir);
 	return 0;
 }
@@ -161,66 +172,103 @@ static int measure(struct request *q)
 
 	if (q->dir && mkdir(q->dir, 0777) && errno != EEXIST)
 		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", q->dir, strerror(errno));
-	if (umpa_scaling_run(&q->scaling, &samples))
+	if (umpa_session_run(&q->session, &samples))
 		status = EXIT_UMPA;
 	else if (!samples.n)
 		status = umpa_refuse(EXIT_UMPA, "bench: nothing was measured");
 	else
 		print(&samples, q);
-	if (!status && q->dir && keep(&samples, q->dir))
+	if (!status && q->dir && keep(&samples, q->dir, q->bench))
 		status = EXIT_LESS;
 	umpa_samples_fini(&samples);
 	return status;
 }
 
-static int run_scaling(const struct umpa_command *c, int argc, char **argv)
+static int run_bench(const struct umpa_command *c, int argc, char **argv)
 {
-	struct request q = {.scaling = {.seed = 2011, .count_calls = 1}};
+	struct request q = {.bench = (enum umpa_bench_id)(c - commands),
+		.session = {.seed = 2011, .count_calls = 1}};
 	int at = read_flags(c, argc, argv, &q);
 
 	if (at < 0)
 		return -1 - at;
+	q.session.bench = &umpa_benches[q.bench];
 	if (at < argc)
-		return umpa_refuse(EXIT_USAGE, "bench: scaling takes no operand: %s", argv[at]);
-	if (umpa_scaling_check(q.scaling.only))
+		return umpa_refuse(EXIT_USAGE, "bench: %s takes no operand: %s",
+			q.session.bench->name, argv[at]);
+	if (umpa_session_check(&q.session))
 		return EXIT_USAGE;
-	if (!q.scaling.nrepetitions)
-		q.scaling.nrepetitions = q.scaling.brief ? 1 : 3;
+	if (!q.session.nrepetitions)
+		q.session.nrepetitions = q.session.brief ? 1 : 3;
 	return measure(&q);
+}
+
+/* Of what is kept of one bench. Result: 0, or -errno; *drawn as umpa_report_plot(). */
+static int report_bench(const struct request *q, const char *path, int *drawn)
+{
+	struct umpa_samples samples = {0};
+	int error = umpa_samples_load(&samples, path);
+
+	if (!error) {
+		print(&samples, q);
+		*drawn = umpa_report_plot(q->bench, &samples, q->dir);
+	}
+	umpa_samples_fini(&samples);
+	return error;
+}
+
+static int report_all(struct request *q)
+{
+	int status = EXIT_FINE, nfound = 0;
+	size_t i;
+
+	for (i = 0; i < NBENCHES; i++) {
+		char path[PATH_MAX];
+		int error, drawn = 0;
+
+		q->bench = (enum umpa_bench_id)i;
+		csv_path(path, q->dir, q->bench);
+		error = report_bench(q, path, &drawn);
+		if (error && error != -ENOENT)
+			return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
+		nfound += !error;
+		status = drawn < 0 ? EXIT_LESS : status;
+	}
+	return nfound ? status : umpa_refuse(EXIT_UMPA, "bench: no raw figures in %s", q->dir);
 }
 
 static int run_report(const struct umpa_command *c, int argc, char **argv)
 {
-	struct umpa_samples samples = {0};
 	struct request q = {0};
-	int at = read_flags(c, argc, argv, &q), error, drawn;
-	char path[PATH_MAX];
+	int at = read_flags(c, argc, argv, &q);
 
 	if (at < 0)
 		return -1 - at;
 	if (at + 1 != argc)
 		return umpa_refuse(EXIT_USAGE, "bench: report takes one directory");
-	snprintf(path, sizeof(path), "%s/" CSV_NAME, argv[at]);
-	error = umpa_samples_load(&samples, path);
-	if (error)
-		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
-	print(&samples, &q);
-	drawn = umpa_report_plot(&samples, argv[at]);
-	umpa_samples_fini(&samples);
-	return drawn < 0 ? EXIT_LESS : EXIT_FINE;
+	q.dir = argv[at];
+	return report_all(&q);
+}
+
+static const char *name_of(const struct umpa_command *c)
+{
+	return strchr(c->name, ' ') + 1;
 }
 
 static int list(void)
 {
-	size_t i;
+	size_t i, t;
 
 	puts("usage: umpa bench NAME [options]\n");
-	for (i = 0; i < array_len(benches); i++)
-		printf("  %-10s %s\n", strchr(benches[i].name, ' ') + 1, benches[i].summary);
-	puts("\ntests of scaling:");
-	for (i = 0; i < umpa_bench_ntests; i++)
-		printf("  %-22s %s\n", umpa_bench_tests[i].name, umpa_bench_tests[i].help);
-	printf("  %-22s %s\n", "startup", "/bin/true, with and without umpa preloaded");
+	for (i = 0; i < array_len(commands); i++)
+		printf("  %-10s %s\n", name_of(&commands[i]), commands[i].summary);
+	for (i = 0; i < NBENCHES; i++) {
+		const struct umpa_bench *b = &umpa_benches[i];
+
+		printf("\ntests of %s:\n", b->name);
+		for (t = 0; t < b->ntests; t++)
+			printf("  %-22s %s\n", b->tests[t].name, b->tests[t].help);
+	}
 	puts("\n'umpa bench NAME --help' lists the options.");
 	return EXIT_FINE;
 }
@@ -233,8 +281,8 @@ int umpa_bench_main(int argc, char **argv)
 		return list();
 	if (argv[1][0] == '@')
 		return umpa_worker_main(argc - 1, argv + 1);
-	for (i = 0; i < array_len(benches); i++)
-		if (!strcmp(argv[1], strchr(benches[i].name, ' ') + 1))
-			return benches[i].run(&benches[i], argc - 1, argv + 1);
+	for (i = 0; i < array_len(commands); i++)
+		if (!strcmp(argv[1], name_of(&commands[i])))
+			return commands[i].run(&commands[i], argc - 1, argv + 1);
 	return umpa_refuse(EXIT_USAGE, "bench: no bench '%s'; see 'umpa bench'", argv[1]);
 }

@@ -63,13 +63,13 @@ static void print_target(const struct umpa_target *t, FILE *out)
 					 : "false");
 }
 
-void umpa_report_json(const struct umpa_samples *s, FILE *out)
+void umpa_report_json(enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out)
 {
 	struct umpa_target t[NTARGETS];
-	size_t i, n = umpa_targets_fill(s, t);
+	size_t i, n = umpa_targets_fill(bench, s, t);
 	const char *comma = "";
 
-	fputs("{\"bench\":\"scaling\",\"results\":[\n", out);
+	fprintf(out, "{\"bench\":\"%s\",\"results\":[\n", umpa_benches[bench].name);
 	for (i = 0; i < s->n; i++) {
 		if (!is_first(s, i))
 			continue;

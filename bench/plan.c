@@ -29,7 +29,7 @@ const char *const umpa_peers[NPEERS] = {"glibc", "jemalloc", "tcmalloc", "mimall
  * The ring of 2011 is page-bins: 512 live blocks up to 8 MiB. Larger blocks have tests of their
  * own, with fewer live ones, so that a test fits into a machine of 2 GiB.
  */
-const struct umpa_bench_test umpa_bench_tests[] = {
+static const struct umpa_bench_test scaling_tests[] = {
 	{"page-bins", "@ring", "min=4K max=8M live=512 batch=16 warmup=2816 ops=5632",
 		"warmup=1408 ops=1408", PAGE_LEVEL, 1536 * MIB,
 		"page level, 4 KiB to 8 MiB, 512 live, by size bin"},
@@ -99,9 +99,18 @@ const struct umpa_bench_test umpa_bench_tests[] = {
 		"a process that does nothing"},
 	{"idle-64k", "@idle", "min=64K ops=1", "", BIT(BY_GLIBC) | BIT(BY_UMPA_MALLOC), 8 * MIB,
 		"a process that touches one block of 64 KiB"},
+	{"startup", STARTUP_KIND, "", "", BIT(BY_GLIBC) | BIT(BY_UMPA_MALLOC), 8 * MIB,
+		"/bin/true, with and without umpa preloaded"},
 };
 
-const size_t umpa_bench_ntests = array_len(umpa_bench_tests);
+#define BENCH(name, tests)                                                                         \
+	{                                                                                          \
+		(name), (tests), array_len(tests)                                                  \
+	}
+
+const struct umpa_bench umpa_benches[NBENCHES] = {
+	[BENCH_SCALING] = BENCH("scaling", scaling_tests),
+};
 
 const struct umpa_published umpa_published[NPUBLISHED] = {
 	{4 << 10, 0.45, 7.4},

@@ -1,4 +1,4 @@
-/* What `umpa bench scaling` runs: the methods, the tests, and which test runs which method. */
+/* What the benches run: the methods, the tests of each bench, and which test runs which method. */
 #ifndef UMPA_BENCH_PLAN_H
 #define UMPA_BENCH_PLAN_H
 
@@ -43,7 +43,7 @@ struct umpa_method {
 
 struct umpa_bench_test {
 	const char *name;
-	const char *kind;       /* of the worker */
+	const char *kind;       /* of the worker, or STARTUP_KIND */
 	const char *args;       /* "key=value key=value" */
 	const char *short_args; /* added to args in the short form; NULL: not part of it */
 	unsigned methods;       /* BIT() of each */
@@ -54,8 +54,21 @@ struct umpa_bench_test {
 
 extern const struct umpa_method umpa_methods[NMETHODS];
 
-extern const struct umpa_bench_test umpa_bench_tests[];
-extern const size_t umpa_bench_ntests;
+/* A whole program from start to end, timed by the bench itself. */
+#define STARTUP_KIND "startup"
+
+enum umpa_bench_id {
+	BENCH_SCALING,
+	NBENCHES
+};
+
+struct umpa_bench {
+	const char *name; /* on the command line; and of its raw figures, DIR/NAME.csv */
+	const struct umpa_bench_test *tests;
+	size_t ntests;
+};
+
+extern const struct umpa_bench umpa_benches[NBENCHES];
 
 /* The names of the peers, for ratios against the best of them. */
 #define NPEERS 4

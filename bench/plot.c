@@ -135,11 +135,11 @@ static int is_empty(const struct umpa_samples *s)
 	return !umpa_page_test(s, 0, 1, &bin) && !umpa_samples_bin(s, "malloc-bins", "cost_ns", 0);
 }
 
-int umpa_report_plot(const struct umpa_samples *s, const char *dir)
+int umpa_report_plot(enum umpa_bench_id bench, const struct umpa_samples *s, const char *dir)
 {
 	char script[PATH_MAX];
 
-	if (is_empty(s))
+	if (bench != BENCH_SCALING || is_empty(s))
 		return 0;
 	if (write_file(s, dir, "scaling-page.dat", write_page) ||
 		write_file(s, dir, "scaling-malloc.dat", write_malloc))

@@ -4,13 +4,15 @@
 
 #include <stdio.h>
 
+#include "plan.h"
 #include "samples.h"
 
-/* Every table for which there are samples. markdown: as the docs hold them. */
-void umpa_report_tables(const struct umpa_samples *s, FILE *out, int markdown);
+/* Every table of the bench for which there are samples. markdown: as the docs hold them. */
+void umpa_report_tables(
+	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown);
 
 /* One object: the medians with their samples, and the targets. */
-void umpa_report_json(const struct umpa_samples *s, FILE *out);
+void umpa_report_json(enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out);
 
 /* One thing that must be reached. */
 struct umpa_target {
@@ -24,19 +26,22 @@ struct umpa_target {
 
 #define NTARGETS 18
 
-/* Fills t with the targets and the measured figures. Result: how many. */
-size_t umpa_targets_fill(const struct umpa_samples *s, struct umpa_target t[NTARGETS]);
+/* Fills t with the bench's targets and the measured figures. Result: how many, up to NTARGETS. */
+size_t umpa_targets_fill(
+	enum umpa_bench_id bench, const struct umpa_samples *s, struct umpa_target t[NTARGETS]);
 
 int umpa_target_reached(const struct umpa_target *t);
 
-void umpa_report_targets(const struct umpa_samples *s, FILE *out, int markdown);
+void umpa_report_targets(
+	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown);
 
 /*
  * Writes DIR/scaling-page.dat and DIR/scaling-malloc.dat and has gnuplot draw DIR/scaling.svg and
  * DIR/scaling.png from them. Result: 1; 0: no sample has a place in the plot, and nothing was
- * written; or -1 after a message.
+ * written; or -1 after a message. Only scaling has a plot.
  */
-must_check int umpa_report_plot(const struct umpa_samples *s, const char *dir);
+must_check int umpa_report_plot(
+	enum umpa_bench_id bench, const struct umpa_samples *s, const char *dir);
 
 /* The page-level test that holds the i-th size bin, ascending, with its bin; NULL past the last. */
 const char *umpa_page_test(const struct umpa_samples *s, size_t i, int touched, uint64_t *bin);

@@ -137,12 +137,23 @@ static size_t fill_malloc(const struct umpa_samples *s, struct umpa_target *t)
 	return 7;
 }
 
-size_t umpa_targets_fill(const struct umpa_samples *s, struct umpa_target t[NTARGETS])
+static size_t fill_scaling(const struct umpa_samples *s, struct umpa_target *t)
 {
 	size_t n = fill_page(s, t);
 
 	n += fill_mmap(s, t + n);
 	return n + fill_malloc(s, t + n);
+}
+
+size_t umpa_targets_fill(
+	enum umpa_bench_id bench, const struct umpa_samples *s, struct umpa_target t[NTARGETS])
+{
+	static size_t (*const fill[NBENCHES])(
+		const struct umpa_samples *s, struct umpa_target *t) = {
+		[BENCH_SCALING] = fill_scaling,
+	};
+
+	return fill[bench](s, t);
 }
 
 int umpa_target_reached(const struct umpa_target *t)
@@ -157,11 +168,12 @@ static const char *verdict(const struct umpa_target *t)
 	return umpa_target_reached(t) ? "reached" : "missed";
 }
 
-void umpa_report_targets(const struct umpa_samples *s, FILE *out, int markdown)
+void umpa_report_targets(
+	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown)
 {
 	struct umpa_target targets[NTARGETS];
 	struct umpa_grid t;
-	size_t i, n = umpa_targets_fill(s, targets);
+	size_t i, n = umpa_targets_fill(bench, s, targets);
 
 	umpa_grid_init(&t);
 	umpa_grid_row(&t);

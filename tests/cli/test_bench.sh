@@ -36,7 +36,7 @@ run "$umpa" bench scaling --only 'start*' --no-calls -n 1
 ends 0 "a test by its beginning"
 run "$umpa" bench report "$scratch/nowhere"
 ends 125 "no figures"
-says "nowhere/scaling.csv: No such file"
+says "no raw figures in $scratch/nowhere"
 
 # Ratios are formed within a repetition, and the median of them is taken: 40/2, 60/2, 10/5.
 cat >"$csv/scaling.csv" <<'CSV'
@@ -89,7 +89,7 @@ says "Invalid argument"
 # A plot of what there is; none, which is no failure, where no figure has a place in one.
 run "$umpa" bench scaling --only idle --no-calls -n 1 --csv "$scratch/unplotted"
 ends 0 "nothing to plot"
-says "none of them has a place in the plot"
+says "none of them has a place in a plot"
 right "the figures are kept" grep -q '^idle,glibc,0,0,peak_nbytes,' "$scratch/unplotted/scaling.csv"
 right "and nothing else" [ "$(ls "$scratch/unplotted")" = scaling.csv ]
 run "$umpa" bench report "$scratch/unplotted"

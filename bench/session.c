@@ -1,4 +1,4 @@
-#include "scaling.h"
+#include "session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,14 +8,12 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "cli/preload.h"
-#include "plan.h"
 #include "spawn.h"
 
 #define MOST_KEYS 24
-#define STARTUP   "startup" /* the test that is no worker's */
 
-struct session {
-	const struct umpa_scaling *s;
+struct progress {
+	const struct umpa_session *s;
 	struct umpa_samples *out;
 	char **envp[NMETHODS]; /* NULL: the method can't run here */
 	size_t ndone, ntotal;
@@ -36,7 +34,7 @@ static char **environment_of(const struct umpa_method *m, const char *umpa_libra
 	return umpa_preload_environment(m->library, m->options, NULL);
 }
 
-static int find_methods(struct session *x)
+static int find_methods(struct progress *x)
 {
 	char *library = umpa_preload_find();
 	size_t i;
@@ -49,7 +47,7 @@ static int find_methods(struct session *x)
 	return 0;
 }
 
-static void forget_methods(struct session *x)
+static void forget_methods(struct progress *x)
 {
 	size_t i;
 
@@ -60,7 +58,7 @@ static void forget_methods(struct session *x)
 
 /* --- one run --------------------------------------------------------------------------------- */
 
-static void show_progress(struct session *x, const char *test, const char *method)
+static void show_progress(struct progress *x, const char *test, const char *method)
 {
 	x->ndone++;
 	if (isatty(STDERR_FILENO))
@@ -74,7 +72,7 @@ static void end_progress(void)
 }
 
 /* The worker's arguments, cut out of `text`, which they then point into. */
-static void fill_args(const struct session *x, const struct umpa_bench_test *t,
+static void fill_args(const struct progress *x, const struct umpa_bench_test *t,
 	const struct umpa_method *m, unsigned long seed, int traced, char *text, size_t ntext,
 	char *args[MOST_KEYS + 1])
 {
@@ -89,7 +87,7 @@ static void fill_args(const struct session *x, const struct umpa_bench_test *t,
 	args[n] = NULL;
 }
 
-static void take_line(struct session *x, const char *test, const char *method, unsigned repetition,
+static void take_line(struct progress *x, const char *test, const char *method, unsigned repetition,
 	const char *line)
 {
 	char metric[NAME_NBYTES];
@@ -102,7 +100,7 @@ static void take_line(struct session *x, const char *test, const char *method, u
 }
 
 static void run_one(
-	struct session *x, const struct umpa_bench_test *t, size_t method, unsigned repetition)
+	struct progress *x, const struct umpa_bench_test *t, size_t method, unsigned repetition)
 {
 	const struct umpa_method *m = &umpa_methods[method];
 	char text[512], out[16384], *args[MOST_KEYS + 1], *line, *rest;
@@ -118,7 +116,7 @@ static void run_one(
 		take_line(x, t->name, m->name, repetition, line);
 }
 
-static void count_one(struct session *x, const struct umpa_bench_test *t, size_t method)
+static void count_one(struct progress *x, const struct umpa_bench_test *t, size_t method)
 {
 	const struct umpa_method *m = &umpa_methods[method];
 	char text[512], *args[MOST_KEYS + 1];
@@ -139,16 +137,21 @@ static void count_one(struct session *x, const struct umpa_bench_test *t, size_t
 
 #define STARTUP_NRUNS 40
 
-static void add_startup(
-	struct session *x, size_t method, unsigned repetition, double *wall_s, size_t n)
+static void add_startup(struct progress *x, const char *test, size_t method, unsigned repetition,
+	double *wall_s, size_t n)
 {
 	if (n)
 		umpa_samples_add(x->out,
-			&(struct umpa_series){STARTUP, umpa_methods[method].name, "wall_ns", 0},
+			&(struct umpa_series){test, umpa_methods[method].name, "wall_ns", 0},
 			repetition, umpa_median(wall_s, n) * 1e9);
 }
 
-static void run_startup(struct session *x, unsigned repetition)
+static int is_startup(const struct umpa_bench_test *t)
+{
+	return !strcmp(t->kind, STARTUP_KIND);
+}
+
+static void run_startup(struct progress *x, const struct umpa_bench_test *t, unsigned repetition)
 {
 	static const size_t sides[] = {BY_GLIBC, BY_UMPA_MALLOC};
 	char *argv[] = {(char *)"/bin/true", NULL};
@@ -162,7 +165,7 @@ static void run_startup(struct session *x, unsigned repetition)
 				!usage.status)
 				wall_s[side][n[side]++] = usage.wall_s;
 	for (side = 0; side < array_len(sides); side++)
-		add_startup(x, sides[side], repetition, wall_s[side], n[side]);
+		add_startup(x, t->name, sides[side], repetition, wall_s[side], n[side]);
 }
 
 /* --- all of them -------------------------------------------------------------------------------
@@ -189,103 +192,106 @@ static int is_listed(const char *list, const char *name)
 	return 0;
 }
 
-static int matches_any(const char *pattern, size_t n)
+static int matches_any(const struct umpa_bench *b, const char *pattern, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < umpa_bench_ntests; i++)
-		if (matches(pattern, n, umpa_bench_tests[i].name))
+	for (i = 0; i < b->ntests; i++)
+		if (matches(pattern, n, b->tests[i].name))
 			return 1;
-	return matches(pattern, n, STARTUP);
+	return 0;
 }
 
-static int refuse_name(const char *name, size_t nname)
+static int refuse_name(const struct umpa_bench *b, const char *name, size_t nname)
 {
-	char names[1024] = "";
+	char names[2048] = "";
 	size_t i, n = 0;
 
-	for (i = 0; i < umpa_bench_ntests && n < sizeof(names); i++)
+	for (i = 0; i < b->ntests && n < sizeof(names); i++)
 		n += (size_t)snprintf(
-			names + n, sizeof(names) - n, "%s, ", umpa_bench_tests[i].name);
-	return umpa_refuse(-1, "bench: no test is called '%.*s'; there are: %s" STARTUP, (int)nname,
-		name, names);
+			names + n, sizeof(names) - n, "%s%s", i ? ", " : "", b->tests[i].name);
+	return umpa_refuse(
+		-1, "bench: no test is called '%.*s'; there are: %s", (int)nname, name, names);
 }
 
-int umpa_scaling_check(const char *only)
+int umpa_session_check(const struct umpa_session *s)
 {
+	const char *only = s->only;
 	size_t n;
 
 	for (; only; only = only[n] ? only + n + 1 : NULL) {
 		n = strcspn(only, ",");
-		if (!matches_any(only, n))
-			return refuse_name(only, n);
+		if (!matches_any(s->bench, only, n))
+			return refuse_name(s->bench, only, n);
 	}
 	return 0;
 }
 
-static int is_wanted(const struct session *x, const struct umpa_bench_test *t)
+static int is_wanted(const struct progress *x, const struct umpa_bench_test *t)
 {
 	if (x->s->only)
 		return is_listed(x->s->only, t->name);
 	return !x->s->brief || t->short_args;
 }
 
-static int runs(const struct session *x, const struct umpa_bench_test *t, size_t method)
+static int runs(const struct progress *x, const struct umpa_bench_test *t, size_t method)
 {
 	return (t->methods & BIT(method)) && x->envp[method] && is_wanted(x, t);
 }
 
-static void run_repetition(struct session *x, unsigned repetition)
+static void run_test(struct progress *x, const struct umpa_bench_test *t, unsigned repetition)
 {
-	size_t i, m;
+	size_t m;
 
-	for (i = 0; i < umpa_bench_ntests; i++)
-		for (m = 0; m < NMETHODS; m++)
-			if (runs(x, &umpa_bench_tests[i], m))
-				run_one(x, &umpa_bench_tests[i], m, repetition);
-	if (!x->s->only || is_listed(x->s->only, STARTUP))
-		run_startup(x, repetition);
+	if (is_startup(t) && is_wanted(x, t))
+		run_startup(x, t, repetition);
+	for (m = 0; !is_startup(t) && m < NMETHODS; m++)
+		if (runs(x, t, m))
+			run_one(x, t, m, repetition);
 }
 
 /* The short form counts where a target asks for it only. */
-static int is_counted(const struct session *x, const struct umpa_bench_test *t, size_t method)
+static int is_counted(const struct progress *x, const struct umpa_bench_test *t, size_t method)
 {
-	return x->s->count_calls && runs(x, t, method) &&
+	return x->s->count_calls && !is_startup(t) && runs(x, t, method) &&
 	       (!x->s->brief || !strcmp(t->kind, "@reuse") || method == BY_UMPA);
 }
 
-static void count_all(struct session *x)
+static void count_test(struct progress *x, const struct umpa_bench_test *t)
 {
-	size_t i, m;
+	size_t m;
 
-	for (i = 0; i < umpa_bench_ntests; i++)
-		for (m = 0; m < NMETHODS; m++)
-			if (is_counted(x, &umpa_bench_tests[i], m))
-				count_one(x, &umpa_bench_tests[i], m);
+	for (m = 0; m < NMETHODS; m++)
+		if (is_counted(x, t, m))
+			count_one(x, t, m);
 }
 
-static size_t count_runs(const struct session *x)
+static size_t count_runs(const struct progress *x)
 {
+	const struct umpa_bench *b = x->s->bench;
 	size_t i, m, n = 0;
 
-	for (i = 0; i < umpa_bench_ntests; i++)
-		for (m = 0; m < NMETHODS; m++)
-			n += x->s->nrepetitions * (unsigned)runs(x, &umpa_bench_tests[i], m) +
-			     (unsigned)is_counted(x, &umpa_bench_tests[i], m);
+	for (i = 0; i < b->ntests; i++)
+		for (m = 0; !is_startup(&b->tests[i]) && m < NMETHODS; m++)
+			n += x->s->nrepetitions * (unsigned)runs(x, &b->tests[i], m) +
+			     (unsigned)is_counted(x, &b->tests[i], m);
 	return n;
 }
 
-int umpa_scaling_run(const struct umpa_scaling *s, struct umpa_samples *out)
+int umpa_session_run(const struct umpa_session *s, struct umpa_samples *out)
 {
-	struct session x = {.s = s, .out = out};
+	struct progress x = {.s = s, .out = out};
 	unsigned repetition;
+	size_t i;
 
 	if (find_methods(&x))
 		return -1;
 	x.ntotal = count_runs(&x);
 	for (repetition = 0; repetition < s->nrepetitions; repetition++)
-		run_repetition(&x, repetition);
-	count_all(&x);
+		for (i = 0; i < s->bench->ntests; i++)
+			run_test(&x, &s->bench->tests[i], repetition);
+	for (i = 0; i < s->bench->ntests; i++)
+		count_test(&x, &s->bench->tests[i]);
 	end_progress();
 	forget_methods(&x);
 	return 0;
