@@ -16,7 +16,7 @@ test: build
 	ctest --test-dir build --output-on-failure --timeout 300 -j $$(nproc)
 
 check:
-	@scripts/setup build check kernels
+	@scripts/setup build check engines kernels
 	@scripts/check
 
 check-format check-tidy check-layers check-docs: build

@@ -144,6 +144,12 @@ foreach(source ${misuses})
 		$<TARGET_FILE:${program}> ${source} ${preload})
 endforeach()
 
+# --- the examples ---------------------------------------------------------------------------
+
+foreach(name jemalloc jemalloc_forks mimalloc dlmalloc)
+	umpa_test(examples ${name} sh ${CMAKE_SOURCE_DIR}/tests/examples/run ${name})
+endforeach()
+
 # --- scripts --------------------------------------------------------------------------------
 
 # Programs the scripts run: they know nothing of umpa, and their mallocs are made as written.

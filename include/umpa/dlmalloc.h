@@ -1,5 +1,5 @@
 /*
- * dlmalloc over umpa: include this in front of dlmalloc's malloc.c, version 2.8.4 or later, and its
+ * dlmalloc over umpa: include this in front of dlmalloc's malloc.c, version 2.8.6, and its
  * memory comes from umpa's pool and goes back there.
  *
  *	#include <umpa/dlmalloc.h>

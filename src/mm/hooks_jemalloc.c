@@ -52,24 +52,77 @@ static int extend(void *addr, size_t nbytes)
 	return umpa_mapping_extend(first, first + (nbytes >> PAGE_SHIFT));
 }
 
-static void *alloc_in_window(void *new_addr, size_t nbytes, size_t align, bool *zero)
-{
-	intptr_t got;
+/* --- alloc -------------------------------------------------------------------------------- */
 
-	if (new_addr) {
-		*zero = true;
-		return extend(new_addr, nbytes) ? NULL : new_addr;
-	}
-	got = umpa_mm_map(nbytes, align, *zero ? UMPA_ZERO : 0);
-	return umpa_os_failed(got) ? NULL : (void *)got;
+/*
+ * Where jemalloc retains (its option, on by default), it takes an extent and one right behind it
+ * that was split off another for neighbours in the same arena, and merges them. So where there are
+ * several arenas, none may be given pages in front of what another one still has of an extent: what
+ * is given must have had a page behind it that nobody had, if only for a moment.
+ */
+static uint64_t first_arena, several_arenas; /* atomic; the first one's number and 1, 0: none yet */
+
+static int is_alone(unsigned arena)
+{
+	uint64_t first = 0, self = (uint64_t)arena + 1;
+
+	if (__atomic_load_n(&several_arenas, __ATOMIC_RELAXED))
+		return 0;
+	if (__atomic_compare_exchange_n(
+		    &first_arena, &first, self, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+		first == self)
+		return 1;
+	__atomic_store_n(&several_arenas, 1, __ATOMIC_RELAXED);
+	return 0;
 }
 
-static void *alloc_of_kernel(void *new_addr, size_t nbytes, size_t align, bool *zero)
+static int is_apart(const char *end)
 {
-	intptr_t got = new_addr ? -ENOMEM : umpa_mm_map_of_kernel(nbytes, align);
+	size_t page = (size_t)(end - umpa_pages_address(0)) >> PAGE_SHIFT;
+	int mapped;
 
+	if (!umpa_in_window(end))
+		return 0;
+	umpa_mapping_row(page, page + 1, &mapped);
+	return !mapped;
+}
+
+typedef intptr_t map_fn(size_t nbytes, size_t align, unsigned flags);
+
+static void *map_apart(map_fn *map, size_t nbytes, size_t align, unsigned flags)
+{
+	intptr_t got = map(nbytes + PAGE_NBYTES, align, flags);
+
+	if (umpa_os_failed(got))
+		return NULL;
+	(void)!umpa_munmap((char *)got + nbytes, PAGE_NBYTES);
+	return (void *)got;
+}
+
+static void *alloc_anywhere(size_t nbytes, size_t align, unsigned flags, int alone)
+{
+	intptr_t got = umpa_mm_map(nbytes, align, flags);
+
+	if (umpa_os_failed(got))
+		return NULL;
+	if (alone || is_apart((char *)got + nbytes))
+		return (void *)got;
+	(void)!umpa_munmap((void *)got, nbytes);
+	return map_apart(umpa_mm_map, nbytes, align, flags);
+}
+
+static intptr_t map_of_kernel(size_t nbytes, size_t align, unsigned flags)
+{
+	(void)flags;
+	return umpa_mm_map_of_kernel(nbytes, align);
+}
+
+static void *alloc(void *new_addr, size_t nbytes, size_t align, bool *zero, int alone)
+{
+	if (!new_addr)
+		return alloc_anywhere(nbytes, align, *zero ? UMPA_ZERO : 0, alone);
 	*zero = true;
-	return umpa_os_failed(got) ? NULL : (void *)got;
+	return extend(new_addr, nbytes) ? NULL : new_addr;
 }
 
 /* What is not to be committed is jemalloc growing ahead of need, which is for the pool to do. */
@@ -78,15 +131,19 @@ static void *hook_alloc(struct extent_hooks_s *hooks, void *new_addr, size_t nby
 {
 	void *addr;
 
-	(void)hooks, (void)arena;
+	(void)hooks;
 	if (!*commit)
 		return NULL;
-	if (!umpa_fork_enter())
-		return alloc_of_kernel(new_addr, nbytes, align, zero);
-	addr = alloc_in_window(new_addr, nbytes, align, zero);
+	if (!umpa_fork_enter()) {
+		*zero = true;
+		return new_addr ? NULL : map_apart(map_of_kernel, nbytes, align, 0);
+	}
+	addr = alloc(new_addr, nbytes, align, zero, is_alone(arena));
 	umpa_fork_leave();
 	return addr;
 }
+
+/* --- the others ---------------------------------------------------------------------------- */
 
 /* true: refused, which jemalloc can live with, and errno is kept. */
 static bool outside_fork(int (*call)(void *addr, size_t nbytes), void *addr, size_t nbytes)

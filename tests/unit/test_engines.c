@@ -325,6 +325,29 @@ TEST(jemalloc_refused_anywhere)
 	}
 }
 
+/* Behind what an arena gets there is never a part of another one's extent: jemalloc would merge the
+ * two. */
+TEST(jemalloc_keeps_arenas_apart)
+{
+	extent_hooks_t *h = begin_hooks();
+	bool zero = false, commit = true;
+	char *p = take(h, NULL, 100, false), *q;
+
+	PLAN(2 + 7 + 2);
+	CHECK(!h->dalloc(h, p, 40 * PAGE_NBYTES, true, 7));
+	q = h->alloc(h, NULL, 40 * PAGE_NBYTES, PAGE_NBYTES, &zero, &commit, 8);
+	CHECK(q && q != p);
+	CHECK_EQ(mapped_npages(), 60 + 40);
+	CHECK(!h->dalloc(h, q, 40 * PAGE_NBYTES, true, 8));
+	q = h->alloc(h, NULL, 39 * PAGE_NBYTES, PAGE_NBYTES, &zero, &commit, 8);
+	CHECK(q == p);
+	CHECK_EQ(mapped_npages(), 60 + 39);
+	CHECK(!h->dalloc(h, q, 39 * PAGE_NBYTES, true, 8));
+	h->dalloc(h, at(p, 40), 60 * PAGE_NBYTES, true, 7);
+	CHECK_EQ(mapped_npages(), 0);
+	CHECK(ends_well());
+}
+
 /* While a fork holds the locks of umpa, none of the hooks waits for one. */
 static void hooks_while_forking(void (*end)(void))
 {

@@ -1,0 +1,51 @@
+# The examples, to examples/ in the build folder: those of jemalloc and mimalloc where these are installed;
+# those of dlmalloc if asked for, by `ninja dlmalloc`, which fetches it.
+set(example_dir ${CMAKE_BINARY_DIR}/examples)
+
+# umpa_example(NAME SOURCE library...)
+function(umpa_example name source)
+	add_executable(example-${name} ${source} ${CMAKE_SOURCE_DIR}/examples/queues.c)
+	set_target_properties(example-${name} PROPERTIES OUTPUT_NAME ${name}
+		RUNTIME_OUTPUT_DIRECTORY ${example_dir})
+	target_link_libraries(example-${name} PRIVATE ${ARGN})
+endfunction()
+
+find_path(JEMALLOC_INCLUDE jemalloc/jemalloc.h)
+find_library(JEMALLOC jemalloc)
+if(JEMALLOC AND JEMALLOC_INCLUDE)
+	umpa_example(jemalloc ${CMAKE_SOURCE_DIR}/examples/jemalloc.c umpa ${JEMALLOC})
+	umpa_example(jemalloc_forks ${CMAKE_SOURCE_DIR}/tests/examples/jemalloc_forks.c umpa ${JEMALLOC})
+endif()
+
+find_path(MIMALLOC_INCLUDE mimalloc.h)
+find_library(MIMALLOC mimalloc)
+if(MIMALLOC AND MIMALLOC_INCLUDE)
+	umpa_example(mimalloc ${CMAKE_SOURCE_DIR}/examples/mimalloc.c umpa ${MIMALLOC})
+endif()
+
+set(dlmalloc_dir ${CMAKE_BINARY_DIR}/dlmalloc)
+add_custom_command(OUTPUT ${dlmalloc_dir}/malloc.c
+	COMMAND ${CMAKE_SOURCE_DIR}/scripts/fetch-dlmalloc ${dlmalloc_dir}
+	DEPENDS ${CMAKE_SOURCE_DIR}/scripts/fetch-dlmalloc)
+add_custom_target(dlmalloc)
+
+# umpa_dlmalloc(TARGET): built if asked for, with dlmalloc's own warnings left to its authors.
+function(umpa_dlmalloc target)
+	set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON
+		LIBRARY_OUTPUT_DIRECTORY ${example_dir})
+	target_sources(${target} PRIVATE ${dlmalloc_dir}/malloc.c)
+	set_source_files_properties(${dlmalloc_dir}/malloc.c PROPERTIES HEADER_FILE_ONLY ON)
+	target_include_directories(${target} PRIVATE ${dlmalloc_dir})
+	target_compile_options(${target} PRIVATE -w ${no_builtin})
+	add_dependencies(dlmalloc ${target})
+endfunction()
+
+umpa_example(dlmalloc ${CMAKE_SOURCE_DIR}/examples/dlmalloc.c umpa)
+umpa_dlmalloc(example-dlmalloc)
+foreach(name dlmalloc dlmalloc-kernel)
+	add_library(${name}-preload SHARED ${CMAKE_SOURCE_DIR}/examples/libdlmalloc.c)
+	set_target_properties(${name}-preload PROPERTIES OUTPUT_NAME ${name})
+	umpa_dlmalloc(${name}-preload)
+endforeach()
+target_link_libraries(dlmalloc-preload PRIVATE umpa)
+target_compile_definitions(dlmalloc-kernel-preload PRIVATE DLMALLOC_OF_KERNEL)
