@@ -67,6 +67,22 @@ static const struct umpa_command commands[NBENCHES + 1] = {
 			.flags = bench_flags,
 			.run = run_bench,
 		},
+	[BENCH_DLMALLOC] =
+		{
+			.name = "bench dlmalloc",
+			.operands = "",
+			.summary = "dlmalloc over the kernel and over umpa, by size, as in 2011; "
+				   "jemalloc too.",
+			.text = "Needs what 'cmake --build BUILD --target dlmalloc' makes; what is "
+				"missing is\n"
+				"left out.\n"
+				"\n"
+				"exit status: 0; 1 measured, but the raw figures could not be "
+				"written;\n"
+				"125 nothing was measured, 2 wrong usage.\n",
+			.flags = bench_flags,
+			.run = run_bench,
+		},
 	[NBENCHES] =
 		{
 			.name = "bench report",

@@ -21,6 +21,12 @@ const struct umpa_method umpa_methods[NMETHODS] = {
 	[BY_FLOOR] = {"floor", "floor", NULL, NULL,
 		"touch; what is live for the first time is new from the kernel, as huge pages"},
 	[BY_UMPA_MMAP] = {"umpa-mmap", "umpa-mmap", NULL, NULL, "umpa_mmap, umpa_munmap"},
+	[BY_DLMALLOC] = {"dlmalloc", "malloc", "examples/libdlmalloc-kernel.so", NULL,
+		"dlmalloc over mmap"},
+	[BY_DLMALLOC_UMPA] = {"dlmalloc-umpa", "malloc", "examples/libdlmalloc.so", NULL,
+		"dlmalloc over umpa"},
+	[BY_JEMALLOC_UMPA] = {"jemalloc-umpa", "malloc",
+		JEMALLOC_FILE ":examples/libjemalloc_hooks.so", NULL, "jemalloc over umpa"},
 };
 
 const char *const umpa_peers[NPEERS] = {"glibc", "jemalloc", "tcmalloc", "mimalloc"};
@@ -103,6 +109,16 @@ static const struct umpa_bench_test scaling_tests[] = {
 		"/bin/true, with and without umpa preloaded"},
 };
 
+/* The ring of 2011 again, as malloc-bins. */
+static const struct umpa_bench_test dlmalloc_tests[] = {
+	{"dlmalloc-bins", "@ring", "min=4K max=8M live=512 batch=16 warmup=2816 ops=5632",
+		"warmup=1408 ops=1408", BIT(BY_DLMALLOC) | BIT(BY_DLMALLOC_UMPA), 1536 * MIB,
+		"dlmalloc over mmap and over umpa, 4 KiB to 8 MiB, 512 live, by size bin"},
+	{"jemalloc-bins", "@ring", "min=64K max=8M live=512 batch=16 warmup=1792 ops=3584",
+		"warmup=896 ops=896", BIT(BY_JEMALLOC) | BIT(BY_JEMALLOC_UMPA), 2560 * MIB,
+		"jemalloc alone and with umpa's hooks, 64 KiB to 8 MiB, 512 live, by size bin"},
+};
+
 #define BENCH(name, tests)                                                                         \
 	{                                                                                          \
 		(name), (tests), array_len(tests)                                                  \
@@ -110,18 +126,19 @@ static const struct umpa_bench_test scaling_tests[] = {
 
 const struct umpa_bench umpa_benches[NBENCHES] = {
 	[BENCH_SCALING] = BENCH("scaling", scaling_tests),
+	[BENCH_DLMALLOC] = BENCH("dlmalloc", dlmalloc_tests),
 };
 
 const struct umpa_published umpa_published[NPUBLISHED] = {
-	{4 << 10, 0.45, 7.4},
-	{8 << 10, 0.45, 3.3},
-	{16 << 10, 1.0, 4.7},
-	{32 << 10, 1.0, 3.7},
-	{64 << 10, 2.7, 5.7},
-	{128 << 10, 3.3, 5.7},
-	{256 << 10, 4.9, 4.7},
-	{512 << 10, 7.1, 4.0},
-	{1 << 20, 8.4, 7.9},
-	{2 << 20, 9.3, 9.4},
-	{4 << 20, 8.7, 9.7},
+	{4 << 10, 0.45, 7.4, 1.5},
+	{8 << 10, 0.45, 3.3, 1.5},
+	{16 << 10, 1.0, 4.7, 1.4},
+	{32 << 10, 1.0, 3.7, 1.6},
+	{64 << 10, 2.7, 5.7, 1.3},
+	{128 << 10, 3.3, 5.7, 1.0},
+	{256 << 10, 4.9, 4.7, 3.0},
+	{512 << 10, 7.1, 4.0, 6.8},
+	{1 << 20, 8.4, 7.9, 7.5},
+	{2 << 20, 9.3, 9.4, 9.9},
+	{4 << 20, 8.7, 9.7, 10.3},
 };

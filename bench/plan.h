@@ -19,6 +19,9 @@ enum umpa_method_id {
 	BY_UMPA_HUGE0,
 	BY_FLOOR,
 	BY_UMPA_MMAP,
+	BY_DLMALLOC,
+	BY_DLMALLOC_UMPA,
+	BY_JEMALLOC_UMPA,
 	NMETHODS
 };
 
@@ -31,10 +34,11 @@ enum umpa_method_id {
 #define BOUNDS       (BIT(BY_TOUCH) | BIT(BY_FLOOR))
 
 struct umpa_method {
-	const char *name; /* in tables and samples */
-	const char *api;  /* of the worker */
-	const char
-		*library; /* to preload: a name the loader finds; UMPA_LIBRARY: umpa's; or NULL */
+	const char *name;    /* in tables and samples */
+	const char *api;     /* of the worker */
+	const char *library; /* to preload: a name the loader finds; UMPA_LIBRARY: umpa's; a path
+			      * below this program's folder, perhaps with a name and ":" in front;
+			      * or NULL */
 	const char *options; /* UMPA_OPTIONS, or NULL: as they are */
 	const char *help;
 };
@@ -59,6 +63,7 @@ extern const struct umpa_method umpa_methods[NMETHODS];
 
 enum umpa_bench_id {
 	BENCH_SCALING,
+	BENCH_DLMALLOC,
 	NBENCHES
 };
 
@@ -77,8 +82,9 @@ extern const char *const umpa_peers[NPEERS];
 /* The ratios published in 2011, by size bin; 0 where there is none. */
 struct umpa_published {
 	uint64_t bin;
-	double page;   /* page allocator against the system's page calls */
-	double malloc; /* an allocator built on it against the system's malloc */
+	double page;     /* page allocator against the system's page calls */
+	double malloc;   /* an allocator built on it against the system's malloc */
+	double dlmalloc; /* dlmalloc over it against dlmalloc */
 };
 
 #define NPUBLISHED 11

@@ -68,6 +68,7 @@ void umpa_report_tables(
 {
 	static void (*const tables[NBENCHES])(const struct umpa_report *r) = {
 		[BENCH_SCALING] = umpa_tables_scaling,
+		[BENCH_DLMALLOC] = umpa_tables_dlmalloc,
 	};
 
 	tables[bench](&(struct umpa_report){s, out, markdown});

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,39 @@ struct progress {
 
 /* --- which methods can run ------------------------------------------------------------------- */
 
+/* The path of what lies below this program's folder, where a build puts it; malloc'ed. */
+static char *path_beside(const char *below)
+{
+	char own[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+	own[n > 0 ? n : 0] = 0;
+	n = n > 0 ? strrchr(own, '/') - own : 0;
+	return umpa_text("%.*s/%s", (int)n, own, below);
+}
+
+static char **environment_beside(const struct umpa_method *m)
+{
+	const char *colon = strchr(m->library, ':'), *below = colon ? colon + 1 : m->library;
+	char *path = path_beside(below), **envp = NULL;
+	char *chain = umpa_text("%.*s%s", (int)(below - m->library), m->library, path);
+
+	if (access(path, R_OK))
+		umpa_say("bench: left out: %s; there is no %s, which the target dlmalloc makes",
+			m->name, path);
+	else if (umpa_preload_loads(path))
+		envp = umpa_preload_environment(chain, m->options, NULL);
+	free(chain);
+	free(path);
+	return envp;
+}
+
 static char **environment_of(const struct umpa_method *m, const char *umpa_library)
 {
 	if (!m->library)
 		return umpa_preload_environment(NULL, m->options, NULL);
+	if (strchr(m->library, '/'))
+		return environment_beside(m);
 	if (!strcmp(m->library, UMPA_LIBRARY))
 		return umpa_preload_environment(umpa_library, m->options, NULL);
 	if (!umpa_preload_loads(m->library)) {
@@ -34,15 +64,27 @@ static char **environment_of(const struct umpa_method *m, const char *umpa_libra
 	return umpa_preload_environment(m->library, m->options, NULL);
 }
 
+static unsigned methods_of(const struct umpa_bench *b)
+{
+	unsigned methods = 0;
+	size_t i;
+
+	for (i = 0; i < b->ntests; i++)
+		methods |= b->tests[i].methods;
+	return methods;
+}
+
 static int find_methods(struct progress *x)
 {
+	unsigned methods = methods_of(x->s->bench);
 	char *library = umpa_preload_find();
 	size_t i;
 
 	if (!library)
 		return -1;
 	for (i = 0; i < NMETHODS; i++)
-		x->envp[i] = environment_of(&umpa_methods[i], library);
+		if (methods & BIT(i))
+			x->envp[i] = environment_of(&umpa_methods[i], library);
 	free(library);
 	return 0;
 }

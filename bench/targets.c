@@ -88,23 +88,28 @@ static size_t fill_page(const struct umpa_samples *s, struct umpa_target *t)
 	return 7;
 }
 
-/* The least that the kernel's time is of umpa's in a test with bins, from lo to hi. */
-static void set_mmap_ratio(const struct umpa_samples *s, struct umpa_target *t, const char *text,
-	double limit, uint64_t lo, uint64_t hi)
+/* The least that one's time is of the other's in a test with bins, from lo to hi. */
+static void set_bins_ratio(const struct umpa_samples *s, struct umpa_target *t, const char *text,
+	double limit, const char *test, const char *over, const char *under, uint64_t lo,
+	uint64_t hi)
 {
 	uint64_t bin;
 	size_t i;
 
 	set(t, text, limit, "x", NAN);
 	t->at_least = 1;
-	for (i = 0; (bin = umpa_samples_bin(s, "page-mmap", "cost_ns", i)); i++)
+	for (i = 0; (bin = umpa_samples_bin(s, test, "cost_ns", i)); i++)
 		if (bin >= lo && bin <= hi)
 			take_worse(t, bin,
 				umpa_samples_ratio(s,
-					&(struct umpa_series){
-						"page-mmap", "kernel", "cost_ns", bin},
-					&(struct umpa_series){
-						"page-mmap", "umpa-mmap", "cost_ns", bin}));
+					&(struct umpa_series){test, over, "cost_ns", bin},
+					&(struct umpa_series){test, under, "cost_ns", bin}));
+}
+
+static void set_mmap_ratio(const struct umpa_samples *s, struct umpa_target *t, const char *text,
+	double limit, uint64_t lo, uint64_t hi)
+{
+	set_bins_ratio(s, t, text, limit, "page-mmap", "kernel", "umpa-mmap", lo, hi);
 }
 
 static size_t fill_mmap(const struct umpa_samples *s, struct umpa_target *t)
@@ -145,12 +150,22 @@ static size_t fill_scaling(const struct umpa_samples *s, struct umpa_target *t)
 	return n + fill_malloc(s, t + n);
 }
 
+static size_t fill_dlmalloc(const struct umpa_samples *s, struct umpa_target *t)
+{
+	set_bins_ratio(s, &t[0], "dlmalloc over the kernel / over umpa", 0.95, "dlmalloc-bins",
+		"dlmalloc", "dlmalloc-umpa", 0, UINT64_MAX);
+	set_bins_ratio(s, &t[1], "jemalloc over the kernel / over umpa", 0.95, "jemalloc-bins",
+		"jemalloc", "jemalloc-umpa", 0, UINT64_MAX);
+	return 2;
+}
+
 size_t umpa_targets_fill(
 	enum umpa_bench_id bench, const struct umpa_samples *s, struct umpa_target t[NTARGETS])
 {
 	static size_t (*const fill[NBENCHES])(
 		const struct umpa_samples *s, struct umpa_target *t) = {
 		[BENCH_SCALING] = fill_scaling,
+		[BENCH_DLMALLOC] = fill_dlmalloc,
 	};
 
 	return fill[bench](s, t);

@@ -144,7 +144,7 @@ static int read_stats(const struct umpa_work *w, struct umpa_stats *out)
 	} else if (strcmp(w->api->name, "umpa")) {
 		return 0;
 	}
-	return get && !get(out, sizeof(*out)) && out->nallocs;
+	return get && !get(out, sizeof(*out)) && (out->nallocs || out->nmappings);
 }
 
 static struct {

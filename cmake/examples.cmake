@@ -10,11 +10,20 @@ function(umpa_example name source)
 	target_link_libraries(example-${name} PRIVATE ${ARGN})
 endfunction()
 
+# umpa_preloadable(NAME SOURCE library...): a library to preload.
+function(umpa_preloadable name source)
+	add_library(${name}-preload SHARED ${CMAKE_SOURCE_DIR}/examples/${source})
+	set_target_properties(${name}-preload PROPERTIES OUTPUT_NAME ${name}
+		LIBRARY_OUTPUT_DIRECTORY ${example_dir})
+	target_link_libraries(${name}-preload PRIVATE ${ARGN})
+endfunction()
+
 find_path(JEMALLOC_INCLUDE jemalloc/jemalloc.h)
 find_library(JEMALLOC jemalloc)
 if(JEMALLOC AND JEMALLOC_INCLUDE)
 	umpa_example(jemalloc ${CMAKE_SOURCE_DIR}/examples/jemalloc.c umpa ${JEMALLOC})
 	umpa_example(jemalloc_forks ${CMAKE_SOURCE_DIR}/tests/examples/jemalloc_forks.c umpa ${JEMALLOC})
+	umpa_preloadable(jemalloc_hooks libjemalloc_hooks.c umpa ${JEMALLOC})
 endif()
 
 find_path(MIMALLOC_INCLUDE mimalloc.h)
@@ -28,11 +37,13 @@ add_custom_command(OUTPUT ${dlmalloc_dir}/malloc.c
 	COMMAND ${CMAKE_SOURCE_DIR}/scripts/fetch-dlmalloc ${dlmalloc_dir}
 	DEPENDS ${CMAKE_SOURCE_DIR}/scripts/fetch-dlmalloc)
 add_custom_target(dlmalloc)
+if(TARGET jemalloc_hooks-preload)
+	add_dependencies(dlmalloc jemalloc_hooks-preload)
+endif()
 
 # umpa_dlmalloc(TARGET): built if asked for, with dlmalloc's own warnings left to its authors.
 function(umpa_dlmalloc target)
-	set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON
-		LIBRARY_OUTPUT_DIRECTORY ${example_dir})
+	set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
 	target_sources(${target} PRIVATE ${dlmalloc_dir}/malloc.c)
 	set_source_files_properties(${dlmalloc_dir}/malloc.c PROPERTIES HEADER_FILE_ONLY ON)
 	target_include_directories(${target} PRIVATE ${dlmalloc_dir})
@@ -42,10 +53,8 @@ endfunction()
 
 umpa_example(dlmalloc ${CMAKE_SOURCE_DIR}/examples/dlmalloc.c umpa)
 umpa_dlmalloc(example-dlmalloc)
-foreach(name dlmalloc dlmalloc-kernel)
-	add_library(${name}-preload SHARED ${CMAKE_SOURCE_DIR}/examples/libdlmalloc.c)
-	set_target_properties(${name}-preload PROPERTIES OUTPUT_NAME ${name})
-	umpa_dlmalloc(${name}-preload)
-endforeach()
-target_link_libraries(dlmalloc-preload PRIVATE umpa)
+umpa_preloadable(dlmalloc libdlmalloc.c umpa)
+umpa_dlmalloc(dlmalloc-preload)
+umpa_preloadable(dlmalloc-kernel libdlmalloc.c)
+umpa_dlmalloc(dlmalloc-kernel-preload)
 target_compile_definitions(dlmalloc-kernel-preload PRIVATE DLMALLOC_OF_KERNEL)
