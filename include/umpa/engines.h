@@ -1,7 +1,7 @@
 /*
  * For allocators that are to have their memory from umpa: pages they can end in any part, and the
  * hooks of jemalloc. dlmalloc: include/umpa/dlmalloc.h. mimalloc takes umpa_alloc()'s memory as an
- * arena of its own. docs/engines.md says how each is done and what it gains.
+ * arena of its own. docs/embedding.md says how each is done and what it gains.
  *
  * Every function is thread-safe; none may be called from a signal handler that can interrupt a call
  * of umpa.

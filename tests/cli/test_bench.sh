@@ -81,6 +81,31 @@ CSV
 run "$umpa" bench report --markdown "$scratch/blocks"
 prints "| 64 KiB | glibc | 500 | 0.000 | 1000 | 16.0 |"
 prints "| 3 MiB and 1 B | umpa-preload | 460 | 1.15x | 440 | 50.0 | - | - |"
+mkdir "$scratch/dl"
+cat >"$scratch/dl/dlmalloc.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+dlmalloc-bins,dlmalloc,0,4096,cost_ns,3000
+dlmalloc-bins,dlmalloc-umpa,0,4096,cost_ns,2000
+dlmalloc-bins,dlmalloc,0,8192,cost_ns,900
+dlmalloc-bins,dlmalloc-umpa,0,8192,cost_ns,1000
+jemalloc-bins,jemalloc,0,65536,cost_ns,8000
+jemalloc-bins,jemalloc-umpa,0,65536,cost_ns,4000
+dlmalloc-bins,dlmalloc,0,0,time_ns,5000000
+dlmalloc-bins,dlmalloc,0,0,nfaults,77
+CSV
+run "$umpa" bench report --markdown "$scratch/dl"
+ends 0 "a report of dlmalloc"
+prints "| 4 KiB | 3.00 | 2.00 | 1.50x | 1.50x |"
+prints "| 8 KiB | 0.900 | 1.00 | 0.900x | 1.50x |"
+prints "| 64 KiB | 8.00 | 4.00 | 2.00x |"
+prints "| dlmalloc over mmap | 5.00 | 77 | - | - | - |"
+prints "| dlmalloc over the kernel / over umpa | at least 0.95x | 0.900x | at 8 KiB | missed |"
+mkdir "$scratch/bare"
+cp "$umpa" "$scratch/bare/umpa"
+run env UMPA_PRELOAD="$UMPA_BUILD/libumpa-preload.so" "$scratch/bare/umpa" bench dlmalloc --only 'dl*' -n 1
+ends 125 "no dlmalloc to measure"
+says "left out: dlmalloc-umpa"
+says "which the target dlmalloc makes"
 echo "page-bins,umpa,0,4096,cost_ns,many" >>"$csv/scaling.csv"
 run "$umpa" bench report "$csv"
 ends 125 "a line that is no figure"
@@ -167,4 +192,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 86
+finish 95
