@@ -29,6 +29,8 @@
 #include "base/heights.h"
 #include "base/units.h"
 
+/* On cache lines of its own, as neighbouring slots are on different shards' shelves, whose threads
+ * write them all the time. */
 struct umpa_run_map {
 	struct bitmap used, head, dirty;
 	/* Atomic: a block that ends here, or one that looks for a place, reads them without the
@@ -36,7 +38,7 @@ struct umpa_run_map {
 	uint16_t ntail;  /* first pages, that belong to a block which begins in a slot before */
 	uint16_t nfront; /* first pages, that are free */
 	uint16_t nback;  /* last pages, that are free */
-};
+} __attribute__((aligned(128)));
 
 struct umpa_shelf {
 	struct umpa_run_map *map;
