@@ -3,7 +3,8 @@
  * umpa is held across a call of the mover or a system call but those docs/design/locking.md lists.
  *
  * The lock is libc's mutex, which neither allocates nor needs to be destroyed: sanitizers and
- * debuggers know it, and it sleeps in the kernel when it has to wait long.
+ * debuggers know it, and it sleeps in the kernel when it has to wait long. It looks some hundred
+ * times before: what umpa does under a lock takes less than going to sleep.
  */
 #ifndef UMPA_BASE_LOCK_H
 #define UMPA_BASE_LOCK_H
@@ -30,7 +31,7 @@ struct umpa_lock {
 
 #define UMPA_LOCK_INITIALIZER(r)                                                                   \
 	{                                                                                          \
-		PTHREAD_MUTEX_INITIALIZER, (r)                                                     \
+		PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, (r)                                         \
 	}
 
 /* How many this thread holds or waits for. A signal handler that finds some must not take any. */
@@ -60,8 +61,7 @@ static inline void umpa_rank_leave(enum umpa_lock_rank rank)
 
 static inline void umpa_lock_init(struct umpa_lock *l, enum umpa_lock_rank rank)
 {
-	pthread_mutex_init(&l->mutex, NULL);
-	l->rank = rank;
+	*l = (struct umpa_lock)UMPA_LOCK_INITIALIZER(rank);
 }
 
 static inline void umpa_lock_take(struct umpa_lock *l)
