@@ -63,13 +63,13 @@ static void print_target(const struct umpa_target *t, FILE *out)
 					 : "false");
 }
 
-void umpa_report_json(enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out)
+void umpa_samples_json(const struct umpa_samples *s, const char *bench,
+	const struct umpa_target *targets, size_t n, FILE *out)
 {
-	struct umpa_target t[NTARGETS];
-	size_t i, n = umpa_targets_fill(bench, s, t);
 	const char *comma = "";
+	size_t i;
 
-	fprintf(out, "{\"bench\":\"%s\",\"results\":[\n", umpa_benches[bench].name);
+	fprintf(out, "{\"bench\":\"%s\",\"results\":[\n", bench);
 	for (i = 0; i < s->n; i++) {
 		if (!is_first(s, i))
 			continue;
@@ -80,7 +80,15 @@ void umpa_report_json(enum umpa_bench_id bench, const struct umpa_samples *s, FI
 	fputs("\n],\"targets\":[\n", out);
 	for (i = 0; i < n; i++) {
 		fputs(i ? ",\n" : "", out);
-		print_target(&t[i], out);
+		print_target(&targets[i], out);
 	}
 	fputs("\n]}\n", out);
+}
+
+void umpa_report_json(enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out)
+{
+	struct umpa_target t[NTARGETS];
+	size_t n = umpa_targets_fill(bench, s, t);
+
+	umpa_samples_json(s, umpa_benches[bench].name, t, n, out);
 }

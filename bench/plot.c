@@ -2,16 +2,12 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
+#include "files.h"
 #include "plan.h"
 #include "report.h"
-
-#define SCRIPT "plot/scaling.gp"
 
 /* gnuplot takes "?" for a missing value. */
 static void put(FILE *f, double value)
@@ -90,44 +86,6 @@ static int write_file(const struct umpa_samples *s, const char *dir, const char 
 	return fclose(f) ? umpa_refuse(-1, "bench: can't write %s", path) : 0;
 }
 
-/* Where it is installed, else where it was when this was built. */
-static int find_script(char path[PATH_MAX])
-{
-	char dir[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-
-	if (n > 0) {
-		dir[n] = 0;
-		*strrchr(dir, '/') = 0;
-		if (snprintf(path, PATH_MAX, "%s/../share/umpa/" SCRIPT, dir) < PATH_MAX &&
-			!access(path, R_OK))
-			return 0;
-	}
-	snprintf(dir, sizeof(dir), "%s", __FILE__);
-	if (!strrchr(dir, '/'))
-		return -1;
-	*strrchr(dir, '/') = 0;
-	return snprintf(path, PATH_MAX, "%s/" SCRIPT, dir) >= PATH_MAX || access(path, R_OK);
-}
-
-static int run_gnuplot(const char *dir, char *script)
-{
-	char *argv[] = {(char *)"gnuplot", script, NULL};
-	int status = 0;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		if (!chdir(dir))
-			execvp(argv[0], argv);
-		_exit(EXIT_NOT_FOUND);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return -1;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_FOUND)
-		return umpa_refuse(-1, "bench: no plot: gnuplot is not installed (gnuplot-nox)");
-	return status ? umpa_refuse(-1, "bench: no plot: gnuplot failed") : 0;
-}
-
 static int is_empty(const struct umpa_samples *s)
 {
 	uint64_t bin;
@@ -137,14 +95,10 @@ static int is_empty(const struct umpa_samples *s)
 
 int umpa_report_plot(enum umpa_bench_id bench, const struct umpa_samples *s, const char *dir)
 {
-	char script[PATH_MAX];
-
 	if (bench != BENCH_SCALING || is_empty(s))
 		return 0;
 	if (write_file(s, dir, "scaling-page.dat", write_page) ||
 		write_file(s, dir, "scaling-malloc.dat", write_malloc))
 		return -1;
-	if (find_script(script))
-		return umpa_refuse(-1, "bench: no plot: can't find " SCRIPT);
-	return run_gnuplot(dir, script) ? -1 : 1;
+	return umpa_draw(dir, "plot/scaling.gp") ? -1 : 1;
 }

@@ -26,12 +26,17 @@ struct umpa_target {
 
 #define NTARGETS 18
 
+/* One object of a bench's samples and targets. */
+void umpa_samples_json(const struct umpa_samples *s, const char *bench,
+	const struct umpa_target *targets, size_t n, FILE *out);
+
 /* Fills t with the bench's targets and the measured figures. Result: how many, up to NTARGETS. */
 size_t umpa_targets_fill(
 	enum umpa_bench_id bench, const struct umpa_samples *s, struct umpa_target t[NTARGETS]);
 
 int umpa_target_reached(const struct umpa_target *t);
 
+void umpa_targets_print(const struct umpa_target *targets, size_t n, FILE *out, int markdown);
 void umpa_report_targets(
 	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown);
 

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "cli/preload.h"
+#include "names.h"
 #include "spawn.h"
 
 #define MOST_KEYS 24
@@ -213,33 +214,12 @@ static void run_startup(struct progress *x, const struct umpa_bench_test *t, uns
 /* --- all of them -------------------------------------------------------------------------------
  */
 
-/* Is the pattern of n bytes the name, or a beginning of it that ends in '*'? */
-static int matches(const char *pattern, size_t n, const char *name)
-{
-	if (n && pattern[n - 1] == '*')
-		return !strncmp(pattern, name, n - 1);
-	return n == strlen(name) && !strncmp(pattern, name, n);
-}
-
-/* 1 if one of the patterns, with commas between, stands for the name. */
-static int is_listed(const char *list, const char *name)
-{
-	size_t n;
-
-	for (; list; list = list[n] ? list + n + 1 : NULL) {
-		n = strcspn(list, ",");
-		if (matches(list, n, name))
-			return 1;
-	}
-	return 0;
-}
-
 static int matches_any(const struct umpa_bench *b, const char *pattern, size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < b->ntests; i++)
-		if (matches(pattern, n, b->tests[i].name))
+		if (umpa_name_matches(pattern, n, b->tests[i].name))
 			return 1;
 	return 0;
 }
@@ -272,7 +252,7 @@ int umpa_session_check(const struct umpa_session *s)
 static int is_wanted(const struct progress *x, const struct umpa_bench_test *t)
 {
 	if (x->s->only)
-		return is_listed(x->s->only, t->name);
+		return umpa_name_listed(x->s->only, t->name);
 	return !x->s->brief || t->short_args;
 }
 

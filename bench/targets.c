@@ -183,12 +183,10 @@ static const char *verdict(const struct umpa_target *t)
 	return umpa_target_reached(t) ? "reached" : "missed";
 }
 
-void umpa_report_targets(
-	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown)
+void umpa_targets_print(const struct umpa_target *targets, size_t n, FILE *out, int markdown)
 {
-	struct umpa_target targets[NTARGETS];
 	struct umpa_grid t;
-	size_t i, n = umpa_targets_fill(bench, s, targets);
+	size_t i;
 
 	umpa_grid_init(&t);
 	umpa_grid_row(&t);
@@ -208,4 +206,13 @@ void umpa_report_targets(
 	}
 	fputs(markdown ? "\n### Targets\n\n" : "\nTargets\n", out);
 	umpa_grid_print(&t, out, markdown);
+}
+
+void umpa_report_targets(
+	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown)
+{
+	struct umpa_target targets[NTARGETS];
+	size_t n = umpa_targets_fill(bench, s, targets);
+
+	umpa_targets_print(targets, n, out, markdown);
 }

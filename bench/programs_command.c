@@ -1,0 +1,189 @@
+/* umpa bench programs: the command line. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/args.h"
+#include "programs.h"
+
+#define CSV_NAME       "programs.csv"
+#define MOST_REPEATED  99
+#define USUAL_REPEATED 5
+
+enum {
+	FLAG_REPETITIONS,
+	FLAG_SHORT,
+	FLAG_CSV,
+	FLAG_FROM,
+	FLAG_ONLY,
+	FLAG_ARMS,
+	FLAG_JSON,
+	FLAG_MARKDOWN
+};
+
+const struct umpa_flag umpa_programs_flags[] = {
+	[FLAG_REPETITIONS] = {'n', "repetitions", "N",
+		"repeat N times, taking turns (5; short form: 1)"},
+	[FLAG_SHORT] = {0, "short", NULL,
+		"small inputs: whether results are the same, not what they cost"},
+	[FLAG_CSV] = {0, "csv", "DIR",
+		"keep the raw figures in DIR/" CSV_NAME " beside those of other programs, and draw "
+		"DIR/programs.svg and .png"},
+	[FLAG_FROM] = {0, "from", "DIR", "run nothing: tables and chart from DIR/" CSV_NAME},
+	[FLAG_ONLY] = {0, "only", "LIST", "run these programs only; 'x*' stands for all that begin so"},
+	[FLAG_ARMS] = {0, "arms", "LIST",
+		"by these arms only, beside glibc: jemalloc, umpa, umpa-jemalloc, umpa-jemalloc-mmap "
+		"..."},
+	[FLAG_JSON] = {0, "json", NULL, "print one JSON object"},
+	[FLAG_MARKDOWN] = {0, "markdown", NULL, "print Markdown tables"},
+	{0},
+};
+
+struct request {
+	struct umpa_programs programs;
+	const char *dir, *from;
+	int json, markdown;
+};
+
+static int take_flag(struct request *q, const struct umpa_args *a, int flag)
+{
+	long n;
+
+	switch (flag) {
+	case FLAG_REPETITIONS:
+		if (umpa_args_count(a, "-n", MOST_REPEATED, &n))
+			return -1;
+		q->programs.nrepetitions = (unsigned)n;
+		break;
+	case FLAG_SHORT:
+		q->programs.brief = 1;
+		break;
+	case FLAG_CSV:
+		q->dir = a->value;
+		break;
+	case FLAG_FROM:
+		q->from = a->value;
+		break;
+	case FLAG_ONLY:
+		q->programs.only = a->value;
+		break;
+	case FLAG_ARMS:
+		q->programs.arms = a->value;
+		break;
+	case FLAG_JSON:
+		q->json = 1;
+		break;
+	case FLAG_MARKDOWN:
+		q->markdown = 1;
+		break;
+	}
+	return 0;
+}
+
+static void print(const struct umpa_samples *s, const struct request *q)
+{
+	if (q->json)
+		umpa_programs_json(s, stdout);
+	else
+		umpa_programs_tables(s, stdout, q->markdown);
+}
+
+static int has_program(const struct umpa_samples *s, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!strcmp(s->v[i].test, name))
+			return 1;
+	return 0;
+}
+
+/* Adds what was kept of programs that have not run now. Result: 0 or -errno. */
+static int add_kept(struct umpa_samples *s, const char *path)
+{
+	struct umpa_samples kept = {0};
+	int error = umpa_samples_load(&kept, path);
+	size_t i, nnow = s->n;
+
+	for (i = 0; !error && i < kept.n; i++) {
+		const struct umpa_sample *one = &kept.v[i];
+
+		if (!has_program(s, nnow, one->test))
+			umpa_samples_add(s,
+				&(struct umpa_series){
+					one->test, one->method, one->metric, one->bin},
+				one->repetition, one->value);
+	}
+	umpa_samples_fini(&kept);
+	return error == -ENOENT ? 0 : error;
+}
+
+static int keep(struct umpa_samples *s, const char *dir)
+{
+	char path[PATH_MAX];
+	int error;
+
+	snprintf(path, sizeof(path), "%s/" CSV_NAME, dir);
+	error = add_kept(s, path);
+	if (!error)
+		error = umpa_samples_save(s, path);
+	if (error)
+		return umpa_refuse(-1, "bench: %s: %s", path, strerror(-error));
+	return umpa_programs_plot(s, dir);
+}
+
+static int measure(struct request *q, struct umpa_samples *s)
+{
+	int nfailures, status = EXIT_FINE;
+
+	if (q->dir && mkdir(q->dir, 0777) && errno != EEXIST)
+		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", q->dir, strerror(errno));
+	nfailures = umpa_programs_run(&q->programs, s);
+	if (nfailures < 0)
+		return EXIT_UMPA;
+	if (nfailures)
+		status = umpa_refuse(EXIT_LESS, "bench: %d runs FAILED", nfailures);
+	if (!s->n)
+		return nfailures ? status : umpa_refuse(EXIT_UMPA, "bench: nothing was measured");
+	print(s, q);
+	return q->dir && keep(s, q->dir) ? EXIT_LESS : status;
+}
+
+static int report(const struct request *q, struct umpa_samples *s)
+{
+	char path[PATH_MAX];
+	int error;
+
+	snprintf(path, sizeof(path), "%s/" CSV_NAME, q->from);
+	error = umpa_samples_load(s, path);
+	if (error)
+		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
+	print(s, q);
+	return umpa_programs_plot(s, q->from) ? EXIT_LESS : EXIT_FINE;
+}
+
+int umpa_programs_command(const struct umpa_command *c, int argc, char **argv)
+{
+	struct umpa_args a = ARGS_OF(c, argc, argv);
+	struct umpa_samples samples = {0};
+	struct request q = {0};
+	int flag, status;
+
+	while ((flag = umpa_args_next(&a)) >= 0)
+		if (take_flag(&q, &a, flag))
+			return EXIT_USAGE;
+	if (flag != ARGS_END)
+		return flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
+	if (a.at < argc)
+		return umpa_refuse(
+			EXIT_USAGE, "bench: programs takes no operand: %s", argv[a.at]);
+	if (umpa_programs_check(&q.programs))
+		return EXIT_USAGE;
+	if (!q.programs.nrepetitions)
+		q.programs.nrepetitions = q.programs.brief ? 1 : USUAL_REPEATED;
+	status = q.from ? report(&q, &samples) : measure(&q, &samples);
+	umpa_samples_fini(&samples);
+	return status;
+}

@@ -1,0 +1,61 @@
+/* The chart of `umpa bench programs`. */
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "files.h"
+#include "programs.h"
+
+static void put_ratio(const struct umpa_samples *s, FILE *f, const char *program,
+	const struct umpa_arm *arm, const char *metric)
+{
+	double r = umpa_samples_ratio(s, &(struct umpa_series){program, arm->name, metric, 0},
+		&(struct umpa_series){program, arm->alone, metric, 0});
+
+	if (isfinite(r))
+		fprintf(f, " %.6g", r);
+	else
+		fputs(" ?", f); /* what gnuplot takes for a missing value */
+}
+
+static void put_row(const struct umpa_samples *s, FILE *f, const char *program)
+{
+	static const char *const metrics[] = {WALL_S, PEAK_NBYTES};
+	size_t m, a;
+
+	fputs(program, f);
+	for (m = 0; m < array_len(metrics); m++)
+		for (a = 0; a < NARMS; a++)
+			if (umpa_arms[a].alone)
+				put_ratio(s, f, program, &umpa_arms[a], metrics[m]);
+	fputs("\n", f);
+}
+
+static void put_rows(const struct umpa_samples *s, FILE *f)
+{
+	size_t i, j;
+
+	fputs("# program, with umpa / engine alone: time by arm, peak by arm\n", f);
+	for (i = 0; i < s->n; i++) {
+		for (j = 0; strcmp(s->v[j].test, s->v[i].test) != 0;)
+			j++;
+		if (i == j)
+			put_row(s, f, s->v[i].test);
+	}
+}
+
+int umpa_programs_plot(const struct umpa_samples *s, const char *dir)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/programs.dat", dir);
+	f = fopen(path, "we");
+	if (!f)
+		return umpa_refuse(-1, "bench: %s: %s", path, strerror(errno));
+	put_rows(s, f);
+	if (fclose(f))
+		return umpa_refuse(-1, "bench: can't write %s", path);
+	return umpa_draw(dir, "plot/programs.gp");
+}
