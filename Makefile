@@ -1,8 +1,9 @@
 # Thin on purpose: CMakeLists.txt and CMakePresets.json build, scripts/ does the rest.
 PREFIX ?= /usr/local
+RESULTS ?= bench/results
 export DESTDIR
 
-.PHONY: all build check check-format check-tidy check-layers check-docs check-kernels test demo soak
+.PHONY: all build check check-format check-tidy check-layers check-docs check-kernels test demo soak programs
 .PHONY: install format clean help
 
 all: build
@@ -32,6 +33,12 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@UMPA_BUILD=build scripts/demo
 
+# The best part of an hour; fails if a program does something else than it does without umpa.
+programs:
+	@scripts/setup build bench programs
+	@$(MAKE) --no-print-directory build
+	build/umpa bench programs --csv $(RESULTS)
+
 soak:
 	@scripts/setup build check
 	@scripts/soak
@@ -52,6 +59,7 @@ help:
 	@echo "make                  build/libumpa.so, libumpa.a, libumpa-preload.so, umpa"
 	@echo "make check            every test and check, about ten minutes"
 	@echo "make demo             what umpa does on this machine: a table and a plot"
+	@echo "make programs         real programs on each engine, with umpa and without: tables and a chart"
 	@echo "make test             the tests of the build folder alone"
 	@echo "make check-format | check-tidy | check-layers | check-docs | check-kernels"
 	@echo "make soak             the random tests and fuzzers, for an hour"

@@ -1,4 +1,5 @@
-/* Lists of names as the command line has them: commas between, and a `*` at the end of a beginning. */
+/* Lists of names as the command line has them: commas between, and a `*` at the end of a beginning.
+ */
 #ifndef UMPA_BENCH_NAMES_H
 #define UMPA_BENCH_NAMES_H
 
@@ -11,8 +12,8 @@ int umpa_name_matches(const char *pattern, size_t n, const char *name);
 int umpa_name_listed(const char *list, const char *name);
 
 /*
- * The first pattern of the list that stands for none of the n names that name(i) gives, its length in
- * *nbytes; NULL: there is none.
+ * The first pattern of the list that stands for none of the n names that name(i) gives, its length
+ * in *nbytes; NULL: there is none.
  */
 const char *umpa_name_unknown(
 	const char *list, const char *(*name)(size_t i), size_t n, size_t *nbytes);

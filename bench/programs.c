@@ -34,6 +34,16 @@ const struct umpa_arm umpa_arms[NARMS] = {
 	{"umpa-mimalloc-mmap", "mimalloc", "mimalloc", "mmap=1"},
 };
 
+int umpa_programs_have(const struct umpa_samples *s, const struct umpa_arm *arm)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (!strcmp(s->v[i].method, arm->name))
+			return 1;
+	return 0;
+}
+
 struct session {
 	const struct umpa_programs *p;
 	struct umpa_samples *out;
@@ -53,7 +63,8 @@ struct program {
 	size_t peak_nbytes;                                /* of any run so far */
 };
 
-/* --- which programs there are ------------------------------------------------------------------ */
+/* --- which programs there are ------------------------------------------------------------------
+ */
 
 static char **names_asked;
 
@@ -220,7 +231,8 @@ static void tell_failure(struct session *x, const struct program *g, size_t arm,
 	umpa_say("bench: %s by %s %s; see %s", g->name, umpa_arms[arm].name, what, g->dir);
 }
 
-/* The output is kept under the arm's name if it is wrong, or is what the others are held against. */
+/* The output is kept under the arm's name if it is wrong, or is what the others are held against.
+ */
 static int judge(struct session *x, struct program *g, size_t arm, int ended_well)
 {
 	char kept[PATH_MAX + 64];
@@ -268,7 +280,8 @@ static void end_progress(void)
 		fputs("\r\033[K", stderr);
 }
 
-/* counted 0: the run fills caches, shows how much memory is to be warmed and what is to be printed. */
+/* counted 0: the run fills caches, shows how much memory is to be warmed and what is to be printed.
+ */
 static void run_arm(
 	struct session *x, struct program *g, size_t arm, unsigned repetition, int counted)
 {
@@ -292,7 +305,8 @@ static void run_arm(
 		keep_usage(x, g, arm, repetition, &u, same);
 }
 
-/* --- one program ------------------------------------------------------------------------------- */
+/* --- one program -------------------------------------------------------------------------------
+ */
 
 /* Every repetition begins with another arm, and every other one goes backwards. */
 static void run_repetition(struct session *x, struct program *g, unsigned repetition)

@@ -1,10 +1,10 @@
 /*
  * `umpa bench programs`: real programs, with each engine alone and with umpa in front of it.
  *
- * A program is a script, bench/programs/NAME.sh, which makes its inputs, does its work and prints what
- * came of it. Who serves its memory is an *arm*. What a run cost is kept as samples (samples.h): the test
- * is the program, the method the arm; and so is whether it ended well and printed what it does with the C
- * library's malloc.
+ * A program is a script, bench/programs/NAME.sh, which makes its inputs, does its work and prints
+ * what came of it. Who serves its memory is an *arm*. What a run cost is kept as samples
+ * (samples.h): the test is the program, the method the arm; and so is whether it ended well and
+ * printed what it does with the C library's malloc.
  */
 #ifndef UMPA_BENCH_PROGRAMS_H
 #define UMPA_BENCH_PROGRAMS_H
@@ -40,16 +40,19 @@ struct umpa_programs {
 	const char *arms; /* as only; the first arm runs in any case */
 };
 
-/* Does each name of both lists stand for a program or arm? Result: 0, or -1 after a message with those
- * there are. */
+/* Does each name of both lists stand for a program or arm? Result: 0, or -1 after a message with
+ * those there are. */
 must_check int umpa_programs_check(const struct umpa_programs *p);
 
 /*
- * Result: how many runs failed or printed something else, each named on standard error with the folder
- * that holds its output; or -1 after a message. A program or an engine that is not installed is named and
- * left out.
+ * Result: how many runs failed or printed something else, each named on standard error with the
+ * folder that holds its output; or -1 after a message. A program or an engine that is not installed
+ * is named and left out.
  */
 must_check int umpa_programs_run(const struct umpa_programs *p, struct umpa_samples *out);
+
+/* Is there a sample of the arm? */
+int umpa_programs_have(const struct umpa_samples *s, const struct umpa_arm *arm);
 
 /* The tables: ratios by program and arm, means, losing cases, targets. */
 void umpa_programs_tables(const struct umpa_samples *s, FILE *out, int markdown);

@@ -32,9 +32,11 @@ const struct umpa_flag umpa_programs_flags[] = {
 		"keep the raw figures in DIR/" CSV_NAME " beside those of other programs, and draw "
 		"DIR/programs.svg and .png"},
 	[FLAG_FROM] = {0, "from", "DIR", "run nothing: tables and chart from DIR/" CSV_NAME},
-	[FLAG_ONLY] = {0, "only", "LIST", "run these programs only; 'x*' stands for all that begin so"},
+	[FLAG_ONLY] = {0, "only", "LIST",
+		"run these programs only; 'x*' stands for all that begin so"},
 	[FLAG_ARMS] = {0, "arms", "LIST",
-		"by these arms only, beside glibc: jemalloc, umpa, umpa-jemalloc, umpa-jemalloc-mmap "
+		"by these arms only, beside glibc: jemalloc, umpa, umpa-jemalloc, "
+		"umpa-jemalloc-mmap "
 		"..."},
 	[FLAG_JSON] = {0, "json", NULL, "print one JSON object"},
 	[FLAG_MARKDOWN] = {0, "markdown", NULL, "print Markdown tables"},
@@ -177,8 +179,7 @@ int umpa_programs_command(const struct umpa_command *c, int argc, char **argv)
 	if (flag != ARGS_END)
 		return flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
 	if (a.at < argc)
-		return umpa_refuse(
-			EXIT_USAGE, "bench: programs takes no operand: %s", argv[a.at]);
+		return umpa_refuse(EXIT_USAGE, "bench: programs takes no operand: %s", argv[a.at]);
 	if (umpa_programs_check(&q.programs))
 		return EXIT_USAGE;
 	if (!q.programs.nrepetitions)

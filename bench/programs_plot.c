@@ -7,6 +7,14 @@
 #include "files.h"
 #include "programs.h"
 
+static const char *const metrics[] = {WALL_S, PEAK_NBYTES};
+
+static int is_shown(const struct umpa_samples *s, size_t arm)
+{
+	return umpa_arms[arm].alone && umpa_programs_have(s, &umpa_arms[arm]);
+}
+
+/* With umpa over the engine alone. */
 static void put_ratio(const struct umpa_samples *s, FILE *f, const char *program,
 	const struct umpa_arm *arm, const char *metric)
 {
@@ -21,14 +29,25 @@ static void put_ratio(const struct umpa_samples *s, FILE *f, const char *program
 
 static void put_row(const struct umpa_samples *s, FILE *f, const char *program)
 {
-	static const char *const metrics[] = {WALL_S, PEAK_NBYTES};
 	size_t m, a;
 
 	fputs(program, f);
 	for (m = 0; m < array_len(metrics); m++)
 		for (a = 0; a < NARMS; a++)
-			if (umpa_arms[a].alone)
+			if (is_shown(s, a))
 				put_ratio(s, f, program, &umpa_arms[a], metrics[m]);
+	fputs("\n", f);
+}
+
+static void put_head(const struct umpa_samples *s, FILE *f)
+{
+	size_t m, a;
+
+	fputs("program", f);
+	for (m = 0; m < array_len(metrics); m++)
+		for (a = 0; a < NARMS; a++)
+			if (is_shown(s, a))
+				fprintf(f, " %s", umpa_arms[a].name);
 	fputs("\n", f);
 }
 
@@ -36,7 +55,7 @@ static void put_rows(const struct umpa_samples *s, FILE *f)
 {
 	size_t i, j;
 
-	fputs("# program, with umpa / engine alone: time by arm, peak by arm\n", f);
+	put_head(s, f);
 	for (i = 0; i < s->n; i++) {
 		for (j = 0; strcmp(s->v[j].test, s->v[i].test) != 0;)
 			j++;

@@ -18,6 +18,7 @@ install(DIRECTORY include/umpa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 	FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 install(DIRECTORY bench/plot DESTINATION ${CMAKE_INSTALL_DATADIR}/umpa
 	FILES_MATCHING PATTERN "*.gp")
+install(DIRECTORY bench/programs DESTINATION ${CMAKE_INSTALL_DATADIR}/umpa)
 foreach(section 1 3 5 7)
 	file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
 	if(pages)

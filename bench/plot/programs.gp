@@ -1,21 +1,21 @@
 # Draws programs.svg and programs.png from programs.dat of the current directory, which
-# `umpa bench programs --csv DIR` writes.
+# `umpa bench programs --csv DIR` writes: a head line, then a line a program, the ratios of time by arm and
+# those of peak memory.
 
 data = "programs.dat"
+head = system("head -n 1 programs.dat")
+n = (words(head) - 1) / 2
 set datafile missing "?"
 set logscale y 2
 set grid ytics lc rgb "#dddddd"
 set xtics rotate by -40 nomirror
-set ytics ("0.25" 0.25, "0.5" 0.5, "0.7" 0.7, "0.8" 0.8, "0.9" 0.9, "1" 1, "1.1" 1.1, "1.25" 1.25, \
-	"1.5" 1.5, "2" 2)
-set yrange [0.2:2.5]
+set ytics ("0.25" 0.25, "0.35" 0.35, "0.5" 0.5, "0.7" 0.7, "0.8" 0.8, "0.9" 0.9, "1" 1, "1.1" 1.1, "1.25" 1.25, \
+	"1.5" 1.5, "2" 2, "2.5" 2.5)
 set offsets 0.7, 0.7, 0, 0
 set key outside right center samplen 1
 grey = "#888888"
-
-array name[8] = ["glibc", "jemalloc", "tcmalloc", "mimalloc", "glibc, mmap=1", "jemalloc, mmap=1", \
-	"tcmalloc, mmap=1", "mimalloc, mmap=1"]
-array colour[8] = ["#d62728", "#ff7f0e", "#9467bd", "#2ca02c", "#d62728", "#ff7f0e", "#9467bd", "#2ca02c"]
+is(arm, engine) = strstrt(arm, engine) > 0
+colour(arm) = is(arm, "jemalloc") ? 0xff7f0e : is(arm, "tcmalloc") ? 0x9467bd : is(arm, "mimalloc") ? 0x2ca02c : 0xd62728
 
 do for [form in "svg png"] {
 	if (form eq "svg") {
@@ -28,8 +28,11 @@ do for [form in "svg png"] {
 	do for [part = 0:1] {
 		set title part ? "Peak resident memory: with umpa, over the same engine alone" : \
 			"Time: with umpa, over the same engine alone (below 1 is faster)"
-		plot for [i = 1:8] data using ($0 + (i - 4.5) * 0.08):(column(1 + 8 * part + i)):xtic(1) \
-			title name[i] with points lc rgb colour[i] pt (i > 4 ? 6 : 7) ps 0.9, \
+		plot for [i = 1:n] data skip 1 \
+			using ($0 + (i - (n + 1) / 2.0) * 0.1):(column(1 + n * part + i)) \
+			title word(head, 1 + i) with points lc rgb colour(word(head, 1 + i)) \
+			pt (is(word(head, 1 + i), "mmap") ? 6 : 7) ps 0.9, \
+			data skip 1 using 0:(1):xtic(1) notitle with dots, \
 			1 notitle lc rgb grey, (part ? 1.1 : 1.02) notitle lc rgb grey dt 3
 	}
 	unset multiplot

@@ -10,7 +10,6 @@ prepare()
 #include <functional>
 #include <map>
 #include <memory>
-#include <regex>
 #include <set>
 #include <string>
 #include <tuple>
@@ -19,7 +18,7 @@ prepare()
 #include <vector>
 CXX
 	i=1
-	while [ $i -le "$(pick 1 4)" ]; do
+	while [ $i -le "$(pick 1 2)" ]; do
 		cat <<CXX
 struct item$i {
 	std::string name;
@@ -51,7 +50,7 @@ std::size_t work$i(store$i &store, std::unordered_map<int, either$i> &index)
 	std::size_t sum = 0;
 	for (auto &x : all)
 		for (auto &step : steps)
-			sum += (std::size_t)step(x) + std::regex_match(x.name, std::regex("[a-z]+$i"));
+			sum += (std::size_t)step(x);
 	return sum;
 }
 CXX

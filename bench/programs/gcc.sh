@@ -5,7 +5,7 @@ packages="gcc libc6-dev"
 
 prepare()
 {
-	awk -v n="$(pick 40 700)" 'BEGIN {
+	awk -v n="$(pick 15 120)" 'BEGIN {
 		print "extern int g(int, int *);"
 		for (i = 0; i < n; i++) {
 			printf "struct s%d { int a[%d]; double d; struct s%d *next; };\n", i, i % 13 + 2, i

@@ -28,7 +28,7 @@ history()
 prepare()
 {
 	git init -q -b main --bare start
-	history "$(pick 10 150)" "$(pick 20 200)" | git -C start fast-import --quiet
+	history "$(pick 10 120)" "$(pick 20 150)" | git -C start fast-import --quiet
 }
 
 run()
@@ -39,7 +39,7 @@ run()
 	git -c pack.threads=1 repack -q -a -d -f
 	git fsck --full
 	git log -p --stat | cksum
-	git gc -q --aggressive
+	git gc -q --prune=now
 	git rev-parse main
 	git count-objects -v | grep -v size
 }

@@ -6,7 +6,7 @@ packages=jq
 prepare()
 {
 	numbers "$(pick 3000 120000)" | awk 'BEGIN { printf "[" }
-		{ printf "%s{\"id\":%d,\"x\":%d,\"name\":\"n%d\",\"tags\":[\"a%d\",\"b%d\"]}\n", NR > 1 ? "," : "", $2, $1, $1 % 977, $1 % 7, $1 % 11 }
+		{ printf "%s{\"id\":%d,\"x\":%d,\"name\":\"n%d\",\"tags\":[\"a%d\",\"b%d\"]}\n", (NR > 1 ? "," : ""), $2, $1, $1 % 977, $1 % 7, $1 % 11 }
 		END { print "]" }' >rows.json
 }
 

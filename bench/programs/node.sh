@@ -40,7 +40,7 @@ JS
 
 run()
 {
-	node work.js "$(pick 4000 200000)"
+	node work.js "$(pick 4000 100000)"
 }
 
 main "$@"

@@ -27,7 +27,7 @@ PERL
 
 run()
 {
-	perl work.pl "$(pick 20000 600000)"
+	perl work.pl "$(pick 20000 250000)"
 }
 
 main "$@"

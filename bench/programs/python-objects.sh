@@ -41,7 +41,7 @@ PYTHON
 
 run()
 {
-	python3 work.py "$(pick 5000 150000)"
+	python3 work.py "$(pick 5000 60000)"
 }
 
 main "$@"

@@ -1,7 +1,7 @@
 # python3: tests of multiprocessing, which fork and hand memory over.
 . "${0%/*}/common"
 commands=python3
-packages="python3 libpython3-testsuite"
+packages="python3 libpython3.11-testsuite"
 
 check()
 {

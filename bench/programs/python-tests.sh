@@ -1,7 +1,7 @@
 # python3: tests of its own that use much memory.
 . "${0%/*}/common"
 commands=python3
-packages="python3 libpython3-testsuite"
+packages="python3 libpython3.11-testsuite"
 
 check()
 {

@@ -39,7 +39,7 @@ RUST
 
 run()
 {
-	./work "$(pick 20000 700000)"
+	./work "$(pick 20000 250000)"
 }
 
 main "$@"

@@ -5,7 +5,7 @@ packages=coreutils
 
 prepare()
 {
-	numbers "$(pick 20000 1500000)" >numbers
+	numbers "$(pick 20000 600000)" >numbers
 }
 
 run()

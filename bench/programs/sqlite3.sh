@@ -8,7 +8,7 @@ run()
 	sqlite3 :memory: <<SQL
 pragma cache_size = -200000;
 create table t(a integer primary key, b text, c real);
-with recursive n(i) as (select 1 union all select i + 1 from n where i < $(pick 5000 250000))
+with recursive n(i) as (select 1 union all select i + 1 from n where i < $(pick 5000 150000))
 	insert into t select i, hex(i * 7919) || printf('%080d', i), i / 7.0 from n;
 create index u on t(b);
 select count(*), sum(a), min(b), max(b) from t;

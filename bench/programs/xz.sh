@@ -5,7 +5,7 @@ packages=xz-utils
 
 prepare()
 {
-	prose "$(pick 40000 1500000)" >text
+	prose "$(pick 40000 400000)" >text
 }
 
 run()
