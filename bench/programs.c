@@ -44,6 +44,25 @@ int umpa_programs_have(const struct umpa_samples *s, const struct umpa_arm *arm)
 	return 0;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+size_t umpa_programs_names(const struct umpa_samples *s, const char *names[MOST_PROGRAMS])
+{
+	size_t i, j, n = 0;
+
+	for (i = 0; i < s->n && n < MOST_PROGRAMS; i++) {
+		for (j = 0; j < n && strcmp(names[j], s->v[i].test) != 0;)
+			j++;
+		if (j == n)
+			names[n++] = s->v[i].test;
+	}
+	qsort(names, n, sizeof(*names), compare_names);
+	return n;
+}
+
 struct session {
 	const struct umpa_programs *p;
 	struct umpa_samples *out;

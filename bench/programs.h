@@ -54,6 +54,10 @@ must_check int umpa_programs_run(const struct umpa_programs *p, struct umpa_samp
 /* Is there a sample of the arm? */
 int umpa_programs_have(const struct umpa_samples *s, const struct umpa_arm *arm);
 
+/* The programs there are samples of, by name, as far as there is room. Result: how many. */
+#define MOST_PROGRAMS 48
+size_t umpa_programs_names(const struct umpa_samples *s, const char *names[MOST_PROGRAMS]);
+
 /* The tables: ratios by program and arm, means, losing cases, targets. */
 void umpa_programs_tables(const struct umpa_samples *s, FILE *out, int markdown);
 void umpa_programs_json(const struct umpa_samples *s, FILE *out);

@@ -53,15 +53,12 @@ static void put_head(const struct umpa_samples *s, FILE *f)
 
 static void put_rows(const struct umpa_samples *s, FILE *f)
 {
-	size_t i, j;
+	const char *names[MOST_PROGRAMS];
+	size_t i, n = umpa_programs_names(s, names);
 
 	put_head(s, f);
-	for (i = 0; i < s->n; i++) {
-		for (j = 0; strcmp(s->v[j].test, s->v[i].test) != 0;)
-			j++;
-		if (i == j)
-			put_row(s, f, s->v[i].test);
-	}
+	for (i = 0; i < n; i++)
+		put_row(s, f, names[i]);
 }
 
 int umpa_programs_plot(const struct umpa_samples *s, const char *dir)

@@ -6,14 +6,12 @@
 #include "programs.h"
 #include "report.h"
 
-#define MOST_TIME     1.02 /* of one program with umpa, over its engine alone */
-#define MOST_PEAK     1.10
-#define MEAN_TIME     0.95 /* of all programs */
-#define BEST_TIME     0.85 /* of all programs with the best engine, over glibc alone */
-#define MIB           (1 << 20)
-#define MOST_PROGRAMS 48 /* a table holds no more rows */
+#define MOST_TIME 1.02 /* of one program with umpa, over its engine alone */
+#define MOST_PEAK 1.10
+#define MEAN_TIME 0.95 /* of all programs */
+#define BEST_TIME 0.85 /* of all programs with the best engine, over glibc alone */
+#define MIB       (1 << 20)
 
-/* The programs there are samples of, in their order. */
 struct programs {
 	const struct umpa_samples *s;
 	const char *names[MOST_PROGRAMS];
@@ -35,24 +33,10 @@ static const struct measure measures[] = {
 	{MINOR_FAULTS, "Page faults", "faults", "thousands", 1e3, 0},
 };
 
-static int has_name(const struct programs *p, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < p->n; i++)
-		if (!strcmp(p->names[i], name))
-			return 1;
-	return 0;
-}
-
 static void find_programs(struct programs *p, const struct umpa_samples *s)
 {
-	size_t i;
-
 	*p = (struct programs){.s = s};
-	for (i = 0; i < s->n && p->n < MOST_PROGRAMS; i++)
-		if (!has_name(p, s->v[i].test))
-			p->names[p->n++] = s->v[i].test;
+	p->n = umpa_programs_names(s, p->names);
 }
 
 /* --- figures -----------------------------------------------------------------------------------
