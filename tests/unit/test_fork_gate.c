@@ -1,0 +1,100 @@
+/* An allocator over umpa, with a lock of its own that it holds across umpa's calls, and that a fork
+ * takes after umpa's: what the gate of core/fork.h is for. */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "core/fork.h"
+#include "mm/mapping.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+
+enum {
+	NTHREADS = 3,
+	NSTEPS = 300,
+	NFORKS = 100
+};
+
+/* No mutex: the thread sanitizer would see that this lock and umpa's are taken in either order, and
+ * not that the gate is between. */
+static int allocator_lock; /* atomic */
+
+static void take_allocator(void)
+{
+	while (__atomic_exchange_n(&allocator_lock, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static void give_allocator(void)
+{
+	__atomic_store_n(&allocator_lock, 0, __ATOMIC_RELEASE);
+}
+
+/* Counts what went wrong. */
+static void *allocate(void *arg)
+{
+	size_t npages = *(size_t *)arg;
+	uintptr_t nwrong = 0;
+
+	for (int i = 0; i < NSTEPS; i++) {
+		take_allocator();
+		if (umpa_fork_enter()) {
+			char *p = umpa_map(npages * PAGE_NBYTES, UMPA_ZERO);
+
+			nwrong += p == MAP_FAILED || *p;
+			*p = 'x';
+			nwrong += umpa_munmap(p, npages * PAGE_NBYTES) != 0;
+			umpa_fork_leave();
+		}
+		give_allocator();
+	}
+	return (void *)nwrong;
+}
+
+static void fork_phases(void (*end)(void))
+{
+	umpa_fork_prepare();
+	take_allocator();
+	give_allocator();
+	end();
+}
+
+TEST(gate_lets_nobody_wait_for_a_fork)
+{
+	size_t npages[NTHREADS] = {3, 100, 700};
+	pthread_t thread[NTHREADS];
+	struct umpa_stats st;
+
+	PLAN(NTHREADS + 2);
+	fake_reset();
+	fake_threads(1);
+	for (int i = 0; i < NTHREADS; i++)
+		pthread_create(&thread[i], NULL, allocate, &npages[i]);
+	for (int i = 0; i < NFORKS; i++)
+		fork_phases(umpa_fork_parent);
+	for (int i = 0; i < NTHREADS; i++) {
+		void *nwrong;
+
+		pthread_join(thread[i], &nwrong);
+		CHECK_EQ((uintptr_t)nwrong, 0);
+	}
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.mapping_nbytes, 0);
+	CHECK(umpa_mapping_valid());
+	fake_threads(0);
+}
+
+TEST(gate_is_open_in_the_child)
+{
+	PLAN(3);
+	umpa_fork_prepare();
+	CHECK(!umpa_fork_enter());
+	umpa_fork_child();
+	CHECK(umpa_fork_enter());
+	umpa_fork_leave();
+	fork_phases(umpa_fork_parent);
+	CHECK(umpa_fork_enter());
+	umpa_fork_leave();
+}
