@@ -66,6 +66,8 @@ static int is_alone(unsigned arena)
 {
 	uint64_t first = 0, self = (uint64_t)arena + 1;
 
+	/* Who took pages that another arena had before sees what that one wrote: umpa's lock was
+	 * between. */
 	if (__atomic_load_n(&several_arenas, __ATOMIC_RELAXED))
 		return 0;
 	if (__atomic_compare_exchange_n(
@@ -99,13 +101,15 @@ static void *map_apart(map_fn *map, size_t nbytes, size_t align, unsigned flags)
 	return (void *)got;
 }
 
-static void *alloc_anywhere(size_t nbytes, size_t align, unsigned flags, int alone)
+/* Whether the arena is alone is asked once it has the pages: what lies behind them may be another's
+ * that has come meanwhile. */
+static void *alloc_anywhere(size_t nbytes, size_t align, unsigned flags, unsigned arena)
 {
 	intptr_t got = umpa_mm_map(nbytes, align, flags);
 
 	if (umpa_os_failed(got))
 		return NULL;
-	if (alone || is_apart((char *)got + nbytes))
+	if (is_alone(arena) || is_apart((char *)got + nbytes))
 		return (void *)got;
 	(void)!umpa_munmap((void *)got, nbytes);
 	return map_apart(umpa_mm_map, nbytes, align, flags);
@@ -117,10 +121,10 @@ static intptr_t map_of_kernel(size_t nbytes, size_t align, unsigned flags)
 	return umpa_mm_map_of_kernel(nbytes, align);
 }
 
-static void *alloc(void *new_addr, size_t nbytes, size_t align, bool *zero, int alone)
+static void *alloc(void *new_addr, size_t nbytes, size_t align, bool *zero, unsigned arena)
 {
 	if (!new_addr)
-		return alloc_anywhere(nbytes, align, *zero ? UMPA_ZERO : 0, alone);
+		return alloc_anywhere(nbytes, align, *zero ? UMPA_ZERO : 0, arena);
 	*zero = true;
 	return extend(new_addr, nbytes) ? NULL : new_addr;
 }
@@ -138,7 +142,7 @@ static void *hook_alloc(struct extent_hooks_s *hooks, void *new_addr, size_t nby
 		*zero = true;
 		return new_addr ? NULL : map_apart(map_of_kernel, nbytes, align, 0);
 	}
-	addr = alloc(new_addr, nbytes, align, zero, is_alone(arena));
+	addr = alloc(new_addr, nbytes, align, zero, arena);
 	umpa_fork_leave();
 	return addr;
 }
