@@ -104,7 +104,7 @@ unset UMPA_PRELOAD TMPDIR
 
 # The real ones, as far as they are installed.
 run "$umpa" bench programs --short --json --arms 'umpa,umpa-jemalloc,umpa-tcmalloc,umpa-mimalloc,umpa-mmap' \
-	--only gcc,git,jq,perl,python-objects,sort,sqlite3,xz,zstd
+	--only gcc,git,jq,perl,sort,sqlite3,xz,zstd
 ends 0 "real programs"
 query '[.results[] | select(.metric == "same_output" or .metric == "ended_well") | .median] | unique | @csv' 1
 query '[.results[] | select(.metric == "wall_s" and .method == "umpa-mmap")] | length > 3' true
