@@ -28,10 +28,7 @@ const struct umpa_arm umpa_arms[NARMS] = {
 	{"umpa-jemalloc", "jemalloc", "jemalloc", NULL},
 	{"umpa-tcmalloc", "tcmalloc", "tcmalloc", NULL},
 	{"umpa-mimalloc", "mimalloc", "mimalloc", NULL},
-	{"umpa-mmap", "system", "glibc", "mmap=1"},
-	{"umpa-jemalloc-mmap", "jemalloc", "jemalloc", "mmap=1"},
-	{"umpa-tcmalloc-mmap", "tcmalloc", "tcmalloc", "mmap=1"},
-	{"umpa-mimalloc-mmap", "mimalloc", "mimalloc", "mmap=1"},
+	{"umpa-system-huge", "system-huge", "glibc", NULL},
 };
 
 int umpa_programs_have(const struct umpa_samples *s, const struct umpa_arm *arm)

@@ -30,7 +30,7 @@ struct umpa_arm {
 };
 
 /* The first is the C library's malloc alone, whose output is what the others' must be. */
-#define NARMS 12
+#define NARMS 9
 extern const struct umpa_arm umpa_arms[NARMS];
 
 struct umpa_programs {

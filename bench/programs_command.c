@@ -36,7 +36,7 @@ const struct umpa_flag umpa_programs_flags[] = {
 		"run these programs only; 'x*' stands for all that begin so"},
 	[FLAG_ARMS] = {0, "arms", "LIST",
 		"by these arms only, beside glibc: jemalloc, umpa, umpa-jemalloc, "
-		"umpa-jemalloc-mmap "
+		"umpa-system-huge "
 		"..."},
 	[FLAG_JSON] = {0, "json", NULL, "print one JSON object"},
 	[FLAG_MARKDOWN] = {0, "markdown", NULL, "print Markdown tables"},
