@@ -95,7 +95,8 @@ static const struct umpa_command commands[NCOMMANDS] = {
 		{
 			.name = "bench programs",
 			.operands = "",
-			.summary = "Real programs: each engine alone and with umpa, results compared.",
+			.summary =
+				"Real programs: each engine alone and with umpa, results compared.",
 			.text = "Programs and engines that are not installed are named and left "
 				"out. The long form\n"
 				"takes the best part of an hour. What a program prints must be "

@@ -181,8 +181,8 @@ static char **environment_of(const struct umpa_arm *arm, const char *umpa_librar
 	if (!arm->alone)
 		return umpa_preload_environment(engine ? engine->file : NULL, arm->options, NULL);
 	chain = umpa_engine_chain(umpa_library, engine);
-	envp = chain ? umpa_preload_environment(
-		chain, arm->options, umpa_engine_setting(engine)) : NULL;
+	envp = chain ? umpa_preload_environment(chain, arm->options, umpa_engine_setting(engine))
+		     : NULL;
 	free(chain);
 	return envp;
 }
