@@ -54,74 +54,50 @@ enum {
 	NCOMMANDS
 };
 
+#define BENCH_EXITS                                                                                \
+	"exit status: 0; 1 measured, but the raw figures or the plot could not be written;\n"      \
+	"125 nothing was measured, 2 wrong usage.\n"
+
+#define BENCH(id, words, line, paragraph)                                                          \
+	[id] = {"bench " words, "", line, paragraph "\n" BENCH_EXITS, bench_flags, run_bench}
+
 static const struct umpa_command commands[NCOMMANDS] = {
-	[BENCH_SCALING] =
-		{
-			.name = "bench scaling",
-			.operands = "",
-			.summary = "The scaling test of 2011: what a block costs by its size, from "
-				   "everybody.",
-			.text = "Each run is a process of its own, before which the host is made "
-				"to back "
-				"enough\n"
-				"memory. Takes several minutes; the short form, about one on a "
-				"quiet "
-				"machine.\n"
-				"\n"
-				"exit status: 0; 1 measured, but the raw figures or the plot could "
-				"not be "
-				"written;\n"
-				"125 nothing was measured, 2 wrong usage.\n",
-			.flags = bench_flags,
-			.run = run_bench,
-		},
-	[BENCH_DLMALLOC] =
-		{
-			.name = "bench dlmalloc",
-			.operands = "",
-			.summary = "dlmalloc over the kernel and over umpa, by size, as in 2011; "
-				   "jemalloc too.",
-			.text = "Needs what 'cmake --build BUILD --target dlmalloc' makes; what is "
-				"missing is\n"
-				"left out.\n"
-				"\n"
-				"exit status: 0; 1 measured, but the raw figures could not be "
-				"written;\n"
-				"125 nothing was measured, 2 wrong usage.\n",
-			.flags = bench_flags,
-			.run = run_bench,
-		},
-	[BENCH_PROGRAMS] =
-		{
-			.name = "bench programs",
-			.operands = "",
-			.summary =
-				"Real programs: each engine alone and with umpa, results compared.",
-			.text = "Programs and engines that are not installed are named and left "
-				"out. The long form\n"
-				"takes the best part of an hour. What a program prints must be "
-				"what it prints with\n"
-				"the C library's malloc.\n"
-				"\n"
-				"exit status: 0; 1 a run failed or printed something else, or the "
-				"raw figures or the\n"
-				"chart could not be written; 125 nothing was measured, 2 wrong "
-				"usage.\n",
-			.flags = umpa_programs_flags,
-			.run = umpa_programs_command,
-		},
-	[BENCH_REPORT] =
-		{
-			.name = "bench report",
-			.operands = "DIR",
-			.summary = "The tables and plot again, from the raw figures kept in DIR.",
-			.text = "exit status: 0; 1 no plot could be drawn; 125 there are no raw "
-				"figures in "
-				"DIR,\n"
-				"2 wrong usage.\n",
-			.flags = report_flags,
-			.run = run_report,
-		},
+	BENCH(BENCH_SCALING, "scaling",
+		"The scaling test of 2011: what a block costs by its size, from everybody.",
+		"Each run is a process of its own, before which the host is made to back enough\n"
+		"memory. Takes several minutes; the short form, about one on a quiet machine.\n"),
+	BENCH(BENCH_THREADS, "threads",
+		"Blocks of 4 KiB to 64 MiB in 1 to 64 threads, from everybody.",
+		"A block is freed by the thread that was handed it, by another that it is handed\n"
+		"over to, or by any. Takes half an hour; the short form, about a minute on a "
+		"quiet\n"
+		"machine.\n"),
+	BENCH(BENCH_SMALL, "small",
+		"Blocks of 16 B to 32 KiB, from each engine alone and with umpa before it.",
+		"Each engine runs alone and with umpa next to each other, so that repetitions "
+		"give\n"
+		"a steady ratio; 9 are a good number.\n"),
+	BENCH(BENCH_DLMALLOC, "dlmalloc",
+		"dlmalloc over the kernel and over umpa, by size, as in 2011; jemalloc too.",
+		"Needs what 'cmake --build BUILD --target dlmalloc' makes; what is missing is\n"
+		"left out.\n"),
+	[BENCH_PROGRAMS] = {"bench programs", "",
+		"Real programs: each engine alone and with umpa, results compared.",
+		"Programs and engines that are not installed are named and left out. The long "
+		"form\n"
+		"takes the best part of an hour. What a program prints must be what it prints "
+		"with\n"
+		"the C library's malloc.\n"
+		"\n"
+		"exit status: 0; 1 a run failed or printed something else, or the raw figures or "
+		"the\n"
+		"chart could not be written; 125 nothing was measured, 2 wrong usage.\n",
+		umpa_programs_flags, umpa_programs_command},
+	[BENCH_REPORT] = {"bench report", "DIR",
+		"The tables and plot again, from the raw figures kept in DIR.",
+		"exit status: 0; 1 no plot could be drawn; 125 there are no raw figures in DIR,\n"
+		"2 wrong usage.\n",
+		report_flags, run_report},
 };
 
 static int number_of(const char *text, long least, long most, long *out)

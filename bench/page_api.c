@@ -159,6 +159,12 @@ static void touch_release(void *block, size_t nbytes)
 	(void)nbytes;
 }
 
+static void *bare_alloc(size_t nbytes)
+{
+	(void)nbytes;
+	return resident.base;
+}
+
 /* As touch, but memory is resident only as far as it was live before: where more is live, the block
  * ends in pages that nobody has touched. */
 static void *floor_alloc(size_t nbytes)
@@ -184,7 +190,7 @@ int umpa_page_api_provide(const struct umpa_page_api *api, size_t nbytes)
 {
 	char *p;
 
-	if (api->alloc != touch_alloc && api->alloc != floor_alloc)
+	if (api->alloc != touch_alloc && api->alloc != floor_alloc && api->alloc != bare_alloc)
 		return 0;
 	nbytes += SLOT_NBYTES;
 	p = map(nbytes, 0);
@@ -193,7 +199,7 @@ int umpa_page_api_provide(const struct umpa_page_api *api, size_t nbytes)
 	madvise(p, nbytes, MADV_HUGEPAGE);
 	resident.base = p;
 	resident.max = nbytes;
-	if (api->alloc == touch_alloc) {
+	if (api->alloc != floor_alloc) {
 		umpa_touch(p, nbytes);
 		resident.nbytes = nbytes;
 	}
@@ -208,6 +214,7 @@ static const struct umpa_page_api apis[] = {
 	{"umpa-mmap", mmap_alloc, mmap_alloc, mmap_resize, mmap_release},
 	{"umpa", page_alloc, page_alloc_zeroed, page_resize, page_release},
 	{"touch", touch_alloc, NULL, touch_resize, touch_release},
+	{"bare", bare_alloc, NULL, touch_resize, touch_release},
 	{"floor", floor_alloc, NULL, touch_resize, floor_release},
 };
 

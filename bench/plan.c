@@ -27,6 +27,13 @@ const struct umpa_method umpa_methods[NMETHODS] = {
 		"dlmalloc over umpa"},
 	[BY_JEMALLOC_UMPA] = {"jemalloc-umpa", "malloc",
 		JEMALLOC_FILE ":examples/libjemalloc_hooks.so", NULL, "jemalloc over umpa"},
+	[BY_BARE] = {"bare", "bare", NULL, NULL, "an address: what the workload itself costs"},
+	[BY_UMPA_JEMALLOC] = {"umpa-jemalloc", "malloc", UMPA_LIBRARY ":" JEMALLOC_FILE, NULL,
+		"umpa preloaded over jemalloc"},
+	[BY_UMPA_TCMALLOC] = {"umpa-tcmalloc", "malloc", UMPA_LIBRARY ":" TCMALLOC_FILE, NULL,
+		"umpa preloaded over tcmalloc"},
+	[BY_UMPA_MIMALLOC] = {"umpa-mimalloc", "malloc", UMPA_LIBRARY ":" MIMALLOC_FILE, NULL,
+		"umpa preloaded over mimalloc"},
 };
 
 const char *const umpa_peers[NPEERS] = {"glibc", "jemalloc", "tcmalloc", "mimalloc"};
@@ -119,6 +126,63 @@ static const struct umpa_bench_test dlmalloc_tests[] = {
 		"jemalloc alone and with umpa's hooks, 64 KiB to 8 MiB, 512 live, by size bin"},
 };
 
+/* --- threads --------------------------------------------------------------------------------- */
+
+const char *const umpa_teams[NTEAMS] = {"1", "2", "4", "8", "64"};
+
+#define STRING_OF(x) #x
+#define STRING(x)    STRING_OF(x)
+
+/* One test for each number of threads; what is live is the same on the whole. */
+#define TEAM(name, kind, keys, n, brief, methods, warm, help)                                      \
+	{                                                                                          \
+		name "-" n, kind, keys " ms=150 ops=" STRING(TRACED_NBLOCKS) " threads=" n, brief, \
+			methods, warm, help ", threads: " n                                        \
+	}
+#define TEAMS(name, kind, keys, brief, methods, warm, help)                                        \
+	TEAM(name, kind, keys, "1", brief, methods, warm, help),                                   \
+		TEAM(name, kind, keys, "2", brief, methods, warm, help),                           \
+		TEAM(name, kind, keys, "4", brief, methods, warm, help),                           \
+		TEAM(name, kind, keys, "8", brief, methods, warm, help),                           \
+		TEAM(name, kind, keys, "64", brief, methods, warm, help)
+#define SIZES(name, kind, keys, brief, warm, help)                                                 \
+	TEAMS(name, kind, keys, NULL, THREADS_LEVEL, warm, help),                                  \
+		TEAMS(name "-untouched", kind, keys " touch=0", brief,                             \
+			THREADS_LEVEL | BIT(BY_BARE), warm, help " untouched")
+#define PATTERN(name, help)                                                                        \
+	SIZES(name "-4K", "@" name, "min=4K max=64K live=512 warmup=1024", NULL, 64 * MIB,         \
+		help "4 to 64 KiB"),                                                               \
+		SIZES(name "-64K", "@" name, "min=64K max=1M live=512 warmup=1024", "ms=50",       \
+			512 * MIB, help "64 KiB to 1 MiB"),                                        \
+		SIZES(name "-1M", "@" name, "min=1M max=64M live=64", NULL, 2048 * MIB,            \
+			help "1 to 64 MiB")
+
+static const struct umpa_bench_test threads_tests[] = {
+	PATTERN("own", "each frees its own, "),
+	PATTERN("handed", "one frees what the other was handed, "),
+	PATTERN("random", "any frees any, "),
+};
+
+/* --- small ----------------------------------------------------------------------------------- */
+
+#define SMALL(name, kind, n, help)                                                                 \
+	{                                                                                          \
+		name "-" n, kind, "min=16 max=32K live=4096 warmup=200000 ms=100 threads=" n, "",  \
+			ENGINE_LEVEL, 256 * MIB, help ", threads: " n                              \
+	}
+
+static const struct umpa_bench_test small_tests[] = {
+	{"loop", "@loop", "min=16 max=32K warmup=20000 ops=4000", "", ENGINE_LEVEL, 64 * MIB,
+		"one size, eight at a time, 16 B to 16 KiB"},
+	SMALL("larson", "@larson", "1", "16 B to 32 KiB, threads leave their blocks to new ones"),
+	SMALL("larson", "@larson", "2", "16 B to 32 KiB, threads leave their blocks to new ones"),
+	SMALL("larson", "@larson", "8", "16 B to 32 KiB, threads leave their blocks to new ones"),
+	SMALL("handed", "@handed", "2", "16 B to 32 KiB, one frees what the other was handed"),
+	SMALL("handed", "@handed", "8", "16 B to 32 KiB, one frees what the other was handed"),
+	SMALL("random", "@random", "2", "16 B to 32 KiB, any frees any"),
+	SMALL("random", "@random", "8", "16 B to 32 KiB, any frees any"),
+};
+
 #define BENCH(name, tests)                                                                         \
 	{                                                                                          \
 		(name), (tests), array_len(tests)                                                  \
@@ -127,6 +191,8 @@ static const struct umpa_bench_test dlmalloc_tests[] = {
 const struct umpa_bench umpa_benches[NBENCHES] = {
 	[BENCH_SCALING] = BENCH("scaling", scaling_tests),
 	[BENCH_DLMALLOC] = BENCH("dlmalloc", dlmalloc_tests),
+	[BENCH_THREADS] = BENCH("threads", threads_tests),
+	[BENCH_SMALL] = BENCH("small", small_tests),
 };
 
 const struct umpa_published umpa_published[NPUBLISHED] = {

@@ -22,23 +22,30 @@ enum umpa_method_id {
 	BY_DLMALLOC,
 	BY_DLMALLOC_UMPA,
 	BY_JEMALLOC_UMPA,
+	BY_BARE,
+	BY_UMPA_JEMALLOC, /* in the order of the peers */
+	BY_UMPA_TCMALLOC,
+	BY_UMPA_MIMALLOC,
 	NMETHODS
 };
 
 #define BIT(id) (1u << (id))
 #define PAGE_LEVEL                                                                                 \
 	(BIT(BY_KERNEL) | BIT(BY_POPULATE) | BIT(BY_HUGEPAGE) | BIT(BY_UMPA) | BIT(BY_TOUCH))
-#define PEERS        (BIT(BY_GLIBC) | BIT(BY_JEMALLOC) | BIT(BY_TCMALLOC) | BIT(BY_MIMALLOC))
-#define MALLOC_LEVEL (PEERS | BIT(BY_UMPA_MALLOC))
-#define MMAP_LEVEL   (BIT(BY_KERNEL) | BIT(BY_HUGEPAGE) | BIT(BY_UMPA_MMAP))
-#define BOUNDS       (BIT(BY_TOUCH) | BIT(BY_FLOOR))
+#define PEERS         (BIT(BY_GLIBC) | BIT(BY_JEMALLOC) | BIT(BY_TCMALLOC) | BIT(BY_MIMALLOC))
+#define MALLOC_LEVEL  (PEERS | BIT(BY_UMPA_MALLOC))
+#define MMAP_LEVEL    (BIT(BY_KERNEL) | BIT(BY_HUGEPAGE) | BIT(BY_UMPA_MMAP))
+#define BOUNDS        (BIT(BY_TOUCH) | BIT(BY_FLOOR))
+#define THREADS_LEVEL (BIT(BY_KERNEL) | BIT(BY_UMPA) | BIT(BY_UMPA_MMAP) | MALLOC_LEVEL)
+#define ENGINE_LEVEL                                                                               \
+	(MALLOC_LEVEL | BIT(BY_UMPA_JEMALLOC) | BIT(BY_UMPA_TCMALLOC) | BIT(BY_UMPA_MIMALLOC))
 
 struct umpa_method {
 	const char *name;    /* in tables and samples */
 	const char *api;     /* of the worker */
-	const char *library; /* to preload: a name the loader finds; UMPA_LIBRARY: umpa's; a path
-			      * below this program's folder, perhaps with a name and ":" in front;
-			      * or NULL */
+	const char *library; /* to preload: a name the loader finds; UMPA_LIBRARY: umpa's, perhaps
+			      * with ":" and an engine behind it; a path below this program's
+			      * folder, perhaps with a name and ":" in front; or NULL */
 	const char *options; /* UMPA_OPTIONS, or NULL: as they are */
 	const char *help;
 };
@@ -64,6 +71,8 @@ extern const struct umpa_method umpa_methods[NMETHODS];
 enum umpa_bench_id {
 	BENCH_SCALING,
 	BENCH_DLMALLOC,
+	BENCH_THREADS,
+	BENCH_SMALL,
 	NBENCHES
 };
 
@@ -74,6 +83,12 @@ struct umpa_bench {
 };
 
 extern const struct umpa_bench umpa_benches[NBENCHES];
+
+/* The threads of each test of `threads`, whose names end in their number; the blocks that are
+ * handed out where system calls are counted. */
+#define NTEAMS 5
+extern const char *const umpa_teams[NTEAMS];
+#define TRACED_NBLOCKS 256
 
 /* The names of the peers, for ratios against the best of them. */
 #define NPEERS 4

@@ -69,6 +69,8 @@ void umpa_report_tables(
 	static void (*const tables[NBENCHES])(const struct umpa_report *r) = {
 		[BENCH_SCALING] = umpa_tables_scaling,
 		[BENCH_DLMALLOC] = umpa_tables_dlmalloc,
+		[BENCH_THREADS] = umpa_tables_threads,
+		[BENCH_SMALL] = umpa_tables_small,
 	};
 
 	tables[bench](&(struct umpa_report){s, out, markdown});

@@ -34,6 +34,10 @@ void umpa_samples_json(const struct umpa_samples *s, const char *bench,
 size_t umpa_targets_fill(
 	enum umpa_bench_id bench, const struct umpa_samples *s, struct umpa_target t[NTARGETS]);
 
+/* Those of one bench, beside its tables. */
+size_t umpa_targets_threads(const struct umpa_samples *s, struct umpa_target *t);
+size_t umpa_targets_small(const struct umpa_samples *s, struct umpa_target *t);
+
 int umpa_target_reached(const struct umpa_target *t);
 
 void umpa_targets_print(const struct umpa_target *targets, size_t n, FILE *out, int markdown);

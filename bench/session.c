@@ -50,19 +50,35 @@ static char **environment_beside(const struct umpa_method *m)
 	return envp;
 }
 
+/* What is preloaded but umpa's own library: a peer, or the engine behind it; NULL: nothing. */
+static const char *other_library(const struct umpa_method *m)
+{
+	const char *engine = strchr(m->library, ':');
+
+	if (strncmp(m->library, UMPA_LIBRARY, strlen(UMPA_LIBRARY)))
+		return m->library;
+	return engine ? engine + 1 : NULL;
+}
+
 static char **environment_of(const struct umpa_method *m, const char *umpa_library)
 {
+	const char *other = m->library ? other_library(m) : NULL;
+	char *chain, **envp;
+
 	if (!m->library)
 		return umpa_preload_environment(NULL, m->options, NULL);
 	if (strchr(m->library, '/'))
 		return environment_beside(m);
-	if (!strcmp(m->library, UMPA_LIBRARY))
-		return umpa_preload_environment(umpa_library, m->options, NULL);
-	if (!umpa_preload_loads(m->library)) {
+	if (other && !umpa_preload_loads(other)) {
 		umpa_say("bench: left out: %s", m->name);
 		return NULL;
 	}
-	return umpa_preload_environment(m->library, m->options, NULL);
+	if (other == m->library)
+		return umpa_preload_environment(other, m->options, NULL);
+	chain = umpa_text("%s%s", umpa_library, m->library + strlen(UMPA_LIBRARY));
+	envp = umpa_preload_environment(chain, m->options, NULL);
+	free(chain);
+	return envp;
 }
 
 static unsigned methods_of(const struct umpa_bench *b)
@@ -226,7 +242,7 @@ static int matches_any(const struct umpa_bench *b, const char *pattern, size_t n
 
 static int refuse_name(const struct umpa_bench *b, const char *name, size_t nname)
 {
-	char names[2048] = "";
+	char names[4096] = "";
 	size_t i, n = 0;
 
 	for (i = 0; i < b->ntests && n < sizeof(names); i++)

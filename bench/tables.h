@@ -15,6 +15,8 @@ struct umpa_report {
 /* Every table of a bench for which there are samples; one function a bench, in tables_NAME.c. */
 void umpa_tables_scaling(const struct umpa_report *r);
 void umpa_tables_dlmalloc(const struct umpa_report *r);
+void umpa_tables_threads(const struct umpa_report *r);
+void umpa_tables_small(const struct umpa_report *r);
 
 /* Median of a figure, NAN if there is none; bin 0: of the whole test. */
 double umpa_table_median(const struct umpa_report *r, const char *test, size_t method,

@@ -166,6 +166,8 @@ size_t umpa_targets_fill(
 		const struct umpa_samples *s, struct umpa_target *t) = {
 		[BENCH_SCALING] = fill_scaling,
 		[BENCH_DLMALLOC] = fill_dlmalloc,
+		[BENCH_THREADS] = umpa_targets_threads,
+		[BENCH_SMALL] = umpa_targets_small,
 	};
 
 	return fill[bench](s, t);

@@ -29,6 +29,11 @@ uint64_t umpa_now_ns(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t umpa_cpu_now_ns(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 uint64_t umpa_clock_ns(void)
 {
 	enum {
@@ -164,7 +169,7 @@ void umpa_phase_begin(const struct umpa_work *w)
 	memset(&begun.stats, 0, sizeof(begun.stats));
 	(void)read_stats(w, &begun.stats);
 	getrusage(RUSAGE_SELF, &begun.usage);
-	begun.start_cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+	begun.start_cpu_ns = umpa_cpu_now_ns();
 	mark(w, UMPA_MARK_BEGIN);
 	begun.start_ns = umpa_now_ns();
 }
@@ -196,7 +201,7 @@ void umpa_phase_end(const struct umpa_work *w)
 	int has_stats;
 
 	mark(w, UMPA_MARK_END);
-	cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID) - begun.start_cpu_ns;
+	cpu_ns = umpa_cpu_now_ns() - begun.start_cpu_ns;
 	getrusage(RUSAGE_SELF, &usage);
 	has_stats = read_stats(w, &stats);
 	nmappings = count_mappings();
@@ -235,7 +240,8 @@ static int read_key(struct umpa_work *w, const char *text)
 		uint64_t *to;
 	} keys[] = {{"min=", &w->min}, {"max=", &w->max}, {"live=", &w->live}, {"ops=", &w->ops},
 		{"warmup=", &w->warmup}, {"touch=", &w->touch}, {"batch=", &w->batch},
-		{"factor=", &w->factor}, {"seed=", &w->seed}, {"traced=", &w->traced}};
+		{"factor=", &w->factor}, {"seed=", &w->seed}, {"traced=", &w->traced},
+		{"threads=", &w->threads}, {"ms=", &w->ms}};
 	size_t i;
 
 	if (!strncmp(text, "api=", 4)) {
@@ -253,7 +259,9 @@ static const struct {
 	int (*run)(const struct umpa_work *w);
 } kinds[] = {{"@ring", umpa_work_ring}, {"@grow", umpa_work_grow}, {"@resize", umpa_work_resize},
 	{"@reuse", umpa_work_reuse}, {"@calloc", umpa_work_calloc}, {"@moved", umpa_work_moved},
-	{"@sparse", umpa_work_sparse}, {"@idle", umpa_work_idle}};
+	{"@sparse", umpa_work_sparse}, {"@idle", umpa_work_idle}, {"@own", umpa_work_own},
+	{"@handed", umpa_work_handed}, {"@random", umpa_work_random}, {"@larson", umpa_work_larson},
+	{"@loop", umpa_work_loop}};
 
 int umpa_worker_main(int argc, char **argv)
 {
@@ -264,6 +272,8 @@ int umpa_worker_main(int argc, char **argv)
 		.ops = 1,
 		.touch = 1,
 		.factor = 200,
+		.threads = 1,
+		.ms = 100,
 		.seed = 2011};
 	size_t k;
 	int i;

@@ -8,7 +8,7 @@
  *
  * Keys (numbers may end in K, M, G):
  *	api     who serves the blocks: malloc (whichever is loaded), kernel, populate, hugepage,
- *	        umpa, touch (nobody: addresses in resident memory)
+ *	        umpa, touch (nobody: addresses in resident memory), bare (nobody: one address)
  *	min max blocks are 2^uniform bytes between min and max
  *	live    blocks held at a time; a new one takes the place of the oldest
  *	ops     blocks handed out while measured (@calloc: of its largest size); warmup: before that
@@ -18,7 +18,9 @@
  *	        subtracted, disappears
  *	factor  growth of a realloc in percent
  *	seed    of the sizes
- *	traced  1: system calls mark where the measured phase begins and ends
+ *	threads how many take part, ms for how long, among which the live blocks are dealt out
+ *	traced  1: system calls mark where the measured phase begins and ends; threads end after ops
+ *	        blocks in all
  */
 #ifndef UMPA_BENCH_WORKER_H
 #define UMPA_BENCH_WORKER_H
@@ -33,13 +35,15 @@ struct umpa_page_api;
 struct umpa_work {
 	const struct umpa_page_api *api;
 	uint64_t min, max, live, ops, warmup, touch, batch, factor, seed, traced;
+	uint64_t threads, ms;
 };
 
 /* argv[0] is the kind with its '@'. Result: the exit status. */
 int umpa_worker_main(int argc, char **argv);
 
 /* The workloads; each returns 0, or -1 after a message. Those that take sizes from a ring are in
- * work_ring.c, the others in work_block.c. */
+ * work_ring.c, those of many threads in work_threads.c, small blocks in work_small.c, the others in
+ * work_block.c. */
 must_check int umpa_work_ring(const struct umpa_work *w);
 must_check int umpa_work_grow(const struct umpa_work *w);
 must_check int umpa_work_resize(const struct umpa_work *w);
@@ -48,6 +52,11 @@ must_check int umpa_work_calloc(const struct umpa_work *w);
 must_check int umpa_work_moved(const struct umpa_work *w);
 must_check int umpa_work_sparse(const struct umpa_work *w);
 must_check int umpa_work_idle(const struct umpa_work *w);
+must_check int umpa_work_own(const struct umpa_work *w);
+must_check int umpa_work_handed(const struct umpa_work *w);
+must_check int umpa_work_random(const struct umpa_work *w);
+must_check int umpa_work_larson(const struct umpa_work *w);
+must_check int umpa_work_loop(const struct umpa_work *w);
 
 /* --- what the workloads share -------------------------------------------------------------- */
 
@@ -63,8 +72,8 @@ struct umpa_page_api {
 
 const struct umpa_page_api *umpa_page_api_find(const char *name);
 
-/* Gives the apis "touch" and "floor" their memory, nbytes as huge pages: resident for the one, to
- * be touched as needed for the other. Others need none. */
+/* Gives the apis "touch", "bare" and "floor" their memory, nbytes as huge pages: to be touched as
+ * needed for the last, resident for the others. Others need none. */
 must_check int umpa_page_api_provide(const struct umpa_page_api *api, size_t nbytes);
 
 /* Writes a byte in each page of the block. */
@@ -75,6 +84,9 @@ void umpa_touch(void *block, size_t nbytes);
 void *umpa_worker_take(size_t nbytes);
 
 uint64_t umpa_now_ns(void);
+
+/* CPU time of this process so far. */
+uint64_t umpa_cpu_now_ns(void);
 
 /* Page faults of this process so far. */
 uint64_t umpa_faults_now(void);

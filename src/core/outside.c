@@ -15,15 +15,16 @@ struct entry {
 static struct {
 	struct umpa_lock lock;
 	struct entry *entry;
-	size_t nentries; /* atomic: read without the lock to see that there are none */
 	size_t table_nbytes;
 	size_t npages, nallocs;
 } table = {.lock = UMPA_LOCK_INITIALIZER(LOCK_OUTSIDE)};
 
+size_t umpa_outside_nblocks;
+
 /* The first entry whose address is above addr. */
 static size_t above(uintptr_t addr)
 {
-	size_t lo = 0, hi = table.nentries;
+	size_t lo = 0, hi = umpa_outside_nblocks;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -43,23 +44,17 @@ static struct entry *find_locked(const void *ptr)
 	return i && table.entry[i - 1].addr == (uintptr_t)ptr ? &table.entry[i - 1] : NULL;
 }
 
-static int any(void)
-{
-	/* Relaxed: who holds a block got it after it was entered. */
-	return __atomic_load_n(&table.nentries, __ATOMIC_RELAXED) != 0;
-}
-
 static int make_room(void)
 {
 	size_t nbytes = table.table_nbytes ? 2 * table.table_nbytes : 16 * PAGE_NBYTES;
 	void *memory;
 
-	if ((table.nentries + 1) * sizeof(struct entry) <= table.table_nbytes)
+	if ((umpa_outside_nblocks + 1) * sizeof(struct entry) <= table.table_nbytes)
 		return 1;
 	if (umpa_os_map(nbytes, &memory))
 		return 0;
 	if (table.table_nbytes) {
-		memcpy(memory, table.entry, table.nentries * sizeof(struct entry));
+		memcpy(memory, table.entry, umpa_outside_nblocks * sizeof(struct entry));
 		umpa_os_unmap(table.entry, table.table_nbytes);
 	}
 	table.entry = memory;
@@ -71,9 +66,10 @@ static void insert_locked(uintptr_t addr, size_t npages)
 {
 	size_t i = above(addr);
 
-	memmove(&table.entry[i + 1], &table.entry[i], (table.nentries - i) * sizeof(struct entry));
+	memmove(&table.entry[i + 1], &table.entry[i],
+		(umpa_outside_nblocks - i) * sizeof(struct entry));
 	table.entry[i] = (struct entry){addr, npages};
-	__atomic_store_n(&table.nentries, table.nentries + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&umpa_outside_nblocks, umpa_outside_nblocks + 1, __ATOMIC_RELAXED);
 	table.npages += npages;
 }
 
@@ -82,8 +78,8 @@ static void remove_locked(struct entry *e)
 	size_t i = (size_t)(e - table.entry);
 
 	table.npages -= e->npages;
-	memmove(e, e + 1, (table.nentries - i - 1) * sizeof(struct entry));
-	__atomic_store_n(&table.nentries, table.nentries - 1, __ATOMIC_RELAXED);
+	memmove(e, e + 1, (umpa_outside_nblocks - i - 1) * sizeof(struct entry));
+	__atomic_store_n(&umpa_outside_nblocks, umpa_outside_nblocks - 1, __ATOMIC_RELAXED);
 }
 
 static int enter(void *addr, size_t npages)
@@ -135,7 +131,7 @@ size_t umpa_outside_npages(const void *ptr)
 	const struct entry *e;
 	size_t npages;
 
-	if (likely(!any()))
+	if (likely(!umpa_outside_any()))
 		return 0;
 	umpa_lock_take(&table.lock);
 	e = find_locked(ptr);
@@ -148,7 +144,7 @@ size_t umpa_outside_find(const void *ptr, void **block)
 {
 	size_t i, npages = 0;
 
-	if (likely(!any()))
+	if (likely(!umpa_outside_any()))
 		return 0;
 	umpa_lock_take(&table.lock);
 	i = above((uintptr_t)ptr);
@@ -166,7 +162,7 @@ int umpa_outside_free(void *ptr)
 	struct entry *e;
 	size_t npages = 0;
 
-	if (likely(!any()))
+	if (likely(!umpa_outside_any()))
 		return 0;
 	umpa_lock_take(&table.lock);
 	e = find_locked(ptr);
@@ -207,7 +203,7 @@ void *umpa_outside_resize(void *ptr, size_t npages, int may_move)
 void umpa_outside_stats(struct umpa_outside_stats *s)
 {
 	umpa_lock_take(&table.lock);
-	*s = (struct umpa_outside_stats){table.nentries, table.npages, table.nallocs};
+	*s = (struct umpa_outside_stats){umpa_outside_nblocks, table.npages, table.nallocs};
 	umpa_lock_give(&table.lock);
 }
 
@@ -223,7 +219,7 @@ void umpa_outside_fork_give(void)
 
 void umpa_outside_stop(void)
 {
-	INVARIANT(!table.nentries);
+	INVARIANT(!umpa_outside_nblocks);
 	if (table.table_nbytes)
 		umpa_os_unmap(table.entry, table.table_nbytes);
 	table.entry = NULL;

@@ -10,6 +10,15 @@
 
 #include "base/compiler.h"
 
+/* Entries of the table, changed under its lock. Atomic. */
+extern __attribute__((visibility("hidden"))) size_t umpa_outside_nblocks;
+
+/* 1 if there may be such blocks. Relaxed: who holds one got it after it was entered. */
+static inline int umpa_outside_any(void)
+{
+	return __atomic_load_n(&umpa_outside_nblocks, __ATOMIC_RELAXED) != 0;
+}
+
 /* A block of npages zero pages at a multiple of align bytes (a power of two, a page or more). NULL:
  * no memory. */
 void *umpa_outside_alloc(size_t npages, size_t align);

@@ -45,7 +45,8 @@ static inline int umpa_owns_block(const void *ptr)
 {
 	if (umpa_in_window(ptr))
 		return !umpa_in_mappings(ptr);
-	return (uintptr_t)ptr % PAGE_NBYTES == 0 && umpa_outside_npages(ptr) != 0;
+	return umpa_outside_any() && (uintptr_t)ptr % PAGE_NBYTES == 0 &&
+	       umpa_outside_npages(ptr) != 0;
 }
 
 #endif

@@ -104,7 +104,7 @@ void umpa_heap_free_slow(void *p)
 	if (umpa_owns_block(p)) {
 		umpa_learn_of_free();
 		umpa_page_free(p, "free");
-	} else if (p && !umpa_boot_owns(p) && umpa_engine_start()) {
+	} else if (p && !umpa_boot_owns(p) && (umpa_engine_known() || umpa_engine_start())) {
 		umpa_engine.free(p);
 	}
 }

@@ -10,9 +10,21 @@ run "$umpa" bench
 ends 0 "bench alone"
 prints "scaling"
 prints "malloc-sparse"
+prints "own-4K-untouched-64"
+prints "larson-8"
 run "$umpa" bench scaling --help
 ends 0 "help of a bench"
 prints "--csv DIR"
+for bench in threads small; do
+	run "$umpa" bench $bench --help
+	ends 0 "help of $bench"
+	prints "--only LIST"
+	run "$umpa" bench $bench --only idle
+	ends 2 "a test of another bench"
+	run "$umpa" bench $bench more
+	ends 2 "an operand too many for $bench"
+	says "$bench takes no operand"
+done
 run "$umpa" bench nonsense
 ends 2 "no such bench"
 says "no bench 'nonsense'"
@@ -106,6 +118,39 @@ run env UMPA_PRELOAD="$UMPA_BUILD/libumpa-preload.so" "$scratch/bare/umpa" bench
 ends 125 "no dlmalloc to measure"
 says "left out: dlmalloc-umpa"
 says "which the target dlmalloc makes"
+# Each bench has raw figures of its own. Throughput with so many threads is compared within a repetition.
+cat >"$scratch/blocks/threads.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+own-64K-untouched-1,umpa,0,0,blocks_per_s,1000000
+own-64K-untouched-2,umpa,0,0,blocks_per_s,1500000
+own-64K-untouched-64,umpa,0,0,blocks_per_s,1800000
+own-64K-untouched-2,umpa,0,0,nsyscalls,512
+own-64K-untouched-1,umpa,1,0,blocks_per_s,4000000
+own-64K-untouched-2,umpa,1,0,blocks_per_s,8000000
+own-64K-untouched-64,umpa,1,0,blocks_per_s,6000000
+own-1M-untouched-1,umpa,0,0,blocks_per_s,10000
+own-1M-untouched-2,umpa,0,0,blocks_per_s,19000
+random-1M-untouched-2,umpa,0,0,blocks_per_s,10000
+random-1M-untouched-64,umpa,0,0,blocks_per_s,7000
+CSV
+cat >"$scratch/blocks/small.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+loop,glibc,0,16,cost_ns,10
+loop,umpa-preload,0,16,cost_ns,11
+loop,glibc,0,64,cost_ns,10
+loop,umpa-preload,0,64,cost_ns,9
+handed-2,mimalloc,0,0,block_cpu_ns,100
+handed-2,umpa-mimalloc,0,0,block_cpu_ns,105
+CSV
+run "$umpa" bench report --markdown "$scratch/blocks"
+prints "| 64 KiB | glibc | 500 |"
+prints "| 64 KiB to 1 MiB, umpa | 2500 | 4750 | - | - | 3900 | 1.75x | 0.975x | - | - | 2.00 | - |"
+prints "| 2 threads / 1, own, untouched, umpa | at least 1.9x | 1.75x | own, 64 KiB to 1 MiB | missed |"
+prints "| 64 threads / 2, untouched, umpa | at least 0.8x | 0.700x | random, 1 to 64 MiB | missed |"
+prints "| loop, 16 B | 10.0 | 1.10x | - | - | - | - | - | - |"
+prints "| handed-2 | - | - | - | - | - | - | 100 | 1.05x |"
+prints "| loop, umpa over glibc / glibc | at most 1.03x | 0.995x |  | reached |"
+prints "| handed, umpa over mimalloc | at most 1.03x | 1.05x |  | missed |"
 echo "page-bins,umpa,0,4096,cost_ns,many" >>"$csv/scaling.csv"
 run "$umpa" bench report "$csv"
 ends 125 "a line that is no figure"
@@ -187,9 +232,38 @@ run "$umpa" bench @calloc api=touch ops=1
 ends 125 "nobody who clears"
 run "$umpa" bench @ring api=umpa min=4K max=64K live=31 batch=16 warmup=64 ops=128
 ends 125 "a ring that is no whole batches"
+# As many blocks as asked for, all of them given back, however many threads share in them.
+team()
+{
+	count "$@" api=umpa traced=1
+	right "$1: $(figure nblocks) blocks" [ "$(figure nblocks)" = "$blocks" ]
+	right "$1: $(figure umpa_nallocs) handed out" [ "$(figure umpa_nallocs)" = "$blocks" ]
+	right "$1: $(figure umpa_nfrees) taken back" [ "$(figure umpa_nfrees)" = "$blocks" ]
+}
+
+blocks=256
+for threads in 1 2 8; do
+	for kind in @own @handed @random; do
+		team $kind threads=$threads min=4K max=4M live=16 warmup=64 ops=256
+	done
+done
+blocks=40000 # more than a thread lives for
+team @larson threads=2 min=4K max=64K live=16 touch=0 ops=40000
+run "$umpa" bench @own api=bare threads=2 min=4K max=64K live=16
+ends 125 "one address for all blocks"
+says "content lost"
+run "$umpa" bench @handed threads=3 min=4K max=64K live=16
+ends 125 "nobody to hand over to"
+says "pairs of threads"
+run "$umpa" bench @own threads=17 min=4K max=64K live=16
+ends 125 "more threads than blocks"
+count @loop min=16 max=4K warmup=8 ops=8
+right "5 sizes" [ "$(printf '%s\n' "$out" | grep -c '^cost_ns ')" = 5 ]
+run "$umpa" bench @loop min=16 max=4K ops=7
+ends 125 "a loop of no whole rounds"
 run "$umpa" bench @ring api=nobody
 ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 95
+finish 163

@@ -74,7 +74,7 @@ takes()
 
 nflags=0
 nletters=0
-for command in run compare doctor options help "bench scaling" "bench dlmalloc" "bench report"; do
+for command in run compare doctor options help "bench scaling" "bench threads" "bench small" "bench dlmalloc" "bench report"; do
 	# shellcheck disable=SC2086 # words
 	takes $command
 done
@@ -134,4 +134,4 @@ for command in help options doctor; do
 done
 run grep -c "$(printf '\033')" "$scratch/plain"
 right "no escape sequences" [ "$out" = 0 ]
-finish $((8 + 8 * 6 + nflags * 2 + nletters + 1 + 11 + 7 + 12 + 3))
+finish $((8 + 10 * 6 + nflags * 2 + nletters + 1 + 11 + 7 + 12 + 3))
