@@ -37,10 +37,13 @@ static void *map(
 	if (may_act()) {
 		if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
 			return umpa_mmap(addr, nbytes, prot, flags, fd, offset);
-		if (umpa_engine_has(caller) && umpa_option(OPTION_engine_mmap))
-			return umpa_mm_map_for_engine(addr, nbytes, prot, flags, fd, offset);
-		if (umpa_option(OPTION_mmap))
+		if (umpa_engine_has(caller)) {
+			if (umpa_option(OPTION_engine_mmap))
+				return umpa_mm_map_for_engine(
+					addr, nbytes, prot, flags, fd, offset);
+		} else if (umpa_option(OPTION_mmap)) {
 			return umpa_mm_map_if_used(addr, nbytes, prot, flags, fd, offset);
+		}
 	}
 	return umpa_answer_address(umpa_os_mmap(addr, nbytes, prot, flags, fd, offset));
 }
