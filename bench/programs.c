@@ -162,27 +162,21 @@ int umpa_programs_check(const struct umpa_programs *p)
 
 /* --- the arms -------------------------------------------------------------------------------- */
 
-static const struct umpa_engine_library *engine_of(const struct umpa_arm *arm)
-{
-	const struct umpa_engine_library *e = umpa_engine_named(arm->engine);
-
-	return e && e->file ? e : NULL;
-}
-
 static char **environment_of(const struct umpa_arm *arm, const char *umpa_library)
 {
-	const struct umpa_engine_library *engine = engine_of(arm);
+	const struct umpa_engine_library *engine = umpa_engine_named(arm->engine);
 	char *chain, **envp;
 
-	if (engine && !umpa_preload_loads(engine->file)) {
+	if (!engine)
+		return NULL;
+	if (engine->file && !umpa_preload_loads(engine->file)) {
 		umpa_say("bench: left out: %s (%s)", arm->name, engine->package);
 		return NULL;
 	}
 	if (!arm->alone)
-		return umpa_preload_environment(engine ? engine->file : NULL, arm->options, NULL);
+		return umpa_preload_environment(engine->file, arm->options, NULL);
 	chain = umpa_engine_chain(umpa_library, engine);
-	envp = chain ? umpa_preload_environment(chain, arm->options, umpa_engine_setting(engine))
-		     : NULL;
+	envp = chain ? umpa_preload_environment(chain, arm->options, engine->setting) : NULL;
 	free(chain);
 	return envp;
 }
