@@ -11,9 +11,8 @@ check()
 run()
 {
 	set -- test.test_bytes test.test_array test.test_list
-	[ -n "${PROGRAMS_SHORT:-}" ] || set -- "$@" test.test_mmap test.test_io.CBufferedReaderTest \
-		test.test_io.CBufferedRandomTest test.test_io.CTextIOWrapperTest
-	python3 -m unittest -v "$@" 2>&1 | sed 's/ in [0-9.]*s$//'
+	[ -n "${PROGRAMS_SHORT:-}" ] || set -- "$@" test.test_mmap test.test_memoryio
+	python3 -m unittest -v "$@" 2>&1 | sed 's/ in [0-9.]*s$//; s/@test_[0-9]*_tmp/@test_tmp/'
 }
 
 main "$@"
