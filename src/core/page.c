@@ -257,26 +257,34 @@ static void *move_block(const struct umpa_block *b, void *block, struct request 
 	return to ? to : copy_to_new(b, block, &r);
 }
 
+/* unsettled: what umpa_block_settle() said. Where the system refused, pages may be unreadable, and
+ * the block can only stay. */
+static void *elsewhere(
+	const struct umpa_block *b, void *block, const struct request *r, int unsettled)
+{
+	if (r->flags & UMPA_NOMOVE || (unsettled && unsettled != -EBUSY))
+		return NULL;
+	return unsettled ? copy_to_new(b, block, r) : move_block(b, block, *r);
+}
+
 void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *call)
 {
 	struct request r;
 	struct umpa_block b;
+	int unsettled;
 	void *to;
-	int copied;
 
 	if (!block)
 		return umpa_alloc(nbytes, flags);
 	b = find_or_die(call, block);
 	if (!parse(nbytes, flags, &r))
 		return NULL;
-	copied = unlikely(umpa_block_marked(&b)) && umpa_block_settle(&b, 1);
-	if (!copied && resize_in_place(&b, block, &r)) {
+	unsettled = unlikely(umpa_block_marked(&b)) ? umpa_block_settle(&b, 1) : 0;
+	if (!unsettled && resize_in_place(&b, block, &r)) {
 		to = block;
 		event_add(&umpa_core.events.nreallocs_in_place, 1);
 	} else {
-		to = flags & UMPA_NOMOVE ? NULL
-		     : copied            ? copy_to_new(&b, block, &r)
-					 : move_block(&b, block, r);
+		to = elsewhere(&b, block, &r, unsettled);
 		if (!to) {
 			errno = ENOMEM;
 			return NULL;

@@ -257,8 +257,8 @@ int umpa_mapping_protect(size_t first, size_t end, int prot)
 	for (; !error && first < end; first = row.end) {
 		row = row_at(first, end);
 		error = row.owner == OF_NOBODY ? -ENOMEM : protect_row(first, row.end, prot);
-		if (!error)
-			mark(&row, attributes_of_prot(prot));
+		/* Also where it got half-way. */
+		mark(&row, attributes_of_prot(prot));
 	}
 	umpa_pages_unlock();
 	return error;

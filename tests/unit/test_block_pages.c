@@ -204,6 +204,52 @@ TEST(block_pages_that_stay_protected)
 	CHECK(umpa_mapping_valid());
 }
 
+/* What is refused with a block in it leaves its content, and the block can be freed in the end. */
+static int scenario(void)
+{
+	char *p = block(2 * SLOT_NPAGES + 9), *q;
+	int ok = 1;
+
+	if (!p)
+		return 1;
+	*p = *at(p, 600) = 'p';
+	(void)!umpa_mprotect(at(p, 5), 7 * PAGE_NBYTES, PROT_READ);
+	(void)!umpa_madvise(at(p, 700), 9 * PAGE_NBYTES, MADV_DONTFORK);
+	umpa_mmap(at(p, 20), PAGE_NBYTES, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	umpa_mmap(at(p, 21), PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0);
+	(void)!umpa_mm_lock(at(p, 1), PAGE_NBYTES, 0);
+	ok &= *p == 'p' && *at(p, 600) == 'p';
+	q = umpa_realloc(p, 5 * SLOT_NBYTES, 0);
+	p = q ? q : p;
+	ok &= *p == 'p' && *at(p, 600) == 'p';
+	(void)!umpa_mprotect(p, PAGE_NBYTES, PROT_NONE);
+	umpa_free(p);
+	fake_fail_at(0, 0);
+	return ok;
+}
+
+TEST(block_pages_refused_anywhere)
+{
+	uint64_t ncalls;
+
+	begin();
+	CHECK(scenario() && all_ordinary());
+	ncalls = fake_ncalls();
+	PLAN(2 + 4 * ncalls);
+	CHECK(ncalls > 15);
+	for (uint64_t n = 1; n <= ncalls; n++)
+		for (int from = 0; from < 2; from++) {
+			begin();
+			if (from)
+				fake_fail_from(n, -ENOMEM);
+			else
+				fake_fail_at(n, -ENOMEM);
+			CHECK(scenario());
+			CHECK(umpa_mapping_valid() &&
+				umpa_extents_valid(&umpa_core.space.extents) && fake_consistent());
+		}
+}
+
 /* --- at random ---------------------------------------------------------------------------- */
 
 enum {
