@@ -348,28 +348,14 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 	return umpa_answer_address(map(&reserved));
 }
 
-/*
- * An engine's blocks: mappings of a MiB and more. The first ones have the kernel's memory, as in a
- * small process the part of a superpage that is not used weighs too much.
- */
+/* What an engine maps for blocks, and not for its books. */
 #define ENGINE_MAPPING_NBYTES_MIN ((size_t)1 << 20)
-#define ENGINE_NBYTES_MIN         ((size_t)16 << 20)
 
 static int is_for_blocks(const struct mmap_args *a)
 {
 	const struct mmap_args reserved = if_reserved(*a);
 
 	return is_plain(&reserved) && a->nbytes >= ENGINE_MAPPING_NBYTES_MIN;
-}
-
-static int is_first(const struct mmap_args *a)
-{
-	static size_t nbytes; /* atomic */
-
-	if (__atomic_load_n(&nbytes, __ATOMIC_RELAXED) >= ENGINE_NBYTES_MIN)
-		return 0;
-	__atomic_fetch_add(&nbytes, a->nbytes, __ATOMIC_RELAXED);
-	return 1;
 }
 
 /* An engine that wishes for an address wishes for its alignment: in slots, up to its size. */
@@ -402,7 +388,7 @@ void *umpa_mm_map_for_engine(void *addr, size_t nbytes, int prot, int flags, int
 	umpa_core_need();
 	if (!is_for_blocks(&a))
 		return umpa_answer_address(kernel_mmap(&a));
-	if (is_first(&a) || !umpa_evidence_for(EVIDENCE_OF_ENGINE))
+	if (!umpa_evidence_for(EVIDENCE_OF_ENGINE))
 		return map_as_probe(&a, EVIDENCE_OF_ENGINE);
 	p = serve_engine(&a);
 	return umpa_answer_address(p ? ready(p, &a) : kernel_mmap(&a));

@@ -11,14 +11,16 @@ enum {
 	PROBE_EACH = 16,
 	/* A large probe is looked at in places: a system call each. */
 	NPLACES = 4,
-	PLACE_NPAGES = 256
+	PLACE_NPAGES = 256,
+	ENGINE_NPAGES_MIN = 4096 /* of the kernel's, before an engine is served */
 };
 
 /* All atomic. */
 struct alike {
 	void *probe; /* NULL: none */
 	size_t probe_npages;
-	unsigned nserved; /* since the last probe */
+	size_t npages_probed; /* on the whole */
+	unsigned nserved;     /* since the last probe */
 	int used;
 };
 
@@ -81,10 +83,18 @@ static void learn(struct alike *c, void *probe)
 		__atomic_store_n(&c->used, 2 * l.nframes >= l.npages, __ATOMIC_RELAXED);
 }
 
+static int is_small_engine(unsigned class)
+{
+	return class == EVIDENCE_OF_ENGINE &&
+	       __atomic_load_n(&classes[class].npages_probed, __ATOMIC_RELAXED) < ENGINE_NPAGES_MIN;
+}
+
 int umpa_evidence_for(unsigned class)
 {
 	struct alike *c = &classes[class];
 
+	if (is_small_engine(class))
+		return 0;
 	if (!is_used(c) && probe_of(c))
 		learn(c, probe_of(c));
 	if (!is_used(c))
@@ -96,6 +106,7 @@ void umpa_evidence_note(unsigned class, void *addr, size_t npages)
 {
 	struct alike *c = &classes[class];
 
+	__atomic_fetch_add(&c->npages_probed, npages, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->probe, addr, __ATOMIC_RELAXED);
 }

@@ -4,7 +4,8 @@
  * little is. So the program's own mmap is served, by size, once a mapping of that size was seen to
  * be used: one that the kernel had mapped, the *probe*, of which half the pages have frames when
  * the next one is asked for, or when it is unmapped. Each 16th is a probe again. What an engine
- * maps for its blocks it uses alike, whatever the size.
+ * maps for its blocks it uses alike, whatever the size; its first 16 MiB are probes all, as in a
+ * small process the part of a superpage that is not used weighs too much.
  *
  * Any number of threads, no lock: what races is a guess that is made again soon.
  */

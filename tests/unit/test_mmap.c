@@ -7,6 +7,7 @@
 #include "core/core.h"
 #include "core/space.h"
 #include "mm/calls.h"
+#include "mm/evidence.h"
 #include "mm/mapping.h"
 #include "support/check.h"
 #include "support/fake_os.h"
@@ -337,6 +338,101 @@ TEST(mmap_refused_anywhere)
 		CHECK(ends_well());
 	}
 }
+
+/* --- of those who did not ask for it -------------------------------------------------------- */
+
+static void *map_for_engine(void *wish, size_t nbytes)
+{
+	return umpa_mm_map_for_engine(wish, nbytes, RW, ANON | MAP_NORESERVE, -1, 0);
+}
+
+/* More than 16 MiB, used: from then on the engine is served, but for probes. */
+static void *teach_engine(void)
+{
+	void *p = map_for_engine(NULL, 20 * SLOT_NBYTES);
+
+	fake_touch(p, 20 * SLOT_NBYTES);
+	return p;
+}
+
+static int umpas(const void *p)
+{
+	return umpa_window_has(&umpa_core.window, p);
+}
+
+TEST(mmap_for_an_engine)
+{
+	char *first, *p, *q, *r;
+
+	PLAN(12);
+	begin();
+	umpa_evidence_stop();
+	first = teach_engine();
+	CHECK(first != MAP_FAILED && !umpas(first));
+	p = map_for_engine((void *)(64 * SLOT_NBYTES), 16 * SLOT_NBYTES);
+	CHECK(umpas(p) && (uintptr_t)p % (16 * SLOT_NBYTES) == 0);
+	CHECK_EQ(p[SLOT_NBYTES], 0);
+	q = map_for_engine((void *)(3 * SLOT_NBYTES), SLOT_NBYTES / 2 + PAGE_NBYTES);
+	CHECK(umpas(q));
+	/* Books, and what is no block's memory. */
+	r = map_for_engine(NULL, 16 * PAGE_NBYTES);
+	CHECK(r != MAP_FAILED && !umpas(r));
+	CHECK(!umpas(umpa_mm_map_for_engine(NULL, SLOT_NBYTES, PROT_NONE, ANON, -1, 0)));
+	CHECK_EQ(umpa_mm_unmap(p, 16 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_mm_unmap(q, SLOT_NBYTES / 2 + PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_mm_unmap(first, 20 * SLOT_NBYTES), 0);
+	CHECK(map_for_engine(NULL, 0) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	CHECK(ends_well());
+}
+
+TEST(mmap_for_an_engine_refused)
+{
+	char *p;
+
+	PLAN(7);
+	begin();
+	umpa_evidence_stop();
+	teach_engine();
+	/* The window opens no more; the kernel still maps. */
+	fake_open_max = fake_opened_nbytes();
+	p = map_for_engine(NULL, 64 * SLOT_NBYTES);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	fake_fail_from(1, -ENOMEM);
+	CHECK(map_for_engine(NULL, 64 * SLOT_NBYTES) == MAP_FAILED);
+	CHECK_EQ(errno, ENOMEM);
+	fake_fail_at(0, 0);
+	fake_open_max = SIZE_MAX;
+	/* A handler that has interrupted umpa. */
+	umpa_nlocks++;
+	p = map_for_engine(NULL, 64 * SLOT_NBYTES);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	p = map(10);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	umpa_nlocks--;
+	CHECK(umpas(map_for_engine(NULL, SLOT_NBYTES)));
+	CHECK(umpa_mapping_valid());
+}
+
+/* MAP_NORESERVE is no hindrance where mappings are used. */
+TEST(mmap_if_used)
+{
+	const size_t nbytes = 3 * SLOT_NBYTES;
+	char *p;
+
+	PLAN(4);
+	begin();
+	umpa_evidence_stop();
+	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON | MAP_NORESERVE, -1, 0);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	fake_touch(p, nbytes);
+	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON | MAP_NORESERVE, -1, 0);
+	CHECK(umpas(p));
+	CHECK_EQ(umpa_mm_unmap(p, nbytes), 0);
+	CHECK(ends_well());
+}
+
+/* --- at random ------------------------------------------------------------------------------ */
 
 static void plan(struct numbers *numbers)
 {
