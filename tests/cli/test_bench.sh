@@ -220,14 +220,14 @@ faults()
 {
 	printf '%s\n' "$out" | awk -v metric="$1" '$1 == metric { printf "%.0f ", $3 }'
 }
-# What is resident grows by the blocks that live; what the worker itself has of libc's pages, up to 2 MiB and not always
-# the same, is in both.
+# What is resident grows by the blocks that live; what the worker itself has of libc's pages, up to 2 MiB and not quite
+# the same each time, is in both.
 count @ring api=kernel min=2097153 max=2097153 live=4 ops=4
 few=$(figure end_nbytes)
 right "8 MiB resident at least, not $few" [ "$few" -gt $((8 << 20)) ]
 count @ring api=kernel min=2097153 max=2097153 live=12 ops=12
 more=$(($(figure end_nbytes) - few))
-right "16 MiB more and a little with 8 more blocks, not $more" [ "$more" -gt $((16 << 20)) ]
+right "16 MiB more with 8 more blocks, or nearly, not $more" [ "$more" -gt $((15 << 20)) ]
 right "but not 17" [ "$more" -lt $((17 << 20)) ]
 count @calloc api=kernel max=1M ops=1
 right "a fault where a page is touched, not $(faults page_nfaults)" [ "$(faults page_nfaults)" = "1 1 " ]
