@@ -176,18 +176,80 @@ static int expect_oddity(const void *addr, size_t nbytes)
 	return umpa_mapping_expect_oddity(r.first, r.last);
 }
 
+/* From its begin: how much of a range is somebody's, all of it where none lies in the window. */
+static size_t nbytes_to_gap(const void *addr, size_t nbytes)
+{
+	struct range r;
+	size_t gap;
+
+	if (!cut(addr, nbytes, &r) || !is_ours(&r))
+		return nbytes;
+	gap = umpa_mapping_reach(r.first, r.last);
+	return gap < r.last ? address_of(gap) - r.begin : nbytes;
+}
+
+/* Locks begin and end anywhere: the pages around. What is too long for that the kernel shall see as
+ * it is. */
+struct pages_around {
+	const char *begin;
+	size_t nbytes;
+};
+
+static struct pages_around pages_around(const void *addr, size_t nbytes)
+{
+	size_t offset = (uintptr_t)addr % PAGE_NBYTES;
+
+	if (!nbytes || nbytes > PTRDIFF_MAX)
+		return (struct pages_around){addr, nbytes};
+	return (struct pages_around){
+		(const char *)addr - offset, pages_of(nbytes + offset) << PAGE_SHIFT};
+}
+
 int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags)
 {
-	int error = expect_oddity(addr, nbytes);
+	struct pages_around a = pages_around(addr, nbytes);
+	size_t whole = nbytes_to_gap(a.begin, a.nbytes);
+	int error = expect_oddity(a.begin, whole);
 
-	return umpa_answer(error ? error : umpa_os_lock(addr, nbytes, flags));
+	if (!error && (whole || !nbytes))
+		error = umpa_os_lock(a.begin, whole, flags);
+	return umpa_answer(!error && whole < a.nbytes ? -ENOMEM : error);
+}
+
+int umpa_mm_unlock(const void *addr, size_t nbytes)
+{
+	struct pages_around a = pages_around(addr, nbytes);
+	size_t whole = nbytes_to_gap(a.begin, a.nbytes);
+	int error = whole || !nbytes ? umpa_os_unlock(a.begin, whole) : 0;
+
+	return umpa_answer(!error && whole < a.nbytes ? -ENOMEM : error);
 }
 
 int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key)
 {
-	int error = expect_oddity(addr, nbytes);
+	size_t whole = nbytes_to_gap(addr, nbytes);
+	int error = expect_oddity(addr, whole);
 
-	return umpa_answer(error ? error : umpa_os_protect_key(addr, nbytes, prot, key));
+	if (!error && (whole || !nbytes))
+		error = umpa_os_protect_key(addr, whole, prot, key);
+	return umpa_answer(!error && whole < nbytes ? -ENOMEM : error);
+}
+
+/* --- what only looks at pages: those that are nobody's are a gap, though the kernel has them ---
+ */
+
+int umpa_mm_sync(void *addr, size_t nbytes, int flags)
+{
+	int error = umpa_os_sync(addr, nbytes, flags);
+
+	return umpa_answer(!error && nbytes_to_gap(addr, nbytes) < nbytes ? -ENOMEM : error);
+}
+
+int umpa_mm_incore(const void *addr, size_t nbytes, unsigned char *vec)
+{
+	if (nbytes_to_gap(addr, nbytes) < nbytes)
+		return umpa_answer(-ENOMEM);
+	return umpa_answer(umpa_os_incore(addr, nbytes, vec));
 }
 
 /* --- mmap --------------------------------------------------------------------------------- */
@@ -497,6 +559,28 @@ static intptr_t leave_window(const struct mremap_args *a, const struct range *fr
 	return got;
 }
 
+/* MREMAP_DONTUNMAP: what was in the pages goes, and they stay mapped, empty. What the kernel does
+ * not move is copied here too. */
+static intptr_t leave_behind(const struct mremap_args *a, const struct range *from)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	int prot = umpa_mapping_prot(from->first, from->last);
+	intptr_t got = kernel_mremap(a);
+
+	if (got != -EFAULT || prot < 0)
+		return got;
+	got = copy_out(a, from, prot);
+	if (umpa_os_failed(got))
+		return got;
+	if (umpa_mapping_again(from->first, from->last)) {
+		(void)!umpa_munmap((void *)got, a->new_nbytes);
+		got = -ENOMEM;
+	}
+	if (prot != rw)
+		(void)!umpa_mapping_protect(from->first, from->last, prot);
+	return got;
+}
+
 /* Of ordinary pages, in the window if there is room. */
 static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
 {
@@ -554,7 +638,7 @@ static intptr_t remap(struct mremap_args *a, const struct range *from)
 	a->old_nbytes = have << PAGE_SHIFT;
 	a->new_nbytes = npages << PAGE_SHIFT;
 	if (a->flags & MREMAP_DONTUNMAP)
-		return npages == have ? kernel_mremap(a) : -EINVAL;
+		return npages == have ? leave_behind(a, from) : -EINVAL;
 	if (a->flags & MREMAP_FIXED)
 		return leave_window(a, from);
 	if (npages > have)

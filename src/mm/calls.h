@@ -16,8 +16,16 @@ void *umpa_mm_map_for_engine(
 	void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 
 /* mlock2() (flags 0: mlock()) and pkey_mprotect(), of which umpa does not keep account: what of the
- * range lies in the window is mapped anew before anyone else gets it. 0, or -1 and errno. */
+ * range lies in the window is mapped anew before anyone else gets it. 0, or -1 and errno. As the
+ * kernel does they stop at the first page that is nobody's: ENOMEM. */
 int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags);
 int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key);
+
+/* munlock(), msync() and mincore(): the kernel's, but ENOMEM where a page of the window is
+ * nobody's.
+ */
+int umpa_mm_unlock(const void *addr, size_t nbytes);
+int umpa_mm_sync(void *addr, size_t nbytes, int flags);
+int umpa_mm_incore(const void *addr, size_t nbytes, unsigned char *vec);
 
 #endif

@@ -193,6 +193,20 @@ static struct row row_at(size_t first, size_t end)
 	return r;
 }
 
+size_t umpa_mapping_reach(size_t first, size_t end)
+{
+	struct row row;
+
+	umpa_pages_lock();
+	for (; first < end; first = row.end) {
+		row = row_at(first, end);
+		if (row.owner == OF_NOBODY)
+			break;
+	}
+	umpa_pages_unlock();
+	return first;
+}
+
 /* Whose block has got attributes is marked, so that they are taken away when it is freed. */
 static void mark(const struct row *r, int has_attributes)
 {

@@ -44,6 +44,9 @@ enum {
 };
 int umpa_mapping_prot(size_t first, size_t end);
 
+/* The first page of the range, or its end, that is nobody's. */
+size_t umpa_mapping_reach(size_t first, size_t end);
+
 /* mprotect() of mappings and blocks up to the first page that is nobody's; -ENOMEM if there is one.
  */
 must_check int umpa_mapping_protect(size_t first, size_t end, int prot);

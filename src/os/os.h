@@ -70,7 +70,11 @@ intptr_t umpa_os_mremap(
 must_check int umpa_os_protect(void *addr, size_t nbytes, int prot);
 must_check int umpa_os_advise(void *addr, size_t nbytes, int advice);
 
+/* mlock() where flags are 0, else mlock2(). */
 must_check int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags);
+must_check int umpa_os_unlock(const void *addr, size_t nbytes);
+must_check int umpa_os_sync(void *addr, size_t nbytes, int flags);
+must_check int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec);
 must_check int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key);
 
 /* Makes an opened range of the window what it was when it was opened, whatever has been mapped over

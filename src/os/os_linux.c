@@ -170,6 +170,21 @@ int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags)
 	return (int)SYS_3(SYS_mlock2, addr, nbytes, flags);
 }
 
+int umpa_os_unlock(const void *addr, size_t nbytes)
+{
+	return (int)SYS_2(SYS_munlock, addr, nbytes);
+}
+
+int umpa_os_sync(void *addr, size_t nbytes, int flags)
+{
+	return (int)SYS_3(SYS_msync, addr, nbytes, flags);
+}
+
+int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec)
+{
+	return result_of(SYS_3(SYS_mincore, addr, nbytes, vec));
+}
+
 int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key)
 {
 	return (int)SYS_4(SYS_pkey_mprotect, addr, nbytes, prot, key);
@@ -236,7 +251,7 @@ int umpa_os_unback(void *addr, size_t nbytes)
 
 int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
 {
-	return result_of(SYS_3(SYS_mincore, addr, npages * PAGE_NBYTES, vec));
+	return umpa_os_incore(addr, npages * PAGE_NBYTES, vec);
 }
 
 static int system_swaps(void)

@@ -5,9 +5,10 @@
  * whether it is one, all are system calls and nothing else.
  *
  * What the loader and libc map for themselves they map by calls of their own, which no library
- * replaces. mincore, msync and munlock need nothing: the pages are the kernel's, wherever they lie.
+ * replaces.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <umpa/mmap.h>
@@ -116,6 +117,28 @@ public_api int mlock2(const void *addr, size_t nbytes, unsigned flags)
 	if (may_act())
 		return umpa_mm_lock(addr, nbytes, flags);
 	return umpa_answer(umpa_os_lock(addr, nbytes, flags));
+}
+
+public_api int munlock(const void *addr, size_t nbytes)
+{
+	if (may_act())
+		return umpa_mm_unlock(addr, nbytes);
+	return umpa_answer(umpa_os_unlock(addr, nbytes));
+}
+
+public_api int msync(void *addr, size_t nbytes, int flags)
+{
+	pthread_testcancel(); /* libc's can be cancelled */
+	if (may_act())
+		return umpa_mm_sync(addr, nbytes, flags);
+	return umpa_answer(umpa_os_sync(addr, nbytes, flags));
+}
+
+public_api int mincore(void *addr, size_t nbytes, unsigned char *vec)
+{
+	if (may_act())
+		return umpa_mm_incore(addr, nbytes, vec);
+	return umpa_answer(umpa_os_incore(addr, nbytes, vec));
 }
 
 public_api int pkey_mprotect(void *addr, size_t nbytes, int prot, int key)

@@ -52,11 +52,14 @@ enum verb {
 	ADVISE,
 	RENEW,
 	LOCK_,
+	UNLOCK,
+	SYNC,
+	INCORE,
 	PROTECT_KEY
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
 	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
-	"protect", "advise", "renew", "lock", "protect_key"};
+	"protect", "advise", "renew", "lock", "unlock", "sync", "incore", "protect_key"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
@@ -780,6 +783,28 @@ int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags)
 	(void)flags;
 	if (!error)
 		mark(range_of(addr, nbytes, 0), 0, ODD);
+	return leave(error);
+}
+
+int umpa_os_unlock(const void *addr, size_t nbytes)
+{
+	(void)addr, (void)nbytes;
+	return leave(enter(UNLOCK));
+}
+
+int umpa_os_sync(void *addr, size_t nbytes, int flags)
+{
+	(void)addr, (void)nbytes, (void)flags;
+	return leave(enter(SYNC));
+}
+
+int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec)
+{
+	int error = enter(INCORE);
+	struct range r = range_of(addr, nbytes, 0);
+
+	for (size_t i = r.first; !error && i < r.end; i++)
+		vec[i - r.first] = FRAME(r.area->entries[i]) != 0;
 	return leave(error);
 }
 

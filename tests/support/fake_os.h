@@ -48,7 +48,8 @@ void fake_fail_at(uint64_t n, int error);
 void fake_fail_from(uint64_t n, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
  * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
- * "munmap", "mremap", "protect", "advise", "renew", "lock", "protect_key". */
+ * "munmap", "mremap", "protect", "advise", "renew", "lock", "unlock", "sync", "incore",
+ * "protect_key". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 

@@ -182,6 +182,126 @@ TEST(mmap_renews_what_was_locked)
 	CHECK(ends_well());
 }
 
+/* Ten pages, the fifth of them unmapped. */
+static char *with_gap(void)
+{
+	char *p = map(10);
+
+	(void)!umpa_munmap(at(p, 4), PAGE_NBYTES);
+	return p;
+}
+
+TEST(mmap_gaps_are_nobodys)
+{
+	const size_t nbytes = 10 * PAGE_NBYTES;
+	unsigned char vec[10] = {0};
+	char *p, *block;
+
+	PLAN(21);
+	begin();
+	p = with_gap();
+	CHECK_EQ(umpa_mm_incore(p, 4 * PAGE_NBYTES, vec), 0);
+	errno = 0;
+	CHECK(umpa_mm_incore(p, nbytes, vec) == -1 && errno == ENOMEM);
+	CHECK_EQ(umpa_mm_sync(p, 4 * PAGE_NBYTES, MS_SYNC), 0);
+	errno = 0;
+	CHECK(umpa_mm_sync(at(p, 1), nbytes - PAGE_NBYTES, MS_SYNC) == -1 && errno == ENOMEM);
+	errno = 0;
+	CHECK(umpa_mm_unlock(at(p, 4), PAGE_NBYTES) == -1 && errno == ENOMEM);
+	CHECK_EQ(fake_ncalls_of("unlock"), 0);
+	CHECK(umpa_mm_unlock(p, nbytes) == -1 && fake_ncalls_of("unlock") == 1);
+	/* Locked up to the gap, and from the page it begins in. */
+	errno = 0;
+	CHECK(umpa_mm_lock(at(p, 2) + 7, nbytes - 2 * PAGE_NBYTES - 7, 0) == -1 && errno == ENOMEM);
+	CHECK_EQ(fake_oddity(at(p, 1)), 0);
+	CHECK_EQ(fake_oddity(at(p, 2)) & fake_oddity(at(p, 3)), FAKE_ODD);
+	CHECK_EQ(fake_oddity(at(p, 4)) | fake_oddity(at(p, 5)), 0);
+	errno = 0;
+	CHECK(umpa_mm_protect_key(at(p, 4), 2 * PAGE_NBYTES, RW, 1) == -1 && errno == ENOMEM);
+	CHECK_EQ(fake_ncalls_of("protect_key"), 0);
+	/* A block's pages are the block's. */
+	block = umpa_alloc(3 * PAGE_NBYTES, 0);
+	CHECK_EQ(umpa_mm_incore(block, 3 * PAGE_NBYTES, vec), 0);
+	CHECK_EQ(umpa_mm_sync(block, 3 * PAGE_NBYTES, MS_ASYNC), 0);
+	CHECK_EQ(umpa_mm_lock(block + 1, 1, 0), 0);
+	CHECK_EQ(fake_oddity(block), FAKE_ODD);
+	umpa_free(block);
+	CHECK_EQ(fake_oddity(block), 0);
+	fake_fail_at(1, -EAGAIN);
+	errno = 0;
+	CHECK(umpa_mm_sync(p, nbytes, MS_SYNC) == -1 && errno == EAGAIN);
+	CHECK_EQ(umpa_munmap(p, nbytes), 0);
+	CHECK(ends_well());
+}
+
+static void *leave_behind(void *p, size_t npages)
+{
+	return umpa_mremap(p, npages * PAGE_NBYTES, npages * PAGE_NBYTES,
+		MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+}
+
+TEST(mmap_leaves_a_mapping_behind)
+{
+	size_t nbytes;
+	char *p, *q;
+
+	PLAN(14);
+	begin();
+	p = map(10);
+	nbytes = fake_mapped_nbytes();
+	*at(p, 3) = 'k';
+	q = leave_behind(p, 10);
+	CHECK(q != MAP_FAILED && *at(q, 3) == 'k' && !*at(p, 3));
+	CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES), 0);
+	/* Several mappings for the kernel: copied. */
+	*at(p, 3) = 'l';
+	fake_fail_at(1, -EFAULT);
+	q = leave_behind(p, 10);
+	CHECK(q != MAP_FAILED && *at(q, 3) == 'l' && !*at(p, 3));
+	CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES), 0);
+	*at(p, 3) = 'm';
+	CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, PROT_READ), 0);
+	fake_fail_at(1, -EFAULT);
+	q = leave_behind(p, 10);
+	CHECK(q != MAP_FAILED && *at(q, 3) == 'm' && !*at(p, 3));
+	CHECK_EQ(fake_oddity(p) & fake_oddity(at(p, 9)), FAKE_GUARDED);
+	CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES), 0);
+	/* Not alike: refused as the kernel does. */
+	CHECK_EQ(umpa_mprotect(p, PAGE_NBYTES, PROT_NONE), 0);
+	fake_fail_at(1, -EFAULT);
+	errno = 0;
+	CHECK(leave_behind(p, 10) == MAP_FAILED && errno == EFAULT);
+	CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, RW), 0);
+	CHECK_EQ(umpa_munmap(p, 10 * PAGE_NBYTES), 0);
+	CHECK_EQ(fake_mapped_nbytes(), nbytes);
+	CHECK(ends_well());
+}
+
+/* Each call of it fails in turn: nothing is lost, and what is refused is not half done. */
+TEST(mmap_leaving_behind_refused)
+{
+	PLAN(4 * 5);
+	for (unsigned k = 1; k <= 5; k++) {
+		char *p, *q;
+
+		begin();
+		p = map(10);
+		*at(p, 3) = 'k';
+		CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, PROT_READ), 0);
+		fake_fail_at(k, k == 1 ? -EAGAIN : -ENOMEM);
+		q = leave_behind(p, 10);
+		if (q == MAP_FAILED)
+			CHECK_EQ(*at(p, 3), 'k');
+		else
+			CHECK(*at(q, 3) == 'k' && !*at(p, 3));
+		if (q != MAP_FAILED)
+			(void)!umpa_munmap(q, 10 * PAGE_NBYTES);
+		fake_fail_at(0, 0);
+		CHECK_EQ(umpa_munmap(p, 10 * PAGE_NBYTES), 0);
+		CHECK(ends_well());
+	}
+}
+
 TEST(mmap_again_over_a_decommitted_part)
 {
 	const int nothing = ANON | MAP_FIXED | MAP_NORESERVE;

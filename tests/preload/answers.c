@@ -1,0 +1,591 @@
+/*
+ * Calls of the mmap family that random ones seldom make or never, on mappings that umpa may have
+ * served: rare flags and advice, locks, what only looks at pages, code, files, guard pages with a
+ * handler, careless MAP_FIXED, what a child or a daemon sees. Prints each answer and what can be
+ * seen of the pages; with and without umpa it must be the same text.
+ *
+ * Addresses are not printed, and of resident pages only those that cannot be otherwise.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	PAGE = 4096,
+	RW = PROT_READ | PROT_WRITE,
+	ANON = MAP_PRIVATE | MAP_ANONYMOUS,
+	NPAGES_MAX = 2048,
+	NTAGS = 50 /* pages that differ in a row */
+};
+
+static const char *scenario;
+
+/* --- what is printed ---------------------------------------------------------------------- */
+
+static void say(const char *what, long answer)
+{
+	printf("%s: %s: %ld\n", scenario, what, answer);
+}
+
+/* 0 or errno. */
+static void said(const char *what, int result)
+{
+	say(what, result ? errno : 0);
+}
+
+#define ANSWER(call) said(#call, (call) != 0)
+
+/* An address: whether there is one, and errno if not. */
+static char *got(const char *what, void *p)
+{
+	said(what, p == MAP_FAILED);
+	return p;
+}
+
+#define MAPPED(call) got(#call, call)
+
+/* --- areas -------------------------------------------------------------------------------- */
+
+static char *plain(size_t npages)
+{
+	char *p = mmap(NULL, npages * PAGE, RW, ANON, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	return p;
+}
+
+static void fill(char *p, size_t npages, int tag)
+{
+	for (size_t i = 0; i < npages; i++)
+		memset(p + i * PAGE, tag + (int)(i % NTAGS), 128);
+}
+
+/* Every page written to: page i begins with tag + i % NTAGS. Its like was used and unmapped before,
+ * so that umpa has reason to serve it. */
+static char *area(size_t npages, int tag)
+{
+	char *p;
+
+	for (int i = 0; i < 4; i++) {
+		p = plain(npages);
+		fill(p, npages, 1);
+		munmap(p, npages * PAGE);
+	}
+	p = plain(npages);
+	fill(p, npages, tag);
+	return p;
+}
+
+enum {
+	NREADS_MAX = 512 /* in one call */
+};
+
+/* Byte 100 of each page of up to NREADS_MAX, up to the first that can't be read: how many could. */
+static size_t read_some(const char *p, size_t npages, unsigned char *bytes)
+{
+	struct iovec to = {bytes, npages}, from[NREADS_MAX];
+	ssize_t nread;
+
+	for (size_t i = 0; i < npages; i++)
+		from[i] = (struct iovec){(void *)(p + i * PAGE + 100), 1};
+	nread = process_vm_readv(getpid(), &to, 1, from, npages, 0);
+	return nread < 0 ? 0 : (size_t)nread;
+}
+
+/* The same of all pages: -1 where one can't be read. */
+static void read_all(const char *p, size_t npages, short *bytes)
+{
+	unsigned char some[NREADS_MAX];
+
+	for (size_t i = 0; i < npages;) {
+		size_t n = npages - i < NREADS_MAX ? npages - i : NREADS_MAX;
+		size_t nread = read_some(p + i * PAGE, n, some);
+
+		for (size_t k = 0; k < nread; k++)
+			bytes[i++] = some[k];
+		if (nread < n)
+			bytes[i++] = -1;
+	}
+}
+
+static int may_write(char *at)
+{
+	int fd = open("/dev/zero", O_RDONLY), ok = read(fd, at + PAGE - 1, 1) == 1;
+
+	close(fd);
+	return ok;
+}
+
+/* Of each page: the tag it was filled with, 0, or -1 where it can't be read. Rows of equal ones are
+ * one. Only what is mapped may be looked at: the rest may be anybody's. */
+static void look(const char *what, const char *p, size_t npages)
+{
+	static short bytes[NPAGES_MAX];
+	int last = -2, next;
+
+	read_all(p, npages, bytes);
+	printf("%s: %s:", scenario, what);
+	for (size_t i = 0; i < npages; i++) {
+		next = bytes[i];
+		if (next > 0)
+			next -= (int)(i % NTAGS);
+		if (next != last)
+			printf(" %zu:%d", i, next);
+		last = next;
+	}
+	printf("\n");
+}
+
+/* What /proc/self/smaps says of the page at p: its rights and those flags that programs set. */
+static void look_up(const char *what, const char *p)
+{
+	static const char *const flags[] = {" lo", " dd", " dc", " wf", " mg", " sr", " rr", " io"};
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[512], rights[8] = "";
+	uintptr_t begin, end, at = (uintptr_t)p;
+	int here = 0;
+
+	printf("%s: %s:", scenario, what);
+	while (f && fgets(line, sizeof(line), f)) {
+		char seen[8];
+
+		if (sscanf(line, "%lx-%lx %7s", &begin, &end, seen) == 3) {
+			here = at >= begin && at < end;
+			if (here)
+				memcpy(rights, seen, sizeof(rights));
+		}
+		for (size_t i = 0; here && !strncmp(line, "VmFlags:", 8) && i < 8; i++)
+			if (strstr(line, flags[i]))
+				printf("%s", flags[i]);
+	}
+	printf(" %s\n", rights);
+	if (f)
+		fclose(f);
+}
+
+static void drop(char *p, size_t npages)
+{
+	said("munmap at last", munmap(p, npages * PAGE));
+}
+
+/* --- scenarios ---------------------------------------------------------------------------- */
+
+static void rare_flags(size_t npages)
+{
+	static const struct {
+		const char *name;
+		int prot, flags;
+	} rare[] = {{"stack", RW, ANON | MAP_STACK}, {"grows down", RW, ANON | MAP_GROWSDOWN},
+		{"32 bit", RW, ANON | MAP_32BIT}, {"locked", RW, ANON | MAP_LOCKED},
+		{"no block", RW, ANON | MAP_NONBLOCK | MAP_POPULATE},
+		{"shared", RW, MAP_SHARED | MAP_ANONYMOUS}, {"neither", RW, MAP_ANONYMOUS},
+		{"both", RW, MAP_SHARED_VALIDATE | MAP_ANONYMOUS},
+		{"sync", RW, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_ANONYMOUS},
+		{"code", RW | PROT_EXEC, ANON}, {"read only", PROT_READ, ANON},
+		{"write only", PROT_WRITE, ANON}, {"unknown right", RW | 0x40, ANON},
+		{"no file", RW, MAP_PRIVATE}, {"deny write", RW, ANON | MAP_DENYWRITE}};
+	size_t nbytes = npages * PAGE;
+
+	for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++) {
+		char *p = got(rare[i].name, mmap(NULL, nbytes, rare[i].prot, rare[i].flags, -1, 0));
+
+		if (p == MAP_FAILED)
+			continue;
+		say("below 4 GiB", (rare[i].flags & MAP_32BIT) && (uintptr_t)p >> 32);
+		look(rare[i].name, p, npages);
+		look_up(rare[i].name, p);
+		if (rare[i].prot & PROT_WRITE)
+			fill(p, npages, 7);
+		drop(p, npages);
+	}
+	ANSWER(munmap(NULL, 0));
+	ANSWER(mprotect((void *)(uintptr_t)1, PAGE, RW));
+	MAPPED(mmap(NULL, nbytes, RW, ANON, -1, 17));
+	MAPPED(mmap((void *)(uintptr_t)17, nbytes, RW, ANON | MAP_FIXED, -1, 0));
+}
+
+static void rare_advice(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	char *p = area(npages, 10);
+
+	ANSWER(madvise(p, nbytes, MADV_FREE));
+	fill(p, npages / 2, 20);
+	look("what was written after MADV_FREE", p, npages / 2);
+	fill(p, npages, 30);
+	ANSWER(madvise(p + PAGE, nbytes - PAGE, MADV_COLD));
+	ANSWER(madvise(p, nbytes, MADV_PAGEOUT));
+	look("cold", p, npages);
+	ANSWER(madvise(p, nbytes, MADV_POPULATE_READ));
+	ANSWER(madvise(p, nbytes, MADV_POPULATE_WRITE));
+	ANSWER(mprotect(p, PAGE, PROT_READ));
+	ANSWER(madvise(p, nbytes, MADV_POPULATE_WRITE));
+	ANSWER(madvise(p, nbytes, MADV_REMOVE));
+	ANSWER(madvise(p, nbytes, MADV_MERGEABLE));
+	look_up("mergeable", p + 2 * PAGE);
+	ANSWER(madvise(p, nbytes, MADV_UNMERGEABLE));
+	ANSWER(madvise(p, nbytes, MADV_SEQUENTIAL));
+	look_up("in sequence", p + 2 * PAGE);
+	ANSWER(madvise(p + 1, nbytes, MADV_NORMAL));
+	ANSWER(madvise(p, nbytes, 4711));
+	ANSWER(posix_madvise(p, nbytes, POSIX_MADV_DONTNEED));
+	say("posix_madvise, a wrong one", posix_madvise(p, nbytes, 4711));
+	look("POSIX_MADV_DONTNEED takes nothing", p, npages);
+	ANSWER(madvise(p, nbytes, MADV_DONTDUMP));
+	look_up("not in a dump", p);
+	drop(p, npages);
+	p = area(npages, 40);
+	look_up("the next one", p);
+	ANSWER(madvise(p, nbytes, MADV_DONTNEED));
+	look("MADV_DONTNEED", p, npages);
+	drop(p, npages);
+}
+
+static void locks(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	char *p = area(npages, 10);
+	unsigned char resident[NPAGES_MAX];
+
+	ANSWER(mlock(p + PAGE, 3 * PAGE));
+	look_up("before", p);
+	look_up("locked", p + PAGE);
+	ANSWER(madvise(p, nbytes, MADV_DONTNEED));
+	look("what is locked stays", p + PAGE, 3);
+	ANSWER(madvise(p + PAGE, PAGE, MADV_FREE));
+	ANSWER(msync(p, nbytes, MS_INVALIDATE));
+	ANSWER(munlock(p, nbytes));
+	look_up("unlocked", p + PAGE);
+	ANSWER(mlock2(p, nbytes, 1));
+	look_up("locked on fault", p);
+	ANSWER(mlock2(p, nbytes, 2));
+	fill(p, npages, 20);
+	drop(p, npages);
+	p = area(npages, 30);
+	look_up("the next one", p);
+	ANSWER(mlock(p, nbytes));
+	ANSWER(mincore(p, nbytes, resident));
+	say("resident", resident[0] & 1 && resident[npages - 1] & 1);
+	ANSWER(munmap(p + PAGE, PAGE));
+	ANSWER(mlock(p, 3 * PAGE));
+	ANSWER(munlock(p, 3 * PAGE));
+	ANSWER(mincore(p, 3 * PAGE, resident));
+	ANSWER(msync(p, 3 * PAGE, MS_ASYNC));
+	drop(p, npages);
+}
+
+static void lookers(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	unsigned char resident[NPAGES_MAX];
+	char *p = area(npages, 10);
+
+	ANSWER(mincore(p, nbytes, resident));
+	say("resident", resident[0] & resident[npages / 2] & resident[npages - 1] & 1);
+	ANSWER(mincore(p + 1, nbytes, resident));
+	ANSWER(mincore(p, nbytes, NULL));
+	ANSWER(mincore(p, SIZE_MAX - PAGE, resident));
+	ANSWER(madvise(p, nbytes, MADV_DONTNEED));
+	ANSWER(mincore(p, nbytes, resident));
+	say("resident", resident[0] & 1);
+	ANSWER(msync(p, nbytes, MS_SYNC));
+	ANSWER(msync(p, nbytes, MS_ASYNC | MS_SYNC));
+	ANSWER(msync(p + 7, nbytes, MS_SYNC));
+	ANSWER(msync(p, nbytes, 64));
+	ANSWER(munmap(p + PAGE, PAGE));
+	ANSWER(mincore(p + PAGE, PAGE, resident));
+	ANSWER(mincore(p, nbytes, resident));
+	ANSWER(msync(p, nbytes, MS_SYNC));
+	ANSWER(msync(p + PAGE, PAGE, MS_ASYNC));
+	ANSWER(munlock(p, nbytes));
+	ANSWER(mlock(p + PAGE, PAGE));
+	drop(p, npages);
+}
+
+static void code(size_t npages)
+{
+	static const unsigned char give_42[] = {0xb8, 42, 0, 0, 0, 0xc3};
+	char *p = area(npages, 10);
+	int (*f)(void);
+
+	memcpy(p + PAGE, give_42, sizeof(give_42));
+	ANSWER(mprotect(p + PAGE, PAGE, PROT_READ | PROT_EXEC));
+	look_up("code", p + PAGE);
+	p += PAGE;
+	memcpy(&f, &p, sizeof(f));
+	p -= PAGE;
+	say("call", f());
+	say("may be written", may_write(p + PAGE));
+	look("rest", p + 2 * PAGE, npages - 2);
+	drop(p, npages);
+	p = area(npages, 20);
+	look_up("the next one", p + PAGE);
+	drop(p, npages);
+}
+
+static void moves(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	char *p = area(npages, 10), *q;
+
+	q = MAPPED(mremap(p, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
+	look("moved", q, npages);
+	look("left behind", p, npages);
+	fill(p, npages, 20);
+	look("written again", p, npages);
+	drop(q, npages);
+	q = area(npages, 30);
+	MAPPED(mremap(p, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP | MREMAP_FIXED, q));
+	look("moved over another", q, npages);
+	look("left behind", p, npages);
+	MAPPED(mremap(q, nbytes, nbytes / 2, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
+	MAPPED(mremap(q, 0, nbytes, MREMAP_MAYMOVE, NULL));
+	MAPPED(mremap(q, nbytes, nbytes, MREMAP_DONTUNMAP, NULL));
+	q = MAPPED(mremap(q, nbytes, nbytes / 2, 0, NULL));
+	look("cut", q, npages / 2);
+	drop(q, npages / 2);
+	fill(p, npages, 40);
+	ANSWER(mlock(p, nbytes));
+	p = MAPPED(mremap(p, nbytes, 2 * nbytes, MREMAP_MAYMOVE, NULL));
+	look("grown while locked", p, 2 * npages);
+	look_up("still locked", p + nbytes);
+	drop(p, 2 * npages);
+	p = area(npages, 50);
+	ANSWER(munmap(p + PAGE, PAGE));
+	MAPPED(mremap(p, nbytes, 2 * nbytes, MREMAP_MAYMOVE, NULL));
+	MAPPED(mremap(p + PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE, NULL));
+	ANSWER(mprotect(p + 3 * PAGE, PAGE, PROT_READ));
+	p[2 * PAGE]++;
+	q = MAPPED(mremap(p + 2 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE, NULL));
+	look("stays", q, 1);
+	drop(p, npages);
+}
+
+static void files(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	int fd = memfd_create("answers", 0);
+	char *p = area(npages, 10), *q, byte = 0;
+
+	if (ftruncate(fd, 4 * PAGE) || pwrite(fd, "f", 1, 100) != 1)
+		abort();
+	MAPPED(mmap(p + PAGE, 2 * PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0));
+	MAPPED(mmap(p + 4 * PAGE, PAGE, RW, MAP_PRIVATE | MAP_FIXED, fd, 0));
+	look("over it", p, npages);
+	p[PAGE + 100] = 'g';
+	p[4 * PAGE + 100] = 'h';
+	said("read back", pread(fd, &byte, 1, 100) != 1);
+	say("shared", byte);
+	look("over it", p, npages);
+	ANSWER(msync(p, 6 * PAGE, MS_SYNC));
+	q = MAPPED(mremap(p + PAGE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE, NULL));
+	look("grown", q, 4);
+	ANSWER(munmap(q, 4 * PAGE));
+	MAPPED(mmap(p + PAGE, 2 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	MAPPED(mmap(p + PAGE, 2 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	MAPPED(mmap(p, nbytes, RW, MAP_SHARED | MAP_FIXED, 1000, 0));
+	MAPPED(mmap(p, nbytes, RW, MAP_PRIVATE | MAP_FIXED, fd, 5));
+	look("mapped again", p, npages);
+	MAPPED(mmap(p, nbytes, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	look("all shared", p, npages);
+	say("may be written", may_write(p));
+	drop(p, npages);
+	close(fd);
+	p = area(npages, 20);
+	look("the next one", p, npages);
+	drop(p, npages);
+}
+
+static sigjmp_buf back;
+static char *guarded;
+static volatile int ncaught;
+
+static void open_page(int number, siginfo_t *info, void *context)
+{
+	char *at = (char *)((uintptr_t)info->si_addr & ~(uintptr_t)(PAGE - 1));
+
+	(void)number, (void)context;
+	if (info->si_code != SEGV_ACCERR || mprotect(at, PAGE, RW))
+		siglongjmp(back, 1);
+	ncaught++;
+}
+
+/* As collectors do, to learn which pages are written to. */
+static void barrier(size_t npages)
+{
+	static char stack[1 << 16];
+	struct sigaction act = {.sa_sigaction = open_page, .sa_flags = SA_SIGINFO | SA_ONSTACK},
+			 old;
+	stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)}, none = {.ss_flags = SS_DISABLE};
+
+	sigaltstack(&other, NULL);
+	sigaction(SIGSEGV, &act, &old);
+	guarded = area(npages, 10);
+	ncaught = 0;
+	for (int round = 0; round < 3; round++) {
+		ANSWER(mprotect(guarded, npages * PAGE, PROT_READ));
+		if (!sigsetjmp(back, 1))
+			for (size_t i = 0; i < npages; i += 3)
+				guarded[i * PAGE + 100]++;
+		say("caught", ncaught);
+	}
+	look("written", guarded, npages);
+	ANSWER(mprotect(guarded, npages * PAGE, PROT_NONE));
+	drop(guarded, npages);
+	guarded = area(npages, 20);
+	say("caught since", ncaught);
+	drop(guarded, npages);
+	sigaction(SIGSEGV, &old, NULL);
+	sigaltstack(&none, NULL);
+}
+
+/* Neighbours of two owners, treated as one. */
+static void careless(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	char *p = area(2 * npages, 10), *q, *end;
+
+	ANSWER(munmap(p + nbytes, nbytes));
+	q = MAPPED(mmap(p + nbytes / 2, nbytes, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	fill(q, npages, 30);
+	look("mapped beyond its end", p, npages / 2 + npages);
+	ANSWER(mprotect(p + PAGE, nbytes, PROT_READ));
+	ANSWER(mprotect(p + PAGE, nbytes, RW));
+	ANSWER(madvise(p, nbytes + nbytes / 2, MADV_DONTNEED));
+	look("a shared page keeps what it has", p, npages / 2 + npages);
+	ANSWER(munmap(p, nbytes + nbytes / 2));
+	p = area(npages, 40);
+	end = p + nbytes;
+	ANSWER(munmap(p, nbytes));
+	ANSWER(munmap(p, nbytes));
+	q = MAPPED(mmap(p, nbytes, RW, ANON | MAP_FIXED, -1, 0));
+	look("an order for where nothing is", q, npages);
+	say("where it was told to", q == end - nbytes);
+	drop(q, npages);
+	p = area(npages, 50);
+	q = MAPPED(mmap(p, nbytes, RW, ANON, -1, 0));
+	say("a wish for what is taken", q == p);
+	drop(q, npages);
+	look("taken", p, npages);
+	drop(p, npages);
+}
+
+static void children(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	char *p = area(npages, 10);
+	int status = 0;
+	pid_t child;
+
+	ANSWER(madvise(p + PAGE, PAGE, MADV_DONTFORK));
+	ANSWER(madvise(p + 2 * PAGE, PAGE, MADV_WIPEONFORK));
+	ANSWER(mprotect(p + 3 * PAGE, PAGE, PROT_NONE));
+	ANSWER(mlock(p + 4 * PAGE, PAGE));
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		scenario = "child";
+		look("all", p, npages);
+		look_up("not locked", p + 4 * PAGE);
+		ANSWER(mprotect(p + 3 * PAGE, PAGE, RW));
+		look("open", p + 3 * PAGE, 1);
+		fill(p + 3 * PAGE, npages - 3, 60);
+		drop(p, npages);
+		p = area(npages, 70);
+		look("its own", p, npages);
+		drop(p, npages);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	say("child", status);
+	look("parent", p, npages);
+	ANSWER(mprotect(p, nbytes, RW));
+	look("parent", p, npages);
+	drop(p, npages);
+}
+
+/* In a daemon with all its descriptors closed, which says what it saw by its exit. */
+static void daemons(size_t npages)
+{
+	char *kept = area(npages, 10);
+	int pipes[2];
+	long sum = 0;
+	pid_t child;
+
+	if (pipe(pipes))
+		abort();
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		for (int fd = 3; fd < 1024; fd++)
+			if (fd != pipes[1])
+				close(fd);
+		if (daemon(0, 0))
+			_exit(1);
+		for (int i = 0; i < 3; i++) {
+			char *p = area(npages, 20 + i);
+
+			sum += p[100] + mprotect(p, PAGE, PROT_NONE) + munmap(p, npages * PAGE);
+		}
+		for (size_t i = 0; i < npages; i++)
+			sum += kept[i * PAGE + 100];
+		_exit(write(pipes[1], &sum, sizeof(sum)) != sizeof(sum));
+	}
+	waitpid(child, NULL, 0);
+	close(pipes[1]);
+	said("answer", read(pipes[0], &sum, sizeof(sum)) != sizeof(sum));
+	close(pipes[0]);
+	say("sum", sum);
+	drop(kept, npages);
+}
+
+static void keys(size_t npages)
+{
+	char *p = area(npages, 10);
+	int key;
+
+	ANSWER(pkey_mprotect(p, PAGE, PROT_READ, -1));
+	say("may be written", may_write(p));
+	ANSWER(pkey_mprotect(p, PAGE, RW, 15));
+	key = pkey_alloc(0, 0);
+	said("pkey_alloc", key < 0);
+	if (key > 0) {
+		ANSWER(pkey_mprotect(p, PAGE, RW, key));
+		ANSWER(pkey_free(key));
+	}
+	drop(p, npages);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*run)(size_t npages);
+	} scenarios[] = {{"rare flags", rare_flags}, {"rare advice", rare_advice}, {"locks", locks},
+		{"lookers", lookers}, {"code", code}, {"moves", moves}, {"files", files},
+		{"barrier", barrier}, {"careless", careless}, {"children", children},
+		{"daemons", daemons}, {"keys", keys}};
+	/* A few of a slot of umpa's; a slot and a piece, twice of which are some. */
+	static const size_t npages[] = {16, 700};
+	const struct rlimit no_core = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+			scenario = scenarios[i].name;
+			scenarios[i].run(npages[k]);
+		}
+	return 0;
+}
