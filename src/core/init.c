@@ -136,6 +136,8 @@ static uint32_t keep_nslots(void)
 /* Without a window every block comes from the kernel. */
 static void set_up(struct umpa_core *c)
 {
+	if (umpa_os_confined())
+		return;
 	umpa_os_machine(&c->machine);
 	c->keep_nslots = keep_nslots();
 	c->nshards = shard_count(&c->machine);

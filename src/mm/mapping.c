@@ -75,8 +75,8 @@ static void tell_mover(size_t first, size_t nbytes)
 	struct umpa_mover *m = &umpa_core.mover;
 
 	/* One that is chosen later begins with all of the window. */
-	if (__atomic_load_n(&umpa_core.mover_state, __ATOMIC_ACQUIRE) == MOVER_CHOSEN && m->renewed)
-		m->renewed(m, umpa_pages_address(first), nbytes);
+	if (__atomic_load_n(&umpa_core.mover_state, __ATOMIC_ACQUIRE) == MOVER_CHOSEN)
+		umpa_mover_renewed(m, umpa_pages_address(first), nbytes);
 }
 
 /* Makes one row of like pages ordinary. */

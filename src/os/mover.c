@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "base/units.h"
-#include "os/os.h"
 
 /* A refusal that may pass is tried this often before the mover is held not to work. */
 #define NTRIES 8
@@ -148,7 +147,7 @@ int umpa_mover_choose(struct umpa_mover *m, enum umpa_mover_kind want, void *win
 	for (unsigned i = 0; i < 3; i++)
 		t[i] = (struct umpa_mover_trial){.kind = UMPA_MOVER_UFFD + i};
 	for (unsigned i = 0; i < 2; i++) {
-		if (want != UMPA_MOVER_AUTO && want != t[i].kind)
+		if (umpa_os_confined() || (want != UMPA_MOVER_AUTO && want != t[i].kind))
 			continue;
 		if (!try_mover(m, &t[i], &superpage, &page, window, nbytes))
 			return superpage.with == scratch->dst;

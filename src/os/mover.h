@@ -19,10 +19,12 @@
 #ifndef UMPA_OS_MOVER_H
 #define UMPA_OS_MOVER_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "os/os.h"
 
 enum umpa_mover_kind {
 	UMPA_MOVER_AUTO, /* the best that works: uffd, mremap, plain */
@@ -96,7 +98,13 @@ static inline int umpa_mover_move(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	*moved = 0;
-	return m->move(m, dst, src, nbytes, flags, moved);
+	return umpa_os_confined() ? -EPERM : m->move(m, dst, src, nbytes, flags, moved);
+}
+
+static inline void umpa_mover_renewed(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	if (m->renewed && !umpa_os_confined())
+		m->renewed(m, addr, nbytes);
 }
 
 #endif

@@ -27,7 +27,6 @@
 #include "base/units.h"
 #include "os/fork_lock.h"
 #include "os/mover.h"
-#include "os/os.h"
 #include "os/os_proc.h"
 #include "os/syscall.h"
 

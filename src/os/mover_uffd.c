@@ -28,7 +28,6 @@
 #include "base/units.h"
 #include "os/fork_lock.h"
 #include "os/mover.h"
-#include "os/os.h"
 #include "os/syscall.h"
 
 /* Newer than the headers of some systems that umpa is built on: Linux 6.8 and 5.11. */

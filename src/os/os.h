@@ -100,6 +100,21 @@ must_check int umpa_os_resident(const void *addr, size_t npages, unsigned char *
  * as zero. -EEXIST: one has something, or it can't be told. */
 must_check int umpa_os_bare(const void *addr, size_t npages);
 
+/* --- confinement -------------------------------------------------------------------------- */
+
+/*
+ * A process that confines itself (seccomp) may be killed for a call it did not foresee, and
+ * foresees those of a malloc: mmap, munmap, mremap, mprotect, madvise, futex. After
+ * umpa_os_confine() no others are made for umpa's own sake: a verb or a mover that needs one
+ * answers -EPERM. There is no way back; a child after fork() is confined too, as it is for the
+ * kernel.
+ */
+void umpa_os_confine(void);
+int umpa_os_confined(void);
+
+/* prctl(), for the program. */
+long umpa_os_prctl(int option, long a, long b, long c, long d);
+
 /* --- the machine -------------------------------------------------------------------------- */
 
 struct umpa_os_machine {

@@ -26,6 +26,8 @@
 #define SPREAD_NBYTES     ((uintptr_t)1 << 42)
 #define STACK_ROOM_NBYTES ((uintptr_t)1 << 34)
 
+static int confined; /* atomic */
+
 static int result_of(long result)
 {
 	return sys_failed(result) ? (int)result : 0;
@@ -44,7 +46,8 @@ static uintptr_t random_word(void)
 
 	/* Early in boot there is nothing random yet; then the kernel's own choice of the stack's
 	 * place is all there is. */
-	if (SYS_3(SYS_getrandom, &word, sizeof(word), GRND_NONBLOCK) != sizeof(word))
+	if (umpa_os_confined() ||
+		SYS_3(SYS_getrandom, &word, sizeof(word), GRND_NONBLOCK) != sizeof(word))
 		word = (uintptr_t)&word >> 4;
 	return word;
 }
@@ -251,7 +254,7 @@ int umpa_os_unback(void *addr, size_t nbytes)
 
 int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
 {
-	return umpa_os_incore(addr, npages * PAGE_NBYTES, vec);
+	return umpa_os_confined() ? -EPERM : umpa_os_incore(addr, npages * PAGE_NBYTES, vec);
 }
 
 static int system_swaps(void)
@@ -303,6 +306,23 @@ int umpa_os_bare(const void *addr, size_t npages)
 		error = bare_step((const char *)addr + at * PAGE_NBYTES, n);
 	}
 	return error;
+}
+
+/* --- confinement -------------------------------------------------------------------------- */
+
+void umpa_os_confine(void)
+{
+	__atomic_store_n(&confined, 1, __ATOMIC_RELAXED);
+}
+
+int umpa_os_confined(void)
+{
+	return __atomic_load_n(&confined, __ATOMIC_RELAXED);
+}
+
+long umpa_os_prctl(int option, long a, long b, long c, long d)
+{
+	return SYS_5(SYS_prctl, option, a, b, c, d);
 }
 
 /* --- the machine -------------------------------------------------------------------------- */

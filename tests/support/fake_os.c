@@ -70,7 +70,7 @@ static struct area **areas; /* sorted by base */
 static size_t nareas, areas_room;
 static uint64_t next_frame, ncalls, fail_first, fail_last;
 static uint64_t ncalls_of[array_len(verb_names)];
-static int fail_error, threads;
+static int fail_error, threads, confined; /* confined: atomic */
 static size_t nframes, nopened, nreserved, nmapped, partial_nbytes;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -99,6 +99,8 @@ static void unlock(void)
 static int enter(enum verb v)
 {
 	lock();
+	if (umpa_os_confined() && (v == RESIDENT || v == BARE))
+		return -EPERM;
 	ncalls_of[v]++;
 	ncalls++;
 	return ncalls >= fail_first && ncalls <= fail_last ? fail_error : 0;
@@ -959,6 +961,16 @@ void fake_mover_partial(size_t nbytes)
 
 /* --- for the test ------------------------------------------------------------------------- */
 
+void umpa_os_confine(void)
+{
+	__atomic_store_n(&confined, 1, __ATOMIC_RELAXED);
+}
+
+int umpa_os_confined(void)
+{
+	return __atomic_load_n(&confined, __ATOMIC_RELAXED);
+}
+
 void fake_reset(void)
 {
 	lock();
@@ -969,6 +981,7 @@ void fake_reset(void)
 	memset(ncalls_of, 0, sizeof(ncalls_of));
 	fail_first = UINT64_MAX;
 	fail_last = 0;
+	__atomic_store_n(&confined, 0, __ATOMIC_RELAXED);
 	fake_clock_ns = 0;
 	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;

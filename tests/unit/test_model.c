@@ -26,12 +26,10 @@ static void check_at_rest(void)
 	all_valid();
 }
 
-static void run(struct model_options o)
+static void go_on(struct model_options o)
 {
 	struct model_result r;
 
-	fake_reset();
-	o.touch = fake_touch;
 	o.nops = check_times(o.nops);
 	o.seed = check_seed(o.seed);
 	r = model_run(&o);
@@ -43,6 +41,13 @@ static void run(struct model_options o)
 	CHECK_EQ(fake_reserved_nbytes(), 0);
 	CHECK_EQ(fake_mapped_nbytes(), 0);
 	CHECK_EQ(fake_nframes(), 0);
+}
+
+static void run(struct model_options o)
+{
+	fake_reset();
+	o.touch = fake_touch;
+	go_on(o);
 }
 
 enum {
@@ -74,4 +79,35 @@ TEST(model_spans)
 	for (uint64_t seed = 21; seed <= 23; seed++)
 		run((struct model_options){
 			.seed = seed, .nops = 600, .nblocks = 12, .log2_min = 20, .log2_max = 25});
+}
+
+/* --- a process that confines itself half-way ------------------------------------------------ */
+
+static const char *const unforeseen[] = {"move", "resident", "bare"};
+static uint64_t ntouches, ncalls_before[3];
+
+static void touch_and_confine(void *addr, size_t nbytes)
+{
+	fake_touch(addr, nbytes);
+	if (++ntouches != 800)
+		return;
+	for (int i = 0; i < 3; i++)
+		ncalls_before[i] = fake_ncalls_of(unforeseen[i]);
+	umpa_os_confine();
+}
+
+TEST(model_confined)
+{
+	PLAN(CHECKS_A_RUN + 4);
+	fake_reset();
+	ntouches = 0;
+	go_on((struct model_options){.seed = 71,
+		.nops = 2000,
+		.nblocks = 24,
+		.log2_min = 12,
+		.log2_max = 24,
+		.touch = touch_and_confine});
+	CHECK(ntouches > 800 && ncalls_before[0]);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(fake_ncalls_of(unforeseen[i]), ncalls_before[i]);
 }
