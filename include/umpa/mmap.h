@@ -18,6 +18,7 @@
  *  - memory that was unmapped may stay readable and writable, as part of the pool;
  *  - pages that the kernel still reads or writes for somebody when they are unmapped (vmsplice,
  *    sends without copying, I/O under way) belong to the pool at once: wait for these first;
+ *  - memory of the window can't be registered with a userfaultfd of the program's: EBUSY;
  *  - what is unmapped of a slot of 2 MiB of which other pages are still mapped keeps its frames;
  *  - RLIMIT_AS counts the pool's address space once, and not what comes out of it;
  *  - growing in place may succeed where the kernel would have had to move, and the reverse.
