@@ -20,6 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef MAP_32BIT /* x86 only */
+#define MAP_32BIT 0
+#endif
+
 enum {
 	PAGE = 4096,
 	RW = PROT_READ | PROT_WRITE,
@@ -315,11 +319,16 @@ static void lookers(size_t npages)
 
 static void code(size_t npages)
 {
+#if defined(__aarch64__)
+	static const unsigned char give_42[] = {0x40, 5, 0x80, 0x52, 0xc0, 3, 0x5f, 0xd6};
+#else
 	static const unsigned char give_42[] = {0xb8, 42, 0, 0, 0, 0xc3};
+#endif
 	char *p = area(npages, 10);
 	int (*f)(void);
 
 	memcpy(p + PAGE, give_42, sizeof(give_42));
+	__builtin___clear_cache(p + PAGE, p + PAGE + sizeof(give_42));
 	ANSWER(mprotect(p + PAGE, PAGE, PROT_READ | PROT_EXEC));
 	look_up("code", p + PAGE);
 	p += PAGE;
