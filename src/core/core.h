@@ -11,7 +11,7 @@
  * The record of a slot says which of the used states it is in; free slots, slots in transit and the
  *inner slots of a span say SLOT_INNER.
  *
- * Locks, in order: mapping < init < shelf (of a shard) < space < outside (base/lock.h). Each part's
+ * Locks, in order: mapping < init < shelf (of a shard) < space < outside (os/lock.h). Each part's
  *header says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded
  *by its owner: two threads must not free or resize one block at once.
  */
@@ -21,9 +21,9 @@
 #include <umpa/page.h>
 #include <umpa/stats.h>
 
-#include "base/lock.h"
 #include "core/options.h"
 #include "frame/shelf.h"
+#include "os/lock.h"
 #include "os/mover.h"
 #include "os/os.h"
 #include "va/extents.h"

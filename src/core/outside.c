@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/lock.h"
 #include "base/units.h"
+#include "os/lock.h"
 #include "os/os.h"
 
 struct entry {

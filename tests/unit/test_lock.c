@@ -3,8 +3,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/lock.h"
+#include "os/lock.h"
 #include "support/check.h"
 #include "support/child.h"
 
@@ -102,6 +103,36 @@ TEST(locks_given_back_are_forgotten)
 	CHECK_EQ(nheld(), 0);
 }
 
+static void *try_it(void *arg)
+{
+	struct umpa_lock *l = arg;
+	int got = umpa_lock_try(l);
+
+	if (got)
+		umpa_lock_give(l);
+	return got || nheld() || umpa_nlocks ? l : NULL;
+}
+
+/* Not when another thread has it, and then nothing is held. */
+TEST(locks_are_tried_without_waiting)
+{
+	pthread_t thread;
+	void *wrong;
+
+	PLAN(7);
+	begin();
+	CHECK(umpa_lock_try(&locks[LOCK_SPACE]));
+	CHECK_EQ(nheld(), 1);
+	CHECK_EQ(umpa_nlocks, 1);
+	CHECK(!umpa_lock_try(&locks[LOCK_SPACE]));
+	pthread_create(&thread, NULL, try_it, &locks[LOCK_SPACE]);
+	pthread_join(thread, &wrong);
+	CHECK(!wrong);
+	umpa_lock_give(&locks[LOCK_SPACE]);
+	CHECK_EQ(nheld(), 0);
+	CHECK_EQ(umpa_nlocks, 0);
+}
+
 static void give_what_is_not_held(void *arg)
 {
 	umpa_rank_leave(((struct umpa_lock *)arg)->rank);
@@ -142,6 +173,32 @@ static void *count_up(void *arg)
 		umpa_lock_give(&locks[LOCK_SPACE]);
 	}
 	return NULL;
+}
+
+static void *take_once(void *arg)
+{
+	umpa_lock_take(arg);
+	umpa_lock_give(arg);
+	return NULL;
+}
+
+/* Long enough for the others to go to sleep: each is woken, by the one before it. */
+TEST(locks_wake_all_who_sleep)
+{
+	struct timespec while_they_sleep = {0, 20000000};
+	pthread_t threads[NTHREADS];
+
+	PLAN(2);
+	begin();
+	umpa_lock_take(&locks[LOCK_SPACE]);
+	for (int i = 0; i < NTHREADS; i++)
+		pthread_create(&threads[i], NULL, take_once, &locks[LOCK_SPACE]);
+	nanosleep(&while_they_sleep, NULL);
+	CHECK_EQ(__atomic_load_n(&locks[LOCK_SPACE].state, __ATOMIC_RELAXED), LOCK_AWAITED);
+	umpa_lock_give(&locks[LOCK_SPACE]);
+	for (int i = 0; i < NTHREADS; i++)
+		pthread_join(threads[i], NULL);
+	CHECK_EQ(locks[LOCK_SPACE].state, LOCK_FREE);
 }
 
 TEST(locks_let_one_thread_in)
