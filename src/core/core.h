@@ -22,6 +22,7 @@
 #include <umpa/stats.h>
 
 #include "core/options.h"
+#include "frame/inbox.h"
 #include "frame/shelf.h"
 #include "os/lock.h"
 #include "os/mover.h"
@@ -48,10 +49,12 @@ struct slot_record {
 };
 
 struct umpa_shard {
-	struct umpa_lock lock; /* guards all below, and the run maps of the shelf's slots */
+	struct umpa_lock lock; /* guards all below but the inbox, and the run maps of the shelf's
+				  slots */
 	unsigned number;
 	struct umpa_shelf shelf;
 	uint64_t nallocs, nfrees, block_npages;
+	struct umpa_inbox inbox; /* the shelf's runs that threads of other shards have freed */
 } __attribute__((aligned(64)));
 
 struct umpa_space {

@@ -5,15 +5,21 @@
 #include "core/clear.h"
 #include "core/space.h"
 
+static __thread unsigned mine; /* this thread's shard plus 1; 0: it has none yet */
+
 static struct umpa_shard *my_shard(void)
 {
 	static unsigned next;
-	static __thread unsigned mine; /* plus 1 */
 
 	/* Too high where the core was started anew, with fewer. */
 	if (unlikely(!mine || mine > umpa_core.nshards))
 		mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % umpa_core.nshards;
 	return umpa_shard(mine - 1);
+}
+
+static int is_mine(const struct umpa_shard *s)
+{
+	return s->number + 1 == mine;
 }
 
 static struct umpa_shard *shard_of(struct slot slot)
@@ -34,6 +40,125 @@ static int in_nursery(struct slot slot)
 	return slot.i < umpa_core.space.nnursery;
 }
 
+/* --- giving pages back ---------------------------------------------------------------------- */
+
+/* Slots that all of a shard's runs have left, on their way to the pool. */
+struct leaving {
+	struct slot slot[INBOX_NBLOCKS + 1];
+	unsigned n;
+};
+
+/*
+ * Gives pages back, under the shard's lock. A slot all free goes to the pool, but for the
+ * nursery's, and but for one that the shard keeps, so that a thread which allocates and frees one
+ * block stays with its shelf. The end of a span's tail does not count for that: its slot belongs
+ * beside the span's others.
+ */
+static void give_pages(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages,
+	int keep, struct leaving *l)
+{
+	int free = umpa_shelf_give(&s->shelf, slot, page, npages) && !in_nursery(slot);
+
+	s->block_npages -= npages;
+	if (!free || (keep && !umpa_shelf_has_spare(&s->shelf)))
+		return;
+	umpa_shelf_remove(&s->shelf, slot);
+	slot_set_use(slot, SLOT_INNER);
+	l->slot[l->n++] = slot;
+}
+
+static void give_run(struct umpa_shard *s, struct umpa_run run, struct leaving *l)
+{
+	s->nfrees++;
+	give_pages(s, run.slot, run.page, run.npages, 1, l);
+}
+
+/* Gives the shard's lock, and to the space what has left the shelf under it. */
+static void give_lock(struct umpa_shard *s, const struct leaving *l)
+{
+	umpa_lock_give(&s->lock);
+	for (unsigned i = 0; i < l->n; i++)
+		umpa_space_give(l->slot[i], 1, EXTENT_RESIDENT);
+}
+
+/* --- the inbox ------------------------------------------------------------------------------ */
+
+/* Gives the runs of the inbox back, under the shard's lock. None of them has a tail, or is a span's
+ * head (lock_or_put()). */
+static void empty_full_inbox(struct umpa_shard *s, struct leaving *l)
+{
+	void *block[INBOX_NBLOCKS];
+	unsigned n = umpa_inbox_take(&s->inbox, block);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct umpa_run run =
+			umpa_shelf_find(&s->shelf, umpa_window_slot(&umpa_core.window, block[i]),
+				umpa_window_page_in_slot(block[i]));
+
+		if (!run.npages)
+			umpa_misuse("umpa_free", block[i], "freed twice, by two threads at once");
+		give_run(s, run, l);
+	}
+}
+
+static void empty_inbox(struct umpa_shard *s, struct leaving *l)
+{
+	if (unlikely(!umpa_inbox_is_empty(&s->inbox)))
+		empty_full_inbox(s, l);
+}
+
+/* 1 if there was something in the shard's inbox, which is on the shelf now. */
+static int collect(struct umpa_shard *s)
+{
+	struct leaving l = {.n = 0};
+
+	if (umpa_inbox_is_empty(&s->inbox))
+		return 0;
+	umpa_lock_take(&s->lock);
+	empty_inbox(s, &l);
+	give_lock(s, &l);
+	return 1;
+}
+
+void umpa_run_collect(void)
+{
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		collect(umpa_shard(i));
+}
+
+/* The shard of a slot, whose shelf knows now of all that was freed before this call. */
+static struct umpa_shard *collected_shard_of(struct slot slot)
+{
+	struct umpa_shard *s = shard_of(slot);
+
+	collect(s);
+	return s;
+}
+
+/*
+ * Takes the lock of a run's shard, to give the run back: 1. Or leaves the run in the inbox, where
+ * the lock is another shard's or isn't to be had at once: 0. -EINVAL: it was there.
+ *
+ * In the inbox it must be known to end in its slot, which is seen without the lock if another run
+ * follows. So the last run of a slot is given back under the lock, and those that wait with it:
+ * what waits keeps no superpage from the pool.
+ */
+static int lock_or_put(struct umpa_shard *s, struct slot slot, unsigned page)
+{
+	if (is_mine(s) && umpa_lock_try(&s->lock))
+		return 1;
+	if (umpa_shelf_is_followed(&s->shelf, slot, page)) {
+		int err = umpa_inbox_put(&s->inbox, page_address(slot, page));
+
+		if (err != -ENOSPC)
+			return err ? -EINVAL : 0;
+	}
+	umpa_lock_take(&s->lock);
+	return 1;
+}
+
+/* --- taking --------------------------------------------------------------------------------- */
+
 /* Puts one more slot on the shard's shelf. */
 static int restock(struct umpa_shard *s)
 {
@@ -50,13 +175,37 @@ static int restock(struct umpa_shard *s)
 	return 0;
 }
 
+/*
+ * Takes the lock of a shard that nobody else is about to use: this thread's, or where that is
+ * taken, another one, which is this thread's from then on. So it waits only where all are taken,
+ * which is where threads are stopped while they hold them.
+ */
+static struct umpa_shard *lock_some_shard(void)
+{
+	struct umpa_shard *s = my_shard();
+
+	if (unlikely(umpa_inbox_is_due(&s->inbox)))
+		collect(s);
+	if (likely(umpa_lock_try(&s->lock)))
+		return s;
+	for (unsigned i = 1; i < umpa_core.nshards; i++) {
+		struct umpa_shard *other = umpa_shard((s->number + i) % umpa_core.nshards);
+
+		if (umpa_lock_try(&other->lock)) {
+			mine = other->number + 1;
+			return other;
+		}
+	}
+	umpa_lock_take(&s->lock);
+	return s;
+}
+
+/* Takes a run, under the shard's lock, which is given. */
 static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty)
 {
-	int got;
+	int got = umpa_shelf_take(&s->shelf, npages, align, run, dirty);
 
-	umpa_lock_take(&s->lock);
-	got = umpa_shelf_take(&s->shelf, npages, align, run, dirty);
 	if (got) {
 		s->nallocs++;
 		s->block_npages += npages;
@@ -124,19 +273,22 @@ static int nursery_is_used_up(void)
 
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 {
-	struct umpa_shard *s = my_shard();
+	struct umpa_shard *s = lock_some_shard();
 	struct bitmap dirty;
 	struct umpa_run run;
 
 	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL)) {
 		void *block = NULL;
 
-		if (npages >= STRADDLE_NPAGES_MIN && align == 1 && nursery_is_used_up())
-			block = alloc_straddling(npages, flags);
-		if (block)
-			return block;
-		if (restock(s))
-			return NULL;
+		if (!collect(s)) {
+			if (npages >= STRADDLE_NPAGES_MIN && align == 1 && nursery_is_used_up())
+				block = alloc_straddling(npages, flags);
+			if (block)
+				return block;
+			if (restock(s))
+				return NULL;
+		}
+		umpa_lock_take(&s->lock);
 	}
 	if (flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
@@ -162,7 +314,7 @@ static unsigned tail_of(struct umpa_run run)
 
 struct umpa_run umpa_run_find(struct slot slot, unsigned page)
 {
-	struct umpa_shard *s = shard_of(slot);
+	struct umpa_shard *s = collected_shard_of(slot);
 	struct umpa_run run;
 
 	umpa_lock_take(&s->lock);
@@ -174,7 +326,7 @@ struct umpa_run umpa_run_find(struct slot slot, unsigned page)
 
 struct umpa_run umpa_run_around(struct slot slot, unsigned page)
 {
-	struct umpa_shard *s = shard_of(slot);
+	struct umpa_shard *s = collected_shard_of(slot);
 	struct umpa_run run;
 
 	umpa_lock_take(&s->lock);
@@ -197,57 +349,54 @@ int umpa_run_in_tail(struct slot slot, unsigned page)
 	return in_tail;
 }
 
-/*
- * Gives pages back and the shard's lock. A slot all free goes to the pool, but for the nursery's,
- * and but for one that the shard keeps, so that a thread which allocates and frees one block stays
- * with its shelf. The end of a span's tail does not count for that: its slot belongs beside the
- * span's others.
- */
-static void give(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages, int keep)
-{
-	int free = umpa_shelf_give(&s->shelf, slot, page, npages) && !in_nursery(slot);
-
-	if (free && (!keep || umpa_shelf_has_spare(&s->shelf))) {
-		umpa_shelf_remove(&s->shelf, slot);
-		slot_set_use(slot, SLOT_INNER);
-		umpa_lock_give(&s->lock);
-		umpa_space_give(slot, 1, EXTENT_RESIDENT);
-	} else {
-		umpa_lock_give(&s->lock);
-	}
-}
-
 static void shorten(struct slot slot, unsigned page, unsigned npages)
 {
 	struct umpa_shard *s = shard_of(slot);
+	struct leaving l = {.n = 0};
 
 	umpa_lock_take(&s->lock);
-	s->block_npages -= npages;
-	give(s, slot, page, npages, 0);
+	empty_inbox(s, &l);
+	give_pages(s, slot, page, npages, 0, &l);
+	give_lock(s, &l);
+}
+
+/* 1 if a run that is given back under the lock can't be without what waits: it may wait itself,
+ * freed by another thread before, or be the last of its slot. A shard's own threads leave the rest
+ * until it is due. */
+static int inbox_matters(const struct umpa_shard *s, struct slot slot, unsigned page)
+{
+	return !umpa_inbox_is_empty(&s->inbox) &&
+	       (!is_mine(s) || !umpa_shelf_is_followed(&s->shelf, slot, page) ||
+		       umpa_inbox_has(&s->inbox, page_address(slot, page)));
 }
 
 int umpa_run_free(struct slot slot, unsigned page)
 {
 	struct umpa_shard *s = shard_of(slot);
+	struct leaving l = {.n = 0};
 	struct umpa_run run;
 	unsigned ntail, nhead;
+	int locked = lock_or_put(s, slot, page);
 
-	umpa_lock_take(&s->lock);
+	if (locked != 1)
+		return locked;
+	if (inbox_matters(s, slot, page))
+		empty_inbox(s, &l);
 	run = umpa_shelf_find(&s->shelf, slot, page);
 	ntail = tail_of(run);
 	nhead = umpa_run_is_head(run);
 	if (!run.npages || ntail || nhead) {
-		umpa_lock_give(&s->lock);
+		give_lock(s, &l);
 		if (!run.npages || nhead)
 			return nhead ? 1 : -EINVAL;
 		/* The tail goes first: while it is there, the end of this slot must not be
 		 * another's. */
 		umpa_run_trim_tail(slot_after(slot, 1), ntail, 0);
+		l.n = 0;
 		umpa_lock_take(&s->lock);
 	}
-	s->nfrees++;
-	s->block_npages -= run.npages;
-	give(s, slot, page, run.npages, 1);
+	give_run(s, run, &l);
+	give_lock(s, &l);
 	return 0;
 }
 
@@ -257,11 +406,13 @@ static int extend(struct slot slot, unsigned page, unsigned npages, unsigned fla
 	struct bitmap dirty;
 	int got;
 
-	umpa_lock_take(&s->lock);
-	got = umpa_shelf_extend(&s->shelf, slot, page, npages, &dirty);
-	if (got)
-		s->block_npages += npages;
-	umpa_lock_give(&s->lock);
+	do {
+		umpa_lock_take(&s->lock);
+		got = umpa_shelf_extend(&s->shelf, slot, page, npages, &dirty);
+		if (got)
+			s->block_npages += npages;
+		umpa_lock_give(&s->lock);
+	} while (!got && collect(s));
 	if (got && flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
 	return got;
@@ -361,6 +512,7 @@ static size_t release_shard(struct umpa_shard *s)
 	struct slot slot;
 	size_t npages = 0;
 
+	collect(s);
 	while (!slot_is(slot = remove_free(s, from), NO_SLOT))
 		if (in_nursery(slot)) {
 			npages += release_nursery_slot(s, slot);

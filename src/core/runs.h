@@ -2,7 +2,9 @@
  * Runs: blocks below a superpage, and the heads and tails of spans. A run lies in one slot, or
  * where no slot has room, in the last pages of one and the first of the next: its tail there is
  * like a span's. Shared out to shards: a thread takes from its own shard's shelf and gives to the
- * one the slot is on. Each shard's lock guards its shelf; no other lock is taken while it is held.
+ * one the slot is on, or leaves it in that one's inbox (frame/inbox.h), which is emptied when it is
+ * half full, when a slot's last run is given back, and before a place is looked for in vain. Each
+ * shard's lock guards its shelf; no other lock is taken while it is held.
  */
 #ifndef UMPA_CORE_RUNS_H
 #define UMPA_CORE_RUNS_H
@@ -29,6 +31,9 @@ int umpa_run_in_tail(struct slot slot, unsigned page);
 /* Takes a run back. 0; -EINVAL if no run begins there; 1 and nothing done if it is the head of the
  * span that begins at the next slot. */
 must_check int umpa_run_free(struct slot slot, unsigned page);
+
+/* Gives back the runs in all inboxes. */
+void umpa_run_collect(void);
 
 /* Changes a run's size in place; flags: UMPA_ZERO counts. 1, or 0 if the pages behind it are in
  * use. */

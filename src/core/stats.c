@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "core/core.h"
 #include "core/outside.h"
+#include "core/runs.h"
 
 static void gather_shards(struct umpa_stats *st)
 {
@@ -71,6 +72,7 @@ static void gather(struct umpa_stats *st)
 {
 	memset(st, 0, sizeof(*st));
 	if (umpa_core.window.nbytes) {
+		umpa_run_collect();
 		gather_shards(st);
 		gather_space(st);
 	}

@@ -20,6 +20,27 @@ static void set_ends(struct umpa_run_map *m, unsigned nfront, unsigned nback)
 	__atomic_store_n(&m->nback, (uint16_t)nback, __ATOMIC_RELAXED);
 }
 
+static void set_heads(struct umpa_run_map *m, unsigned w, uint64_t heads)
+{
+	__atomic_store_n(&m->head.word[w], heads, __ATOMIC_RELAXED);
+}
+
+static void set_head(struct umpa_run_map *m, unsigned page)
+{
+	set_heads(m, page / 64, m->head.word[page / 64] | (uint64_t)1 << page % 64);
+}
+
+static void clear_head(struct umpa_run_map *m, unsigned page)
+{
+	set_heads(m, page / 64, m->head.word[page / 64] & ~((uint64_t)1 << page % 64));
+}
+
+static void clear_heads(struct umpa_run_map *m, unsigned page, unsigned npages)
+{
+	bitmap_for_range(w, page, npages)
+		set_heads(m, w, m->head.word[w] & ~bitmap_range_mask(w, page, npages));
+}
+
 static int all_free(const struct umpa_run_map *m)
 {
 	return m->nfront == SLOT_NPAGES;
@@ -86,7 +107,7 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	unsigned page = part == LAST_RUN ? SLOT_NPAGES - npages : 0;
 
 	memset(&m->used, 0, sizeof(m->used));
-	memset(&m->head, 0, sizeof(m->head));
+	clear_heads(m, 0, SLOT_NPAGES);
 	memset(&m->dirty, dirty ? 0xff : 0, sizeof(m->dirty));
 	set_tail(m, part == FIRST_TAIL ? npages : 0);
 	set_ends(m, SLOT_NPAGES, SLOT_NPAGES);
@@ -97,7 +118,7 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	if (!npages)
 		return;
 	if (part != FIRST_TAIL)
-		bitmap_set(&m->head, page);
+		set_head(m, page);
 	use_pages(s, slot, page, npages, NULL);
 }
 
@@ -126,7 +147,7 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 {
 	if (!(align > 1 ? find_aligned_row(s, npages, align, run) : find_row(s, 0, npages, run)))
 		return 0;
-	bitmap_set(&s->map[run->slot.i].head, run->page);
+	set_head(&s->map[run->slot.i], run->page);
 	use_pages(s, run->slot, run->page, npages, dirty);
 	return 1;
 }
@@ -137,7 +158,7 @@ int umpa_shelf_take_at(struct umpa_shelf *s, struct slot slot, unsigned page, un
 	if (!umpa_heights_get(&s->heights, slot.i) ||
 		bitmap_any_in(&s->map[slot.i].used, page, npages))
 		return 0;
-	bitmap_set(&s->map[slot.i].head, page);
+	set_head(&s->map[slot.i], page);
 	use_pages(s, slot, page, npages, dirty);
 	return 1;
 }
@@ -150,6 +171,20 @@ struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, un
 	if (bitmap_get(&m->head, page))
 		end = bitmap_next(&m->head, &m->used, page + 1, SLOT_NPAGES);
 	return (struct umpa_run){slot, (uint16_t)page, (uint16_t)(end - page)};
+}
+
+int umpa_shelf_is_followed(const struct umpa_shelf *s, struct slot slot, unsigned page)
+{
+	const struct bitmap *head = &s->map[slot.i].head;
+	unsigned w = page / 64;
+	uint64_t heads = __atomic_load_n(&head->word[w], __ATOMIC_RELAXED) >> page % 64;
+
+	if (!(heads & 1))
+		return 0;
+	heads >>= 1;
+	while (!heads && ++w < BITMAP_NWORDS)
+		heads = __atomic_load_n(&head->word[w], __ATOMIC_RELAXED);
+	return heads != 0;
 }
 
 static void leave(struct umpa_shelf *s, struct slot slot)
@@ -183,7 +218,7 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 	struct umpa_run_map *m = &s->map[slot.i];
 
 	bitmap_clear_range(&m->used, page, npages);
-	bitmap_clear(&m->head, page);
+	clear_head(m, page);
 	if (page < m->ntail)
 		set_tail(m, page);
 	rate_row(s, slot, page, npages);
@@ -198,8 +233,8 @@ int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, 
 	unsigned end = page + npages;
 
 	if (end < SLOT_NPAGES && bitmap_get(&m->used, end))
-		bitmap_set(&m->head, end);
-	bitmap_clear_range(&m->head, page, npages);
+		set_head(m, end);
+	clear_heads(m, page, npages);
 	return umpa_shelf_give(s, slot, page, npages);
 }
 

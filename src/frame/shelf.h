@@ -32,7 +32,8 @@
 /* On cache lines of its own, as neighbouring slots are on different shards' shelves, whose threads
  * write them all the time. */
 struct umpa_run_map {
-	struct bitmap used, head, dirty;
+	struct bitmap used, dirty;
+	struct bitmap head; /* atomic, a word at a time: umpa_shelf_is_followed() */
 	/* Atomic: a block that ends here, or one that looks for a place, reads them without the
 	 * lock. */
 	uint16_t ntail;  /* first pages, that belong to a block which begins in a slot before */
@@ -87,6 +88,10 @@ int umpa_shelf_take_at(struct umpa_shelf *s, struct slot slot, unsigned page, un
 
 /* The run that begins at that page, as far as it lies in this slot; npages 0 if none does. */
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page);
+
+/* 1 if a run begins at that page and another one behind it in the slot: so it ends in it. Without
+ * the lock, for who holds the run. */
+int umpa_shelf_is_followed(const struct umpa_shelf *s, struct slot slot, unsigned page);
 
 /*
  * Gives pages of a slot back: a run's (found with umpa_shelf_find) or its last ones; of a tail,
