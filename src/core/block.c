@@ -34,11 +34,15 @@ static struct umpa_block span_block(struct slot slot)
 		BLOCK_SPAN, umpa_span_npages(slot), umpa_span_begin(slot), slot, 0};
 }
 
-/* The block that begins with a run: a span, if that is its head. */
+/* The block that begins with a run: a span, if that is its head; none if the span was freed. */
 static struct umpa_block run_block(struct umpa_run run)
 {
+	struct slot next = slot_after(run.slot, 1);
+
 	if (umpa_run_is_head(run))
-		return span_block(slot_after(run.slot, 1));
+		return slot_use(next) == SLOT_SPAN
+			       ? span_block(next)
+			       : (struct umpa_block){.kind = BLOCK_NONE, .slot = run.slot};
 	return (struct umpa_block){run.npages ? BLOCK_RUN : BLOCK_NONE, run.npages,
 		page_address(run.slot, run.page), run.slot, run.page};
 }

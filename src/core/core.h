@@ -5,11 +5,11 @@
  *	behind the frontier   the window
  *	free                  the space (space.h): its extents, void or resident
  *	on a shelf            the shard whose shelf it is (runs.h)
- *	in a span             the span's block (span.h), recorded at the span's first slot
- *	in mappings           the mmap family (mm/pages.h), all of it or pages of it
- *	in transit            the call that took it from the space, until it gives it back
- * The record of a slot says which of the used states it is in; free slots, slots in transit and the
- *inner slots of a span say SLOT_INNER.
+ *	in a span             the span's block (span.h), recorded at the span's first slot; or,
+ *freed, the shard whose list it is in (recent.h) in mappings           the mmap family
+ *(mm/pages.h), all of it or pages of it in transit            the call that took it from the space,
+ *until it gives it back The record of a slot says which of the used states it is in; free slots,
+ *slots in transit and the inner slots of a span say SLOT_INNER.
  *
  * Locks, in order: mapping < init < shelf (of a shard) < space < outside (os/lock.h). Each part's
  *header says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded
@@ -34,6 +34,7 @@ enum slot_use {
 	SLOT_INNER,
 	SLOT_SHELF,  /* holds runs, and the tail of a span perhaps */
 	SLOT_SPAN,   /* a span begins here */
+	SLOT_RECENT, /* one did, and was freed: recent.h */
 	SLOT_MAPPED, /* all its pages belong to mappings (mm/pages.h); from here on no blocks */
 	SLOT_PART_MAPPED, /* some of them do: on the mappings' shelf */
 };
@@ -48,12 +49,24 @@ struct slot_record {
 	uint32_t marked; /* a block that begins here may have unlike pages (block.h). atomic */
 };
 
+enum {
+	RECENT_NSPANS = 8
+};
+
+/* Spans freed lately (recent.h), the last one at the end. */
+struct umpa_recent {
+	struct slot span[RECENT_NSPANS];
+	uint32_t n; /* atomic: looked at without the lock */
+	uint32_t nslots;
+};
+
 struct umpa_shard {
 	struct umpa_lock lock; /* guards all below but the inbox, and the run maps of the shelf's
 				  slots */
 	unsigned number;
 	struct umpa_shelf shelf;
-	uint64_t nallocs, nfrees, block_npages;
+	uint64_t nallocs, nfrees, block_npages, nslots_in_place;
+	struct umpa_recent recent;
 	struct umpa_inbox inbox; /* the shelf's runs that threads of other shards have freed */
 } __attribute__((aligned(64)));
 
@@ -66,6 +79,7 @@ struct umpa_space {
 	int locked; /* opened memory gets frames at once (mlockall): open no more than needed */
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;
+	uint32_t nused; /* slots that are not free. atomic */
 };
 
 enum mover_state {
@@ -95,6 +109,10 @@ struct umpa_core {
 	unsigned nshards;
 	int huge;             /* huge pages may be behind slots */
 	uint32_t keep_nslots; /* option keep; UINT32_MAX: the pool may grow */
+	/* A bit for each shard that may have spans freed lately. Set by who puts the first one in,
+	 * cleared by umpa_recent_flush() alone: where sizes repeat nobody writes this line. atomic
+	 */
+	uint64_t recent_shards __attribute__((aligned(64)));
 };
 
 extern struct umpa_core umpa_core;

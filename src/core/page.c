@@ -169,7 +169,7 @@ static void free_block(const char *call, void *block)
 	} else if (slot_use(slot) == SLOT_SHELF) {
 		int is_head = umpa_run_free(slot, page);
 
-		if (is_head < 0)
+		if (is_head < 0 || (is_head && slot_use(slot_after(slot, 1)) != SLOT_SPAN))
 			misuse(call, block);
 		if (is_head)
 			umpa_span_free(slot_after(slot, 1));

@@ -7,7 +7,7 @@
 
 static __thread unsigned mine; /* this thread's shard plus 1; 0: it has none yet */
 
-static struct umpa_shard *my_shard(void)
+struct umpa_shard *umpa_shard_of_thread(void)
 {
 	static unsigned next;
 
@@ -182,7 +182,7 @@ static int restock(struct umpa_shard *s)
  */
 static struct umpa_shard *lock_some_shard(void)
 {
-	struct umpa_shard *s = my_shard();
+	struct umpa_shard *s = umpa_shard_of_thread();
 
 	if (unlikely(umpa_inbox_is_due(&s->inbox)))
 		collect(s);
@@ -449,7 +449,7 @@ void umpa_run_trim_head(struct slot slot, unsigned nhead, unsigned nkeep)
 
 void umpa_run_adopt(struct slot slot, unsigned npages, enum umpa_shelf_part part, int dirty)
 {
-	struct umpa_shard *s = my_shard();
+	struct umpa_shard *s = umpa_shard_of_thread();
 
 	umpa_lock_take(&s->lock);
 	add_locked(s, slot, npages, part, dirty);

@@ -15,6 +15,9 @@ enum {
 	RUN_NPAGES_MAX = SLOT_NPAGES - 1
 };
 
+/* This thread's shard. */
+struct umpa_shard *umpa_shard_of_thread(void);
+
 /* Hands out a run of 1 to RUN_NPAGES_MAX pages at a multiple of align pages (up to 512). flags:
  * UMPA_ZERO counts. NULL: no slot to be had. */
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags);

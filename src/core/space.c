@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/clear.h"
+#include "core/recent.h"
 #include "core/trial.h"
 
 /* Chunks of pool slots taken under one hold of the lock. */
@@ -87,6 +88,15 @@ static int grow_for(struct umpa_space *s, uint32_t nslots, uint32_t align)
 
 /* --- taking and giving slots -------------------------------------------------------------- */
 
+/* What is in transit counts as used. */
+static void count_used(struct umpa_space *s)
+{
+	uint32_t nfree = umpa_extents_count(&s->extents, EXTENT_VOID) +
+			 umpa_extents_count(&s->extents, EXTENT_RESIDENT);
+
+	__atomic_store_n(&s->nused, s->extents.nslots - nfree, __ATOMIC_RELAXED);
+}
+
 static int grant_whole(
 	struct space_grant *g, struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
 {
@@ -141,8 +151,10 @@ int umpa_space_take(
 	struct umpa_space *s = &umpa_core.space;
 	int err;
 
+	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	err = take_locked(s, grant, nslots, align, prefer);
+	count_used(s);
 	umpa_lock_give(&s->lock);
 	return err;
 }
@@ -168,6 +180,7 @@ int umpa_space_take_before_tail(
 	struct neighbour wanted = {use, ntail};
 	int found = 0;
 
+	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
 		found = grant_whole(grant,
@@ -219,6 +232,7 @@ int umpa_space_take_behind_back(enum slot_use use, uint32_t nslots, unsigned nmi
 	struct neighbour wanted = {use, nmin};
 	int found = 0;
 
+	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
 		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, &wanted);
@@ -241,6 +255,7 @@ static int take_exact(
 	uint32_t have;
 	int err = 0;
 
+	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
 	if (slot.i + nslots > s->extents.nslots && slot.i >= s->extents.nslots - have)
@@ -270,6 +285,7 @@ int umpa_space_take_for_shelf(
 	int err = 0;
 
 	*nreserved_pages = 0;
+	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	if (s->nnursery_used < s->nnursery) {
 		*slot = (struct slot){s->nnursery_used};
@@ -293,6 +309,7 @@ void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind ki
 
 	umpa_lock_take(&s->lock);
 	umpa_extents_give(&s->extents, slot, nslots, kind);
+	count_used(s);
 	umpa_lock_give(&s->lock);
 }
 
@@ -334,6 +351,7 @@ uint32_t umpa_space_pool_nslots(void)
 	struct umpa_space *s = &umpa_core.space;
 	uint32_t n;
 
+	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	n = umpa_extents_count(&s->extents, EXTENT_RESIDENT);
 	umpa_lock_give(&s->lock);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/clear.h"
+#include "core/recent.h"
 #include "core/runs.h"
 #include "core/space.h"
 
@@ -154,6 +155,40 @@ static void *alloc_behind_head(size_t npages, unsigned over, unsigned flags)
 		&g, npages, (over - head) % SLOT_NPAGES, head, umpa_space_ready(&g, npages, flags));
 }
 
+int umpa_span_is_tight(struct slot slot)
+{
+	return record_of(slot)->nslots == used_slots(record_of(slot));
+}
+
+int umpa_span_fits(struct slot slot, size_t npages, uint32_t align)
+{
+	const struct slot_record *r = record_of(slot);
+
+	if ((uintptr_t)umpa_span_begin(slot) & (((uintptr_t)align << PAGE_SHIFT) - 1))
+		return 0;
+	if (r->nhead || r->ntail)
+		return umpa_span_npages(slot) == npages;
+	return !tail_to_share(npages) && slots_of(npages) == r->nslots;
+}
+
+/* A block that was freed lately, once more; npages: all of them. */
+static void *alloc_again(size_t npages, uint32_t align, unsigned flags)
+{
+	struct slot slot = umpa_recent_take(npages, align);
+	struct slot_record *r;
+
+	if (slot_is(slot, NO_SLOT))
+		return NULL;
+	r = record_of(slot);
+	r->npages = npages - r->nhead;
+	slot_set_use(slot, SLOT_SPAN);
+	if (flags & UMPA_ZERO) {
+		umpa_clear_frames(umpa_span_begin(slot), r->nhead);
+		umpa_clear_frames(slot_address(slot), r->npages);
+	}
+	return umpa_span_begin(slot);
+}
+
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
 	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK;
@@ -162,6 +197,11 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	struct space_grant g;
 	void *block = NULL;
 
+	if (!bare)
+		block = alloc_again(npages, align, flags);
+	if (block)
+		return block;
+	umpa_recent_flush();
 	if (tail && !bare && align_slots == 1)
 		block = alloc_before_tail(npages, tail, flags);
 	if (!block && tail && !bare && align == 1)
@@ -215,12 +255,18 @@ static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 		umpa_run_trim_head(slot_before(slot), r.nhead, nhead);
 }
 
-void umpa_span_free(struct slot slot)
+void umpa_span_release(struct slot slot)
 {
 	const struct slot_record *r = record_of(slot);
 
 	count_free(r->npages - r->ntail);
 	end(slot, 0, 0);
+}
+
+void umpa_span_free(struct slot slot)
+{
+	if (!umpa_recent_put(slot))
+		umpa_span_release(slot);
 }
 
 /* --- in place ----------------------------------------------------------------------------- */

@@ -17,8 +17,17 @@
  */
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags);
 
-/* Takes back the span whose first whole slot it is (its record says SLOT_SPAN). */
+/* Takes back the span whose first whole slot it is (its record says SLOT_SPAN): it stays whole for
+ * a while (recent.h), or what it held is given back. */
 void umpa_span_free(struct slot slot);
+void umpa_span_release(struct slot slot);
+
+/* 1 if a span holds no room to grow into. */
+int umpa_span_is_tight(struct slot slot);
+
+/* 1 if such a span can be a block of npages at a multiple of align pages, and holds what such a
+ * block would. */
+int umpa_span_fits(struct slot slot, size_t npages, uint32_t align);
 
 /* Changes a span's size in place. 1, or 0 and nothing changed. flags: UMPA_ZERO and UMPA_NOBACK
  * count. */

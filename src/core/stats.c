@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "core/core.h"
 #include "core/outside.h"
+#include "core/recent.h"
 #include "core/runs.h"
 
 static void gather_shards(struct umpa_stats *st)
@@ -18,6 +19,7 @@ static void gather_shards(struct umpa_stats *st)
 		st->nallocs += s->nallocs;
 		st->nfrees += s->nfrees;
 		st->block_nbytes += s->block_npages << PAGE_SHIFT;
+		st->nslots_in_place += s->nslots_in_place;
 		st->run_free_nbytes += (uint64_t)s->shelf.nfree_pages << PAGE_SHIFT;
 		umpa_lock_give(&s->lock);
 	}
@@ -34,7 +36,7 @@ static void gather_space(struct umpa_stats *st)
 	st->nallocs += s->nallocs;
 	st->nfrees += s->nfrees;
 	st->block_nbytes += s->span_npages << PAGE_SHIFT;
-	st->nslots_in_place = s->nslots_in_place;
+	st->nslots_in_place += s->nslots_in_place;
 	umpa_lock_give(&s->lock);
 }
 
@@ -72,6 +74,7 @@ static void gather(struct umpa_stats *st)
 {
 	memset(st, 0, sizeof(*st));
 	if (umpa_core.window.nbytes) {
+		umpa_recent_flush();
 		umpa_run_collect();
 		gather_shards(st);
 		gather_space(st);

@@ -1,0 +1,476 @@
+/* Spans freed lately, on the fake OS: a size that was used before costs no search and no move,
+ * every other finds what it would without them. */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <umpa/umpa.h>
+
+#include "core/block.h"
+#include "core/core.h"
+#include "core/recent.h"
+#include "core/span.h"
+#include "support/check.h"
+#include "support/child.h"
+#include "support/fake_os.h"
+
+#define MIB ((size_t)1 << 20)
+
+static char *in_use; /* so much that some may be kept */
+
+static void begin(void)
+{
+	fake_reset();
+	fake_threads(1);
+	fake_machine.memory_nbytes = (size_t)1 << 30;
+	fake_machine.ncpus = 2;
+	in_use = umpa_alloc(400 * MIB, 0);
+}
+
+static struct umpa_stats stats(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st;
+}
+
+enum {
+	END_CHECKS = 4
+};
+
+static void end(void)
+{
+	umpa_free(in_use);
+	CHECK_EQ(stats().nblocks, 0);
+	CHECK_EQ(stats().block_nbytes, 0);
+	CHECK(umpa_extents_valid(&umpa_core.space.extents) && fake_consistent());
+	umpa_core_stop();
+	CHECK_EQ(fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes(), 0);
+	fake_threads(0);
+}
+
+static char *touched(size_t nbytes)
+{
+	char *block = umpa_alloc(nbytes, 0);
+
+	fake_touch(block, nbytes);
+	return block;
+}
+
+/* Spans in all lists. */
+static unsigned nrecent(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		n += umpa_shard(i)->recent.n;
+	return n;
+}
+
+/* Blocks that the space has handed out or taken back, with its lock. */
+static uint64_t nfrom_space(void)
+{
+	return umpa_core.space.nallocs + umpa_core.space.nfrees;
+}
+
+static int same_frames(const char *block, size_t nbytes, const uint64_t *frame)
+{
+	for (size_t i = 0; i < nbytes; i += MIB)
+		if (fake_frame(block + i) != *frame++)
+			return 0;
+	return 1;
+}
+
+static void frames_of(const char *block, size_t nbytes, uint64_t *frame)
+{
+	for (size_t i = 0; i < nbytes; i += MIB)
+		*frame++ = fake_frame(block + i);
+}
+
+/* Whole slots, with a tail, a header, and one that is a little smaller than its slots. */
+static const size_t sizes[] = {4 * MIB, 5 * MIB, 8 * MIB + 4096, 22 * MIB - 8192};
+
+enum {
+	NSIZES = sizeof(sizes) / sizeof(sizes[0])
+};
+
+static void free_again(void *block)
+{
+	umpa_free(block);
+}
+
+static void look_up(void *block)
+{
+	umpa_usable_size(block);
+}
+
+TEST(recent_span_is_handed_out_again_as_it_is)
+{
+	PLAN(6 * NSIZES + END_CHECKS);
+	begin();
+	for (int i = 0; i < NSIZES; i++) {
+		char *other = touched(1 * MIB), *block = touched(sizes[i]);
+		uint64_t n = nfrom_space(), nframes = fake_nframes(), frame[32];
+
+		frames_of(block, sizes[i], frame);
+		for (int round = 0; round < 3; round++) {
+			umpa_free(block);
+			if (round == 0)
+				CHECK_EQ(umpa_block_find(block).kind, BLOCK_NONE);
+			if (umpa_alloc(sizes[i], 0) != block)
+				break;
+		}
+		CHECK_EQ(umpa_usable_size(block), sizes[i]);
+		CHECK_EQ(nfrom_space(), n);
+		CHECK(same_frames(block, sizes[i], frame));
+		CHECK_EQ(fake_nframes(), nframes);
+		CHECK_EQ(stats().nslots_moved, 0);
+		umpa_free(block);
+		umpa_free(other);
+	}
+	end();
+}
+
+/* One that begins in the slot of runs is known by the page it begins at. */
+TEST(recent_span_with_a_head_is_handed_out_again)
+{
+	struct child_end e;
+	char *run[9], *span;
+
+	PLAN(8 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 9; i++)
+		run[i] = touched(1 * MIB - 4096);
+	umpa_free(in_use); /* behind the last run */
+	in_use = NULL;
+	umpa_trim(0);
+	span = touched(5 * MIB - 4096);
+	CHECK_EQ(span, run[8] + 1 * MIB + 4096);
+	in_use = umpa_alloc(400 * MIB, 0);
+	umpa_free(span);
+	CHECK_EQ(nrecent(), 1);
+	CHECK_EQ(umpa_block_find(span).kind, BLOCK_NONE);
+	CHECK_EQ(umpa_block_find(span + 1 * MIB - 4096).kind, BLOCK_NONE);
+	child_run(free_again, span, &e);
+	CHECK_EQ(e.signal, SIGABRT);
+	CHECK(strstr(e.stderr_text, "no live block begins here"));
+	CHECK_EQ(umpa_alloc(5 * MIB - 4096, 0), span);
+	CHECK_EQ(umpa_usable_size(span), 5 * MIB - 4096);
+	umpa_free(span);
+	for (int i = 0; i < 9; i++)
+		umpa_free(run[i]);
+	end();
+}
+
+/* Sizes that take the same slots stand in for each other; an alignment that the place has not, and
+ * room to grow, do not. */
+TEST(recent_span_serves_what_it_fits)
+{
+	char *block, *again;
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	block = touched(8 * MIB);
+	umpa_free(block);
+	again = umpa_alloc(8 * MIB - 5000, 0);
+	CHECK_EQ(again, block);
+	CHECK_EQ(umpa_usable_size(again), 8 * MIB - 4096);
+	CHECK_EQ(stats().block_nbytes, 408 * MIB - 4096);
+	umpa_free(again);
+	CHECK_EQ(nrecent(), 1);
+	again = umpa_alloc(8 * MIB, UMPA_RESERVE(2));
+	CHECK_EQ(nrecent(), 0);
+	umpa_free(again);
+	CHECK_EQ(nrecent(), 0); /* nor is one with room kept */
+	again = umpa_alloc(8 * MIB, UMPA_ALIGN(24));
+	CHECK_EQ((uintptr_t)again % (16 * MIB), 0);
+	umpa_free(again);
+	end();
+}
+
+TEST(recent_span_is_zero_when_asked_for)
+{
+	static const char zeros[4096];
+	size_t nwrong = 0;
+
+	PLAN(NSIZES + 1 + END_CHECKS);
+	begin();
+	for (int i = 0; i < NSIZES; i++) {
+		char *other = touched(1 * MIB), *block = umpa_alloc(sizes[i], 0);
+
+		fake_touch(block, sizes[i]);
+		for (size_t at = 0; at < sizes[i]; at += 4096)
+			block[at] = 1;
+		umpa_free(block);
+		CHECK_EQ(umpa_alloc(sizes[i], UMPA_ZERO), block);
+		for (size_t at = 0; at < sizes[i]; at += 4096)
+			nwrong += memcmp(block + at, zeros, 4096) != 0;
+		umpa_free(block);
+		umpa_free(other);
+	}
+	CHECK_EQ(nwrong, 0);
+	end();
+}
+
+/* Freed neighbours are one place for a larger block, at once. */
+TEST(recent_spans_are_joined_for_another_size)
+{
+	char *a, *b, *behind;
+	size_t nframes;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = touched(4 * MIB);
+	b = touched(4 * MIB);
+	behind = touched(4 * MIB);
+	CHECK_EQ(b, a + 4 * MIB);
+	nframes = fake_nframes();
+	umpa_free(a);
+	umpa_free(b);
+	CHECK_EQ(nrecent(), 2);
+	CHECK_EQ(touched(8 * MIB), a);
+	CHECK_EQ(fake_nframes(), nframes);
+	umpa_free(a);
+	umpa_free(behind);
+	end();
+}
+
+/* What waits there is the pool's: for runs, for blocks that grow, for what is backed or moved. */
+TEST(recent_spans_are_used_before_the_kernel_is_asked)
+{
+	char *a, *b, *run[8];
+	size_t nframes;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 8; i++) /* the nursery */
+		run[i] = touched(1 * MIB);
+	a = touched(8 * MIB);
+	b = touched(8 * MIB);
+	nframes = fake_nframes();
+	umpa_free(b);
+	CHECK_EQ(nrecent(), 1);
+	CHECK_EQ(umpa_realloc(a, 16 * MIB, 0), a);
+	fake_touch(a, 16 * MIB);
+	CHECK_EQ(fake_nframes(), nframes);
+	b = umpa_alloc(8 * MIB, UMPA_NOBACK);
+	a = umpa_realloc(a, 8 * MIB, 0);
+	umpa_back(b, 8 * MIB);
+	CHECK_EQ(fake_nframes(), nframes);
+	umpa_free(b);
+	CHECK_EQ(nrecent(), 1);
+	b = touched(2 * MIB - 4096); /* a run, for which there is no room */
+	CHECK_EQ(fake_nframes(), nframes);
+	umpa_free(b);
+	umpa_free(a);
+	for (int i = 0; i < 8; i++)
+		umpa_free(run[i]);
+	end();
+}
+
+TEST(recent_spans_are_used_before_the_window_is_left)
+{
+	static char *block[400];
+	size_t n = 0;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	umpa_free(in_use);
+	umpa_core_stop();
+	fake_machine.as_limit_nbytes = 1024 * MIB; /* a window of 256 MiB */
+	in_use = NULL;
+	while (n < 400 && !stats().outside_nbytes)
+		block[n++] = umpa_alloc(4 * MIB, 0);
+	umpa_free(block[--n]);
+	CHECK_EQ(stats().outside_nbytes, 0);
+	umpa_free(block[3]);
+	umpa_free(block[4]);
+	CHECK_EQ(nrecent(), 2);
+	block[3] = umpa_alloc(7 * MIB, UMPA_RESERVE(1));
+	CHECK_EQ(stats().outside_nbytes, 0);
+	block[4] = umpa_alloc(1 * MIB, 0);
+	CHECK_EQ(stats().outside_nbytes, 0);
+	while (n)
+		umpa_free(block[--n]);
+	end();
+}
+
+TEST(recent_spans_are_trimmed)
+{
+	char *block;
+	size_t nframes;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	umpa_trim(0);
+	nframes = fake_nframes();
+	block = touched(8 * MIB);
+	umpa_free(block);
+	CHECK_EQ(nrecent(), 1);
+	CHECK_EQ(umpa_trim(0), 8 * MIB);
+	CHECK_EQ(fake_nframes(), nframes);
+	end();
+}
+
+static void *free_it(void *block)
+{
+	umpa_free(block);
+	return NULL;
+}
+
+/* A core that is started anew knows of no list of the one before, which had more shards. */
+TEST(recent_spans_are_forgotten_with_the_core)
+{
+	pthread_t thread;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	umpa_free(umpa_alloc(4096, 0));
+	for (int i = 0; i < 2; i++) { /* by a thread of each shard */
+		pthread_create(&thread, NULL, free_it, umpa_alloc(8 * MIB, 0));
+		pthread_join(thread, NULL);
+	}
+	CHECK(nrecent() > 0);
+	umpa_core_stop();
+	fake_machine.ncpus = 1;
+	in_use = umpa_alloc(400 * MIB, 0);
+	CHECK_EQ(nrecent(), 0);
+	end();
+}
+
+/* Not more than a share of what is in use, so that a process which frees all of it keeps none. */
+TEST(recent_spans_are_a_share_of_what_is_in_use)
+{
+	static char *block[100];
+	uint32_t nslots = 0;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 100; i++)
+		block[i] = umpa_alloc(4 * MIB, 0);
+	for (int i = 0; i < 50; i++)
+		umpa_free(block[i]);
+	CHECK_EQ(nrecent(), RECENT_NSPANS);
+	for (int i = 50; i < 100; i++)
+		umpa_free(block[i]);
+	umpa_free(in_use);
+	in_use = umpa_alloc(8 * MIB, 0); /* another size: empties the lists */
+	CHECK_EQ(nrecent(), 0);
+	for (int i = 0; i < 10; i++)
+		block[i] = umpa_alloc(4 * MIB, 0);
+	for (int i = 0; i < 10; i++)
+		umpa_free(block[i]);
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		nslots += umpa_shard(i)->recent.nslots;
+	CHECK(nslots * RECENT_SHARE <= umpa_core.space.nused);
+	umpa_free(umpa_alloc(200 * MIB, 0));
+	CHECK_EQ(nrecent(), 0); /* too large */
+	end();
+}
+
+/* --- threads ------------------------------------------------------------------------------ */
+
+/* What another thread freed, and left when it ended, is found in its list. */
+TEST(recent_span_of_another_thread_is_used)
+{
+	pthread_t thread;
+	char *block;
+	uint64_t n;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	block = touched(8 * MIB);
+	n = nfrom_space();
+	umpa_free(umpa_alloc(4096, 0)); /* this thread has a shard */
+	pthread_create(&thread, NULL, free_it, block);
+	pthread_join(thread, NULL);
+	CHECK_EQ(nrecent(), 1);
+	CHECK_EQ(umpa_alloc(8 * MIB, 0), block);
+	CHECK_EQ(nfrom_space(), n);
+	CHECK_EQ(nrecent(), 0);
+	umpa_free(block);
+	end();
+}
+
+static char *handed[16];
+
+/* Takes what another thread left at a place, looks whether it is as it was left, leaves another. */
+static void *hand_over(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+	uintptr_t nwrong = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		size_t size, at;
+		char *block;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		size = sizes[seed >> 33 & 3];
+		at = seed >> 40 & 15;
+		block = umpa_alloc(size, 0);
+		fake_touch(block, 4096);
+		fake_touch(block + size - 4096, 4096);
+		memcpy(block, &size, sizeof(size));
+		memcpy(block + size - sizeof(size), &block, sizeof(block));
+		block = __atomic_exchange_n(&handed[at], block, __ATOMIC_ACQ_REL);
+		if (!block)
+			continue;
+		memcpy(&size, block, sizeof(size));
+		nwrong += memcmp(block + size - sizeof(size), &block, sizeof(block)) != 0;
+		nwrong += umpa_usable_size(block) != ((size + 4095) & ~(size_t)4095);
+		memset(block, 0, sizeof(size));
+		memset(block + size - sizeof(size), 0, sizeof(size));
+		umpa_free(block);
+		if (i % 256 == 0)
+			umpa_trim(32 * MIB);
+	}
+	return (void *)nwrong;
+}
+
+TEST(recent_spans_are_never_two_threads)
+{
+	pthread_t thread[4];
+	uint64_t seed[4];
+	uintptr_t nwrong = 0;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 4; i++) {
+		seed[i] = 7 + (uint64_t)i;
+		pthread_create(&thread[i], NULL, hand_over, &seed[i]);
+	}
+	for (int i = 0; i < 4; i++) {
+		void *result;
+
+		pthread_join(thread[i], &result);
+		nwrong += (uintptr_t)result;
+	}
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < 16; i++) {
+		umpa_free(handed[i]);
+		handed[i] = NULL;
+	}
+	end();
+}
+
+TEST(recent_span_is_nobodys)
+{
+	void (*const use[])(void *) = {free_again, look_up};
+
+	PLAN(4 * NSIZES + END_CHECKS);
+	begin();
+	for (int i = 0; i < NSIZES; i++) {
+		char *other = touched(1 * MIB), *block = touched(sizes[i]);
+
+		umpa_free(block);
+		for (int k = 0; k < 2; k++) {
+			struct child_end e;
+
+			child_run(use[k], block, &e);
+			CHECK_EQ(e.signal, SIGABRT);
+			CHECK(strstr(e.stderr_text, "no live block begins here"));
+		}
+		umpa_free(other);
+	}
+	end();
+}
