@@ -18,7 +18,7 @@ unsigned umpa_bitmap_find_clear(const struct bitmap *b, unsigned n, unsigned ali
 
 /* Rows up to this long are looked for at all places at once. */
 enum {
-	NSHORT = 64
+	NSHORT = 32
 };
 
 /* The first row of n clear bits, n up to NSHORT, or BITMAP_NBITS. A bit stays where a row of `have`
