@@ -5,15 +5,34 @@
 #include "core/clear.h"
 #include "core/space.h"
 
-static __thread unsigned mine; /* this thread's shard plus 1; 0: it has none yet */
+/* This thread's shard plus 1; 0: it has none yet. by_cpu: and is whose CPU it runs on. */
+static __thread unsigned mine, by_cpu;
+
+/*
+ * As many threads as there are shards have one each, for good: a thread that the system carries
+ * from CPU to CPU does not leave half-used slots behind. Those that come later share them anyway,
+ * so each uses the shard of its CPU, which is in that one's caches, and which hardly anyone else
+ * uses at the same moment.
+ */
+static void choose_shard(void)
+{
+	static unsigned nthreads;
+
+	if (!by_cpu) {
+		unsigned n = __atomic_fetch_add(&nthreads, 1, __ATOMIC_RELAXED);
+
+		by_cpu = n >= umpa_core.nshards;
+		mine = 1 + n % umpa_core.nshards;
+	}
+	if (by_cpu)
+		mine = 1 + umpa_os_cpu() % umpa_core.nshards;
+}
 
 struct umpa_shard *umpa_shard_of_thread(void)
 {
-	static unsigned next;
-
 	/* Too high where the core was started anew, with fewer. */
-	if (unlikely(!mine || mine > umpa_core.nshards))
-		mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % umpa_core.nshards;
+	if (unlikely(!mine || by_cpu || mine > umpa_core.nshards))
+		choose_shard();
 	return umpa_shard(mine - 1);
 }
 

@@ -132,4 +132,8 @@ void umpa_os_machine(struct umpa_os_machine *m);
 /* Monotonic nanoseconds. */
 uint64_t umpa_os_clock_ns(void);
 
+/* The number of the CPU this thread runs on, or ran on a moment ago; 0 if not to be learned. Not
+ * below machine.ncpus where this process may not run on all. */
+unsigned umpa_os_cpu(void);
+
 #endif

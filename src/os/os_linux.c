@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <linux/mman.h>
 #include <linux/sysinfo.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
@@ -334,4 +335,12 @@ uint64_t umpa_os_clock_ns(void)
 	/* libc's, which asks the kernel's page of clocks; it can't fail for this clock. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* From what the kernel keeps in the thread's own memory (rseq), or the vDSO. */
+unsigned umpa_os_cpu(void)
+{
+	int cpu = sched_getcpu();
+
+	return cpu < 0 ? 0 : (unsigned)cpu;
 }

@@ -63,6 +63,7 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
+unsigned fake_cpu;
 static int nlooks; /* readings of the clock behind the last move */
 size_t fake_nframes_max, fake_open_max;
 
@@ -851,6 +852,11 @@ uint64_t umpa_os_clock_ns(void)
 	return fake_clock_ns;
 }
 
+unsigned umpa_os_cpu(void)
+{
+	return __atomic_load_n(&fake_cpu, __ATOMIC_RELAXED);
+}
+
 /* --- the mover ---------------------------------------------------------------------------- */
 
 /* One page, by the rules of mover.h: 0, or why the range ends before it. */
@@ -983,6 +989,7 @@ void fake_reset(void)
 	fail_last = 0;
 	__atomic_store_n(&confined, 0, __ATOMIC_RELAXED);
 	fake_clock_ns = 0;
+	fake_cpu = 0;
 	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
 	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,

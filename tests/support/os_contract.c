@@ -318,3 +318,10 @@ void os_clock_does_not_go_back(os_touch_fn *touch)
 	}
 	CHECK_EQ(nwrong, 0);
 }
+
+void os_cpu_is_a_number_of_one(os_touch_fn *touch)
+{
+	(void)touch;
+	PLAN(1);
+	CHECK(umpa_os_cpu() < 1 << 16);
+}

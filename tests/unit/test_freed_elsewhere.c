@@ -168,6 +168,36 @@ TEST(freed_or_taken_past_a_lock_that_is_taken)
 	end();
 }
 
+static void *take_one(void *shard)
+{
+	char *mine = umpa_alloc(8192, 0);
+	struct slot slot = umpa_window_slot(&umpa_core.window, mine);
+
+	*(unsigned *)shard = umpa_core.record[slot.i].shard;
+	umpa_free(mine);
+	return NULL;
+}
+
+/* As many threads as there are shards have one of their own. */
+TEST(shards_are_shared_by_cpu_beyond_their_number)
+{
+	pthread_t thread;
+	unsigned number;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	take_blocks(1, 8192);
+	for (int i = 0; i < 8; i++) {
+		fake_cpu = (unsigned)i / 2;
+		pthread_create(&thread, NULL, take_one, &number);
+		pthread_join(thread, NULL);
+		if (i >= 2)
+			CHECK_EQ(number, fake_cpu % 2);
+	}
+	umpa_free(block[0]);
+	end();
+}
+
 /* The last run of a slot may have a tail, or be a span's head: only the lock tells. */
 TEST(freed_elsewhere_at_the_end_of_a_slot_goes_home_at_once)
 {

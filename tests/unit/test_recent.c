@@ -23,6 +23,7 @@ static void begin(void)
 	fake_threads(1);
 	fake_machine.memory_nbytes = (size_t)1 << 30;
 	fake_machine.ncpus = 2;
+	fake_cpu = 1; /* that all threads but the first run on */
 	in_use = umpa_alloc(400 * MIB, 0);
 }
 
@@ -400,7 +401,7 @@ static void *hand_over(void *arg)
 	uint64_t seed = *(uint64_t *)arg;
 	uintptr_t nwrong = 0;
 
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 600; i++) {
 		size_t size, at;
 		char *block;
 
@@ -421,7 +422,7 @@ static void *hand_over(void *arg)
 		memset(block, 0, sizeof(size));
 		memset(block + size - sizeof(size), 0, sizeof(size));
 		umpa_free(block);
-		if (i % 256 == 0)
+		if (i % 128 == 0)
 			umpa_trim(32 * MIB);
 	}
 	return (void *)nwrong;
