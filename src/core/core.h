@@ -5,11 +5,12 @@
  *	behind the frontier   the window
  *	free                  the space (space.h): its extents, void or resident
  *	on a shelf            the shard whose shelf it is (runs.h)
- *	in a span             the span's block (span.h), recorded at the span's first slot; or,
- *freed, the shard whose list it is in (recent.h) in mappings           the mmap family
- *(mm/pages.h), all of it or pages of it in transit            the call that took it from the space,
- *until it gives it back The record of a slot says which of the used states it is in; free slots,
- *slots in transit and the inner slots of a span say SLOT_INNER.
+ *	in a span             the span's block (span.h), recorded at the span's first slot
+ *	in a span freed       the shard whose list it is in (recent.h), recorded likewise
+ *	in mappings           the mmap family (mm/pages.h), all of it or pages of it
+ *	in transit            the call that took it from the space, until it gives it back
+ * The record of a slot says which of the used states it is in; free slots, slots in transit and the
+ *inner slots of a span say SLOT_INNER.
  *
  * Locks, in order: mapping < init < shelf (of a shard) < space < outside (os/lock.h). Each part's
  *header says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded

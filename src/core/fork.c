@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "core/outside.h"
+#include "core/recent.h"
 #include "core/trial.h"
 
 static void take_space_at_rest(struct umpa_space *s)
@@ -104,6 +105,8 @@ void umpa_fork_parent(void)
 
 void umpa_fork_child(void)
 {
+	if (have_window)
+		umpa_recent_fork_child();
 	give_all();
 	renew_gate();
 }

@@ -169,13 +169,9 @@ static void free_block(const char *call, void *block)
 	} else if (slot_use(slot) == SLOT_SHELF) {
 		int is_head = umpa_run_free(slot, page);
 
-		if (is_head < 0 || (is_head && slot_use(slot_after(slot, 1)) != SLOT_SPAN))
+		if (is_head < 0 || (is_head && umpa_span_free(slot_after(slot, 1))))
 			misuse(call, block);
-		if (is_head)
-			umpa_span_free(slot_after(slot, 1));
-	} else if (slot_use(slot) == SLOT_SPAN && !page && !slot_nhead(slot)) {
-		umpa_span_free(slot);
-	} else {
+	} else if (page || slot_nhead(slot) || umpa_span_free(slot)) {
 		misuse(call, block);
 	}
 }

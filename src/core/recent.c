@@ -47,9 +47,10 @@ int umpa_recent_put(struct slot slot)
 	put = s->recent.n < RECENT_NSPANS && is_share(s->recent.nslots + nslots_of(slot));
 	if (put)
 		add(s, slot);
-	umpa_lock_give(&s->lock);
+	/* Under the lock, for a fork. */
 	if (put && !(__atomic_load_n(&umpa_core.recent_shards, __ATOMIC_RELAXED) & bit))
 		__atomic_fetch_or(&umpa_core.recent_shards, bit, __ATOMIC_RELAXED);
+	umpa_lock_give(&s->lock);
 	return put;
 }
 
@@ -128,4 +129,9 @@ void umpa_recent_flush(void)
 		left = __atomic_exchange_n(&umpa_core.recent_shards, 0, __ATOMIC_RELAXED);
 	for (; left; left &= left - 1)
 		flush(umpa_shard((unsigned)__builtin_ctzll(left)));
+}
+
+void umpa_recent_fork_child(void)
+{
+	umpa_core.recent_shards = ~(uint64_t)0 >> (64 - umpa_core.nshards);
 }

@@ -129,10 +129,11 @@ static void empty_inbox(struct umpa_shard *s, struct leaving *l)
 /* 1 if there was something in the shard's inbox, which is on the shelf now. */
 static int collect(struct umpa_shard *s)
 {
-	struct leaving l = {.n = 0};
+	struct leaving l;
 
 	if (umpa_inbox_is_empty(&s->inbox))
 		return 0;
+	l.n = 0;
 	umpa_lock_take(&s->lock);
 	empty_inbox(s, &l);
 	give_lock(s, &l);
@@ -196,7 +197,7 @@ static int restock(struct umpa_shard *s)
 
 /*
  * Takes the lock of a shard that nobody else is about to use: this thread's, or where that is
- * taken, another one, which is this thread's from then on. So it waits only where all are taken,
+ * taken, another one, which is this thread's then. So it waits only where all are taken,
  * which is where threads are stopped while they hold them.
  */
 static struct umpa_shard *lock_some_shard(void)
@@ -371,8 +372,9 @@ int umpa_run_in_tail(struct slot slot, unsigned page)
 static void shorten(struct slot slot, unsigned page, unsigned npages)
 {
 	struct umpa_shard *s = shard_of(slot);
-	struct leaving l = {.n = 0};
+	struct leaving l;
 
+	l.n = 0;
 	umpa_lock_take(&s->lock);
 	empty_inbox(s, &l);
 	give_pages(s, slot, page, npages, 0, &l);
@@ -392,13 +394,14 @@ static int inbox_matters(const struct umpa_shard *s, struct slot slot, unsigned 
 int umpa_run_free(struct slot slot, unsigned page)
 {
 	struct umpa_shard *s = shard_of(slot);
-	struct leaving l = {.n = 0};
+	struct leaving l;
 	struct umpa_run run;
 	unsigned ntail, nhead;
 	int locked = lock_or_put(s, slot, page);
 
 	if (locked != 1)
 		return locked;
+	l.n = 0;
 	if (inbox_matters(s, slot, page))
 		empty_inbox(s, &l);
 	run = umpa_shelf_find(&s->shelf, slot, page);

@@ -1,5 +1,6 @@
 #include "core/span.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/clear.h"
@@ -263,10 +264,17 @@ void umpa_span_release(struct slot slot)
 	end(slot, 0, 0);
 }
 
-void umpa_span_free(struct slot slot)
+int umpa_span_free(struct slot slot)
 {
+	uint32_t use = SLOT_SPAN;
+
+	/* Of two threads that free it at once, one sees that the other was first. */
+	if (!__atomic_compare_exchange_n(
+		    &record_of(slot)->use, &use, SLOT_INNER, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return -EINVAL;
 	if (!umpa_recent_put(slot))
 		umpa_span_release(slot);
+	return 0;
 }
 
 /* --- in place ----------------------------------------------------------------------------- */

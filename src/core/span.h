@@ -17,9 +17,11 @@
  */
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags);
 
-/* Takes back the span whose first whole slot it is (its record says SLOT_SPAN): it stays whole for
- * a while (recent.h), or what it held is given back. */
-void umpa_span_free(struct slot slot);
+/* Takes back the span whose first whole slot it is: it stays whole for a while (recent.h), or what
+ * it held is given back. 0; -EINVAL: none begins there, or another thread has just freed it. */
+must_check int umpa_span_free(struct slot slot);
+
+/* Gives back what a span held that is no block any more. */
 void umpa_span_release(struct slot slot);
 
 /* 1 if a span holds no room to grow into. */

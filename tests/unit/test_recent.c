@@ -1,5 +1,6 @@
 /* Spans freed lately, on the fake OS: a size that was used before costs no search and no move,
  * every other finds what it would without them. */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "core/block.h"
 #include "core/core.h"
+#include "core/fork.h"
 #include "core/recent.h"
 #include "core/span.h"
 #include "support/check.h"
@@ -339,6 +341,24 @@ TEST(recent_spans_are_forgotten_with_the_core)
 	end();
 }
 
+/* In a child, where the thread that was about to flush them is not. */
+TEST(recent_spans_are_found_after_a_fork)
+{
+	char *block;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	block = touched(8 * MIB);
+	umpa_free(block);
+	CHECK_EQ(nrecent(), 1);
+	umpa_core.recent_shards = 0;
+	umpa_fork_prepare();
+	umpa_fork_child();
+	umpa_recent_flush();
+	CHECK_EQ(nrecent(), 0);
+	end();
+}
+
 /* Not more than a share of what is in use, so that a process which frees all of it keeps none. */
 TEST(recent_spans_are_a_share_of_what_is_in_use)
 {
@@ -366,6 +386,24 @@ TEST(recent_spans_are_a_share_of_what_is_in_use)
 	CHECK(nslots * RECENT_SHARE <= umpa_core.space.nused);
 	umpa_free(umpa_alloc(200 * MIB, 0));
 	CHECK_EQ(nrecent(), 0); /* too large */
+	end();
+}
+
+/* Two threads that free one at once: both have seen a block there. */
+TEST(recent_span_is_freed_by_one_thread)
+{
+	struct slot slot;
+	char *block;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	block = touched(8 * MIB);
+	slot = umpa_window_slot(&umpa_core.window, block);
+	CHECK_EQ(umpa_span_free(slot), 0);
+	CHECK_EQ(umpa_span_free(slot), -EINVAL);
+	umpa_recent_flush();
+	CHECK_EQ(umpa_span_free(slot), -EINVAL);
+	CHECK_EQ(slot_use(slot), SLOT_INNER);
 	end();
 }
 
