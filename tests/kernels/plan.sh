@@ -5,11 +5,12 @@
 # ships it, madvise or never), and the command line.
 # shellcheck shell=sh disable=SC2154
 
-# Real programs for the preload smoke test, small enough for the guest; those not installed are left out.
-plan_programs="dash sort xz sqlite3 perl"
+# Real programs for the preload smoke test: one with threads, one without. tests/preload/programs.sh runs
+# more of them natively. Those not installed are left out.
+plan_programs="sort sqlite3"
 
 # Programs of tests/preload that know nothing of umpa, each with its arguments.
-plan_preloads="threads weather:umpa:churn"
+plan_preloads="threads:2000 weather:umpa:churn"
 
 # Every test program that needs a real kernel; one that has a source must have been built.
 plan_tests()
@@ -26,37 +27,48 @@ plan_tests()
 	done
 }
 
-plan_mode()
+plan_doctor()
 {
 	echo "doctor@$1|user|$1|/umpa/doctor $build_dir/umpa $findings"
-	plan_tests | while read -r test; do
-		case ${test##*/} in
-		# Once, as root: it changes the machine's settings and breaks its own weather.
-		test_weather) [ "$1" = never ] || echo "weather|root|$1|$test" ;;
-		# Long, and nothing in them depends on huge pages.
-		test_fork | test_rewire) [ "$1" = never ] || echo "${test##*/}@$1|user|$1|$test" ;;
-		# The kernel's answers against umpa's: with the mover of this kernel.
-		test_mmap_same) [ "$1" = never ] || echo "mmap_same|user|$1|$test mmap_same_briefly" ;;
-		# Without the forks under load, which are long here.
-		test_mmap) [ "$1" = never ] || echo "mmap|user|$1|$test mmap_child mmap_protected mmap_in_bad" ;;
-		# Each of its runs takes ten seconds and more here; the mover is this kernel's own.
-		test_model) echo "test_model@$1|user|$1|$test model_real_auto" ;;
-		*) echo "${test##*/}@$1|user|$1|$test" ;;
-		esac
-	done
-	for program in $plan_programs; do
-		[ "$1" != never ] || [ "$program" = sort ] || continue
-		path=$(command -v "$program") || continue
-		echo "preload-$program@$1|user|$1|/umpa/smoke $build_dir/libumpa-preload.so $path"
-	done
 }
 
-plan_preloaded()
+# Huge pages for all memory: every program, but of the random ones what depends on the kernel. With a mover
+# that is not this kernel's own they are natively the same.
+plan_always()
 {
+	plan_doctor always
+	plan_tests | while read -r test; do
+		name=${test##*/} user=user patterns=
+		case $name in
+		test_weather) user=root ;; # it changes the machine's settings
+		test_rewire) patterns="real_auto after_fork" ;;
+		test_model) patterns=model_real_auto ;;
+		test_mmap_same) patterns=mmap_same_auto ;;
+		test_mmap) patterns="mmap_child mmap_protected mmap_in_bad" ;; # no forks under load, long here
+		esac
+		echo "$name@always|$user|always|$test $patterns"
+	done
+	for program in $plan_programs; do
+		path=$(command -v "$program") || continue
+		echo "preload-$program@always|user|always|/umpa/smoke $build_dir/libumpa-preload.so $path"
+	done
 	for words in $plan_preloads; do
 		program=$build_dir/tests/preload/${words%%:*}
 		arguments=$(echo "${words#"${words%%:*}"}" | tr : ' ')
-		echo "preload-${program##*/}@$1|user|$1|env LD_PRELOAD=$build_dir/libumpa-preload.so $program$arguments"
+		echo "preload-${program##*/}@always|user|always|env LD_PRELOAD=$build_dir/libumpa-preload.so $program$arguments"
+	done
+}
+
+# Huge pages off: how a mover is found, and that it moves. What becomes of base pages is among the cases of
+# test_mover_memory and of the weather, whatever the mode.
+plan_never()
+{
+	plan_doctor never
+	plan_tests | while read -r test; do
+		case ${test##*/} in
+		test_model) echo "test_model@never|user|never|$test model_real_auto" ;;
+		test_movers | test_mover_[cdf]*) echo "${test##*/}@never|user|never|$test" ;;
+		esac
 	done
 }
 
@@ -65,7 +77,6 @@ plan_of()
 	plan_tests >/dev/null || return 1
 	findings="uffd 0"
 	[ "$1" != 6.1 ] || findings="mremap 1"
-	plan_mode always
-	plan_preloaded always
-	[ "$1" != 6.1 ] || plan_mode never
+	plan_always
+	[ "$1" != 6.1 ] || plan_never
 }

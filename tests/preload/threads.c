@@ -1,5 +1,5 @@
 /* Short-lived threads whose TLS destructors allocate and free, and blocks freed by other threads.
- */
+ * The argument, if any: how many blocks each of those threads makes. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -10,7 +10,6 @@ enum {
 	NMANY = 400,
 	NATONCE = 8,
 	NTHREADS = 4,
-	NSTEPS = 20000,
 	NPLACES = 256
 };
 
@@ -132,11 +131,13 @@ static int unmake(struct parcel *p)
 	return right;
 }
 
+static unsigned nsteps = 20000;
+
 static void *exchange(void *arg)
 {
 	uint64_t state = (uintptr_t)arg * 7919 + 1;
 
-	for (unsigned i = 0; i < NSTEPS; i++) {
+	for (unsigned i = 0; i < nsteps; i++) {
 		struct parcel *p = make(&state);
 
 		p = __atomic_exchange_n(&place[random_next(&state) % NPLACES], p, __ATOMIC_ACQ_REL);
@@ -155,13 +156,15 @@ static unsigned long strangers_free(void)
 		EXPECT(!pthread_join(thread[i], NULL));
 	for (unsigned i = 0; i < NPLACES; i++)
 		EXPECT(unmake(place[i]));
-	return NTHREADS * (2 + NSTEPS) + NPLACES;
+	return NTHREADS * (2 + nsteps) + NPLACES;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	unsigned long n = short_lives();
 
+	if (argc > 1)
+		nsteps = (unsigned)atoi(argv[1]);
 	n += many_at_once();
 	n += strangers_free();
 	return expect_end(n);

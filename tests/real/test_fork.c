@@ -18,8 +18,11 @@ enum {
 
 static uint64_t churn(uint64_t seed, uint64_t nops)
 {
-	struct model_options o = {
-		.seed = seed, .nops = nops, .nblocks = 12, .log2_min = 12, .log2_max = 24};
+	struct model_options o = {.seed = seed,
+		.nops = check_steps(nops),
+		.nblocks = 12,
+		.log2_min = 12,
+		.log2_max = 24};
 	struct model_result r = model_run(&o);
 
 	return r.nwrong_tags + r.nwrong_zeros + r.nrefused;

@@ -97,9 +97,3 @@ TEST(mmap_same_small_window)
 {
 	compare("window=64M", 5, 400);
 }
-
-/* For a machine that is emulated. */
-TEST(mmap_same_briefly)
-{
-	compare("", 6, 100);
-}

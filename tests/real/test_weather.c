@@ -96,7 +96,7 @@ static void serve_a_little(void)
 /* The usual work: a bit of everything. */
 static void churn(enum demand demand)
 {
-	tagged_churn(&blocks, 90);
+	tagged_churn(&blocks, (unsigned)check_steps(60));
 	grandchild_works();
 	gather_superpages();
 	tagged_check(&blocks);
@@ -141,7 +141,7 @@ static void child_endures(
 	alarm(100); /* a hang is a failure, not a wait */
 	tagged_init(&blocks, when == LATE ? 11 : 7, budget_nbytes);
 	if (when == LATE)
-		tagged_churn(&blocks, 60);
+		tagged_churn(&blocks, (unsigned)check_steps(40));
 	if (blocks.nrefused)
 		child_ends("memory was refused before the weather broke");
 	outcome->skipped = w->arrange(when == LATE);
