@@ -4,8 +4,8 @@
 # same SEED OPTIONS: and umpa has served some of the mappings.
 same()
 {
-	"$programs/mmap" "$1" 80 >"$scratch/plain" 2>&1 || result "seed $1 without umpa" 1
-	UMPA_OPTIONS=$2,stats=1 LD_PRELOAD=$preload "$programs/mmap" "$1" 80 >"$scratch/umpa" 2>"$scratch/counters"
+	"$programs/mmap" "$1" "$(soaked 80)" >"$scratch/plain" 2>&1 || result "seed $1 without umpa" 1
+	UMPA_OPTIONS=$2,stats=1 LD_PRELOAD=$preload "$programs/mmap" "$1" "$(soaked 80)" >"$scratch/umpa" 2>"$scratch/counters"
 	status=$?
 	cmp "$scratch/plain" "$scratch/umpa" || status=1
 	awk '/nmappings/ { n = $3 } END { exit n > 0 ? 0 : 1 }' "$scratch/counters" || {

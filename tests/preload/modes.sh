@@ -3,8 +3,8 @@
 . "$UMPA_SOURCE/tests/preload/common"
 for options in malloc_min=4K mover=mremap mover=plain huge=0 keep=0 mmap=0; do
 	export UMPA_OPTIONS=$options
-	check "threads, $options" "$programs/threads"
-	check "fork, $options" "$programs/fork" 8
+	check "threads, $options" "$programs/threads" "$(soaked 5000)"
+	check "fork, $options" "$programs/fork" "$(soaked 3)"
 	check "churn, $options" "$programs/weather" umpa churn
 done
 unset UMPA_OPTIONS
@@ -20,7 +20,7 @@ case $? in
 esac
 if "$programs/nothp" true; then
 	check "no huge pages, churn" "$programs/nothp" "$programs/weather" umpa churn
-	check "no huge pages, fork" "$programs/nothp" "$programs/fork" 8
+	check "no huge pages, fork" "$programs/nothp" "$programs/fork" "$(soaked 3)"
 else
 	leave_out "no huge pages: the kernel can't be told so" 2
 fi

@@ -1,5 +1,5 @@
 # Threads, thread exit, fork and vfork.
 . "$UMPA_SOURCE/tests/preload/common"
-check "threads" "$programs/threads"
-check "fork" "$programs/fork"
+check "threads" "$programs/threads" "$(soaked 20000)"
+check "fork" "$programs/fork" "$(soaked 10)"
 finish 2

@@ -5,14 +5,14 @@ check "descriptors closed early" "$weather" close umpa churn
 check "descriptors closed late" "$weather" churn close churn
 check "address space limited from the start" sh -c 'ulimit -v 600000; exec "$0" churn' "$weather"
 for mib in 100 400; do
-	check "RLIMIT_AS of $mib MiB, exhausted" "$weather" "as=$mib" churn exhaust churn
+	check "RLIMIT_AS of $mib MiB, exhausted" "$weather" "as=$mib" exhaust churn
 	check "RLIMIT_AS of $mib MiB, set late, exhausted" "$weather" churn "as=$mib" exhaust churn
 	check "RLIMIT_DATA of $mib MiB, exhausted" "$weather" "data=$mib" churn exhaust churn
 	check "RLIMIT_DATA of $mib MiB, set late, exhausted" \
 		"$weather" churn "data=$mib" exhaust churn
 done
 for options in malloc_min=4K mover=plain; do
-	UMPA_OPTIONS=$options check "RLIMIT_AS, exhausted, $options" "$weather" as=600 churn exhaust
+	UMPA_OPTIONS=$options check "RLIMIT_AS, exhausted, $options" "$weather" as=300 churn exhaust
 	UMPA_OPTIONS=$options check "RLIMIT_DATA, exhausted, $options" "$weather" data=300 churn exhaust
 done
 for what in as=700 data=20; do
