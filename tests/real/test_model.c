@@ -30,16 +30,17 @@ static int run_in_child(const char *options, struct model_options o)
 	return status;
 }
 
-static void run_sizes(const char *options)
+/* Runs of small blocks and of large ones; of the latter nops. */
+static void run_sizes(const char *options, uint64_t nops)
 {
 	CHECK_EQ(run_in_child(options, (struct model_options){.seed = 31,
-					       .nops = 6000,
+					       .nops = 4000,
 					       .nblocks = 200,
 					       .log2_min = 10,
 					       .log2_max = 21}),
 		0);
 	CHECK_EQ(run_in_child(options, (struct model_options){.seed = 32,
-					       .nops = 1500,
+					       .nops = nops,
 					       .nblocks = 40,
 					       .log2_min = 12,
 					       .log2_max = 25}),
@@ -49,36 +50,36 @@ static void run_sizes(const char *options)
 TEST(model_real_auto)
 {
 	PLAN(2);
-	run_sizes("");
+	run_sizes("", 1000);
 }
 
 TEST(model_real_mremap)
 {
 	PLAN(2);
-	run_sizes("mover=mremap");
+	run_sizes("mover=mremap", 1000);
 }
 
 TEST(model_real_plain)
 {
 	PLAN(2);
-	run_sizes("mover=plain");
+	run_sizes("mover=plain", 1000);
 }
 
 TEST(model_real_base_pages)
 {
 	PLAN(2);
-	run_sizes("huge=0");
+	run_sizes("huge=0", 600);
 }
 
 TEST(model_real_no_nursery)
 {
 	PLAN(2);
-	run_sizes("nursery=0,shards=1,keep=8M");
+	run_sizes("nursery=0,shards=1,keep=8M", 1000);
 }
 
 /* A window too small for the blocks: some of them come from the kernel. */
 TEST(model_real_small_window)
 {
 	PLAN(2);
-	run_sizes("window=64M");
+	run_sizes("window=64M", 400); /* base pages, most of them */
 }

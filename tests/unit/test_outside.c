@@ -209,8 +209,7 @@ TEST(outside_full_table_refuses)
 /* --- random operations -------------------------------------------------------------------- */
 
 enum {
-	NLIVE = 64,
-	NSTEPS = 15000
+	NLIVE = 64
 };
 
 static struct live {
@@ -287,7 +286,7 @@ TEST(outside_random_operations_keep_every_block)
 
 	PLAN(4);
 	begin();
-	for (int i = 0; i < NSTEPS && !nwrong; i++)
+	for (uint64_t n = check_times(6000); n-- && !nwrong;)
 		nwrong += !step(&numbers);
 	for (int i = 0; i < NLIVE; i++)
 		if (live[i].at) {
