@@ -92,9 +92,26 @@ if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
 	endforeach()
 	if(fuzzers)
 		umpa_fake(umpa_fuzz "${fuzzed_sources}" ${sanitize} -fsanitize=fuzzer-no-link)
+		# All of umpa is below the mmap family: the rest is the unit tests'.
+		glob_sources(mmap_sources src/mm)
+		list(APPEND mmap_sources ${CMAKE_SOURCE_DIR}/tests/support/fake_mmap.c
+			${CMAKE_SOURCE_DIR}/tests/support/mmap_model.c)
+		umpa_fake(umpa_fuzz_mmap "${mmap_sources}" ${sanitize} -fsanitize=fuzzer-no-link)
+		target_link_libraries(umpa_fuzz_mmap PUBLIC umpa_fake)
 	endif()
+	# A run is many calls, each on pages by the hundred: few are made, of full length at once.
+	set(nruns_of_fuzz_mmap 200)
 	foreach(source ${fuzzers})
-		umpa_program(fuzz ${source} umpa_fuzz)
+		get_filename_component(name ${source} NAME_WE)
+		set(nruns 20000)
+		set(lengths)
+		set(library umpa_fuzz)
+		if(nruns_of_${name})
+			set(nruns ${nruns_of_${name}})
+			set(lengths -len_control=0 -max_len=400)
+			set(library umpa_${name})
+		endif()
+		umpa_program(fuzz ${source} ${library})
 		target_link_options(${program} PRIVATE -fsanitize=fuzzer)
 		# New inputs go to the build folder; those of the source tree are read only.
 		set(found ${CMAKE_BINARY_DIR}/tests/fuzz/found/${name})
@@ -104,7 +121,7 @@ if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
 			set(corpus)
 		endif()
 		# Its own exit status for a finding is 77, which is a skip here.
-		umpa_test(fuzz ${name} $<TARGET_FILE:${program}> -runs=20000 -seed=1 -print_final_stats=1
+		umpa_test(fuzz ${name} $<TARGET_FILE:${program}> -runs=${nruns} ${lengths} -seed=1 -print_final_stats=1
 			-error_exitcode=1 -artifact_prefix=${CMAKE_BINARY_DIR}/tests/fuzz/ ${found} ${corpus})
 	endforeach()
 endif()

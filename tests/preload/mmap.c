@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	nwrong = mmap_model_run(&mmap_world_kernel, strtoul(argv[1], NULL, 10),
+	nwrong = mmap_model_run(&mmap_world_kernel, numbers_of_seed(strtoul(argv[1], NULL, 10)),
 		strtoul(argv[2], NULL, 10), answers, &n);
 	for (size_t i = 0; i < n; i++)
 		sum = (sum ^ (unsigned)answers[i]) * 1099511628211u;

@@ -37,7 +37,8 @@ static int run_in_child(struct run *r, const struct mmap_world *world, const cha
 
 		setenv("UMPA_OPTIONS", options, 1);
 		r->nanswers = NANSWERS_MAX;
-		r->nwrong = mmap_model_run(world, seed, n, r->answer, &r->nanswers);
+		r->nwrong =
+			mmap_model_run(world, numbers_of_seed(seed), n, r->answer, &r->nanswers);
 		umpa_get_stats(&st, sizeof(st));
 		r->nmappings = st.nmappings;
 		r->mapping_nbytes = st.mapping_nbytes;

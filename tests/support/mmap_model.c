@@ -493,7 +493,7 @@ static void end_all(void)
 }
 
 unsigned mmap_model_run(
-	const struct mmap_world *w, uint64_t seed, uint64_t nsteps, int *said, size_t *nsaid)
+	const struct mmap_world *w, struct numbers n, uint64_t nsteps, int *said, size_t *nsaid)
 {
 	/* The last are not for the fake OS. */
 	enum {
@@ -504,7 +504,7 @@ unsigned mmap_model_run(
 		op_map_over, op_remap, op_remap_fixed, op_refused};
 
 	world = w;
-	numbers = numbers_of_seed(seed);
+	numbers = n;
 	answers = said;
 	answers_room = *nsaid;
 	nanswers = 0;
@@ -512,7 +512,7 @@ unsigned mmap_model_run(
 	zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	if (zero_fd < 0 || pipe(pipes))
 		return 1;
-	for (step = 0; step < nsteps && nwrong < NWRONG_MAX; step++) {
+	for (step = 0; step < nsteps && nwrong < NWRONG_MAX && !numbers_end(&numbers); step++) {
 		if (w->plan)
 			w->plan(&numbers);
 		op = (int)below(w->fake ? NOPS_FAKE : sizeof(ops) / sizeof(ops[0]));

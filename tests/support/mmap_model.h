@@ -32,11 +32,10 @@ struct mmap_world {
 /* mmap_world_umpa is on the fake OS where a program is linked with that: set fake. */
 extern const struct mmap_world mmap_world_kernel, mmap_world_umpa;
 
-/* Runs nsteps operations from a seed. answers[i]: what call i said, 0 or errno, and 1000 times
- * which operation made it; nanswers: room, and
- * then how many there were. Result: how many things were not as the model says, each told on
- * stdout. */
-unsigned mmap_model_run(const struct mmap_world *world, uint64_t seed, uint64_t nsteps,
+/* Runs nsteps operations, fewer if the numbers end. answers[i]: what call i said, 0 or errno, and
+ * 1000 times which operation made it; nanswers: room, and then how many there were. Result: how
+ * many things were not as the model says, each told on stdout. */
+unsigned mmap_model_run(const struct mmap_world *world, struct numbers numbers, uint64_t nsteps,
 	int *answers, size_t *nanswers);
 
 #endif

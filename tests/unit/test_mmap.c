@@ -10,20 +10,13 @@
 #include "mm/evidence.h"
 #include "mm/mapping.h"
 #include "support/check.h"
+#include "support/fake_mmap.h"
 #include "support/fake_os.h"
-#include "support/mmap_model.h"
 
 enum {
 	RW = PROT_READ | PROT_WRITE,
 	ANON = MAP_PRIVATE | MAP_ANONYMOUS
 };
-
-static void begin(void)
-{
-	umpa_mapping_stop();
-	umpa_core_stop();
-	fake_reset();
-}
 
 static void *map(size_t npages)
 {
@@ -35,22 +28,13 @@ static char *at(void *p, size_t page)
 	return (char *)p + page * PAGE_NBYTES;
 }
 
-static int ends_well(void)
-{
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st.mapping_nbytes == 0 && umpa_mapping_valid() &&
-	       umpa_extents_valid(&umpa_core.space.extents) && fake_consistent();
-}
-
 TEST(mmap_takes_frames_of_the_pool_and_clears_them)
 {
 	char *p;
 	uint64_t frame;
 
 	PLAN(8);
-	begin();
+	fake_mmap_begin();
 	p = map(3 * SLOT_NPAGES);
 	CHECK(p != MAP_FAILED);
 	fake_touch(p, 3 * SLOT_NBYTES);
@@ -62,7 +46,7 @@ TEST(mmap_takes_frames_of_the_pool_and_clears_them)
 	CHECK_EQ(fake_frame(p + SLOT_NBYTES), frame);
 	CHECK_EQ(p[SLOT_NBYTES], 0);
 	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_ends_the_middle)
@@ -70,7 +54,7 @@ TEST(mmap_ends_the_middle)
 	char *p;
 
 	PLAN(9);
-	begin();
+	fake_mmap_begin();
 	p = map(4 * SLOT_NPAGES + 10);
 	for (size_t i = 0; i < 4 * SLOT_NPAGES + 10; i++)
 		*at(p, i) = 'x';
@@ -83,7 +67,7 @@ TEST(mmap_ends_the_middle)
 	CHECK_EQ(errno, ENOMEM);
 	CHECK_EQ(fake_oddity(at(p, 650)), FAKE_GUARDED);
 	CHECK_EQ(umpa_munmap(p, (4 * SLOT_NPAGES + 10) * PAGE_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_makes_pages_ordinary_before_they_leave)
@@ -91,7 +75,7 @@ TEST(mmap_makes_pages_ordinary_before_they_leave)
 	char *p;
 
 	PLAN(9);
-	begin();
+	fake_mmap_begin();
 	p = map(2 * SLOT_NPAGES);
 	CHECK_EQ(umpa_mprotect(at(p, 5), 600 * PAGE_NBYTES, PROT_NONE), 0);
 	CHECK_EQ(umpa_madvise(at(p, 700), PAGE_NBYTES, MADV_DONTFORK), 0);
@@ -102,7 +86,7 @@ TEST(mmap_makes_pages_ordinary_before_they_leave)
 	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 700)) | fake_oddity(at(p, 805)), 0);
 	CHECK_EQ(fake_ncalls_of("renew"), 2);
 	CHECK_EQ(umpa_space_pool_nslots(), 2);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_grows_by_moving_superpages)
@@ -111,7 +95,7 @@ TEST(mmap_grows_by_moving_superpages)
 	char *p, *behind, *q;
 
 	PLAN(8);
-	begin();
+	fake_mmap_begin();
 	p = map(2 * SLOT_NPAGES);
 	behind = map(SLOT_NPAGES);
 	fake_touch(p, 2 * SLOT_NBYTES);
@@ -125,7 +109,7 @@ TEST(mmap_grows_by_moving_superpages)
 	CHECK_EQ(*at(q, 600), 'y');
 	CHECK_EQ(umpa_munmap(q, 3 * SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(behind, SLOT_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_grows_in_place)
@@ -133,7 +117,7 @@ TEST(mmap_grows_in_place)
 	char *p;
 
 	PLAN(5);
-	begin();
+	fake_mmap_begin();
 	p = map(SLOT_NPAGES + 5);
 	*at(p, 10) = 'z';
 	CHECK(umpa_mremap(p, (SLOT_NPAGES + 5) * PAGE_NBYTES, 5 * SLOT_NBYTES, 0, NULL) ==
@@ -141,7 +125,7 @@ TEST(mmap_grows_in_place)
 	CHECK_EQ(*at(p, 10), 'z');
 	CHECK(umpa_mapping_valid());
 	CHECK_EQ(umpa_munmap(p, 5 * SLOT_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
@@ -149,7 +133,7 @@ TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
 	void *none, *unbooked, *hinted;
 
 	PLAN(6);
-	begin();
+	fake_mmap_begin();
 	none = umpa_mmap(NULL, SLOT_NBYTES, PROT_NONE, ANON, -1, 0);
 	unbooked = umpa_mmap(NULL, SLOT_NBYTES, RW, ANON | MAP_NORESERVE, -1, 0);
 	hinted = umpa_mmap((void *)0x10000000, SLOT_NBYTES, RW, ANON, -1, 0);
@@ -158,7 +142,7 @@ TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
 	CHECK_EQ(umpa_munmap(none, SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(unbooked, SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(hinted, SLOT_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_renews_what_was_locked)
@@ -166,7 +150,7 @@ TEST(mmap_renews_what_was_locked)
 	char *p;
 
 	PLAN(10);
-	begin();
+	fake_mmap_begin();
 	p = map(SLOT_NPAGES);
 	fake_fail_at(1, -ENOMEM); /* memory to note it in */
 	CHECK_EQ(umpa_mm_lock(at(p, 3), PAGE_NBYTES, 0), -1);
@@ -179,7 +163,7 @@ TEST(mmap_renews_what_was_locked)
 	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), 0);
 	CHECK_EQ(fake_oddity(at(p, 3)) | fake_oddity(at(p, 6)), 0);
 	CHECK_EQ(fake_ncalls_of("renew"), 3);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 /* Ten pages, the fifth of them unmapped. */
@@ -309,7 +293,7 @@ TEST(mmap_again_over_a_decommitted_part)
 	char *p;
 
 	PLAN(11);
-	begin();
+	fake_mmap_begin();
 	p = map(3 * SLOT_NPAGES);
 	fake_touch(p, 3 * SLOT_NBYTES);
 	*at(p, 40) = *at(p, 600) = *at(p, 1100) = 'k';
@@ -325,7 +309,7 @@ TEST(mmap_again_over_a_decommitted_part)
 	CHECK_EQ(*at(p, 40) + *at(p, 1100), 0);
 	CHECK_EQ(fake_frame(at(p, 1100)), frame);
 	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 /* Advised pages leave the window to grow. Whatever is refused on the way, what they hold is where
@@ -335,7 +319,7 @@ static uint64_t leave_to_grow(uint64_t nth, int *right)
 	char *p, *q;
 	uint64_t before;
 
-	begin();
+	fake_mmap_begin();
 	p = map(SLOT_NPAGES + 9);
 	*at(p, 3) = 'l';
 	*at(p, SLOT_NPAGES + 8) = 'm';
@@ -359,7 +343,7 @@ TEST(mmap_leaves_the_window_or_stays)
 
 	PLAN(2 + 1 + ncalls);
 	CHECK(right);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 	CHECK(ncalls >= 3);
 	for (uint64_t n = 1; n <= ncalls; n++) {
 		leave_to_grow(n, &right);
@@ -372,7 +356,7 @@ TEST(mmap_copies_what_the_kernel_does_not_move)
 	char *p, *to;
 
 	PLAN(9);
-	begin();
+	fake_mmap_begin();
 	p = map(SLOT_NPAGES);
 	*at(p, 77) = 'n';
 	umpa_mprotect(p, SLOT_NBYTES, PROT_READ);
@@ -391,7 +375,7 @@ TEST(mmap_copies_what_the_kernel_does_not_move)
 		MAP_FAILED);
 	CHECK_EQ(*at(p, 77), 'o');
 	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES) | umpa_munmap(to, 2 * SLOT_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_is_no_block)
@@ -399,13 +383,13 @@ TEST(mmap_is_no_block)
 	char *p;
 
 	PLAN(5);
-	begin();
+	fake_mmap_begin();
 	p = map(SLOT_NPAGES + 100);
 	CHECK_EQ(umpa_swap(p, p + SLOT_NBYTES, PAGE_NBYTES), -1);
 	CHECK_EQ(errno, EINVAL);
 	CHECK_EQ(umpa_unback(p, SLOT_NBYTES), -1);
 	CHECK_EQ(umpa_munmap(p, (SLOT_NPAGES + 100) * PAGE_NBYTES), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 /* Each call of the system refused in turn. */
@@ -440,7 +424,7 @@ static int scenario(void)
 
 static uint64_t ncalls_of_scenario(void)
 {
-	begin();
+	fake_mmap_begin();
 	scenario();
 	return fake_ncalls();
 }
@@ -452,10 +436,10 @@ TEST(mmap_refused_anywhere)
 	PLAN(2 * ((ncalls + CHECK_STRIDE - 1) / CHECK_STRIDE) + 1);
 	CHECK(ncalls > 15);
 	for (uint64_t n = 1; n <= ncalls; n += CHECK_STRIDE) {
-		begin();
+		fake_mmap_begin();
 		fake_fail_at(n, -ENOMEM);
 		CHECK(scenario());
-		CHECK(ends_well());
+		CHECK(fake_mmap_ends_well());
 	}
 }
 
@@ -485,7 +469,7 @@ TEST(mmap_for_an_engine)
 	char *first, *p, *q, *r;
 
 	PLAN(12);
-	begin();
+	fake_mmap_begin();
 	umpa_evidence_stop();
 	first = teach_engine();
 	CHECK(first != MAP_FAILED && !umpas(first));
@@ -503,7 +487,7 @@ TEST(mmap_for_an_engine)
 	CHECK_EQ(umpa_mm_unmap(first, 20 * SLOT_NBYTES), 0);
 	CHECK(map_for_engine(NULL, 0) == MAP_FAILED);
 	CHECK_EQ(errno, EINVAL);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_for_an_engine_refused)
@@ -511,7 +495,7 @@ TEST(mmap_for_an_engine_refused)
 	char *p;
 
 	PLAN(7);
-	begin();
+	fake_mmap_begin();
 	umpa_evidence_stop();
 	teach_engine();
 	/* The window opens no more; the kernel still maps. */
@@ -541,7 +525,7 @@ TEST(mmap_if_used)
 	char *p;
 
 	PLAN(4);
-	begin();
+	fake_mmap_begin();
 	umpa_evidence_stop();
 	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON | MAP_NORESERVE, -1, 0);
 	CHECK(p != MAP_FAILED && !umpas(p));
@@ -549,34 +533,17 @@ TEST(mmap_if_used)
 	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON | MAP_NORESERVE, -1, 0);
 	CHECK(umpas(p));
 	CHECK_EQ(umpa_mm_unmap(p, nbytes), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 /* --- at random ------------------------------------------------------------------------------ */
 
-static void plan(struct numbers *numbers)
-{
-	fake_fail_at(number_below(numbers, 3) ? 0 : 1 + number_below(numbers, 6), -ENOMEM);
-}
-
-static void cancel(void)
-{
-	fake_fail_at(0, 0);
-}
-
-/* Random calls, some of which are refused; umpa_mapping_valid() at the end of each run. */
 static void random_calls(int refuse, uint64_t seed)
 {
-	struct mmap_world world = mmap_world_umpa;
-	size_t nanswers = 0;
+	struct numbers numbers = numbers_of_seed(check_seed(seed));
 
-	PLAN(2);
-	begin();
-	world.fake = 1;
-	world.plan = refuse ? plan : NULL;
-	world.cancel = refuse ? cancel : NULL;
-	CHECK_EQ(mmap_model_run(&world, check_seed(seed), check_times(1500), NULL, &nanswers), 0);
-	CHECK(ends_well());
+	PLAN(1);
+	CHECK_EQ(fake_mmap_run(numbers, check_times(1500), (size_t)256 << 20, refuse), 0);
 }
 
 TEST(mmap_random)
