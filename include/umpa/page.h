@@ -72,15 +72,17 @@ int umpa_owns(const void *ptr);
 /*
  * Puts frames behind every page that [addr, addr + nbytes) touches; the range lies in one block.
  * The pool serves whole superpages, the kernel the rest. Content stays.
- * Result: 0, or -1: ENOMEM (some pages may have frames by then), EINVAL (not in a block).
+ * Result: 0, or -1: ENOMEM (some pages may have frames by then), EINVAL (not in a block, or a page
+ * is protected: umpa_mprotect() and the like have taken reading or writing away).
  */
 int umpa_back(void *addr, size_t nbytes);
 
 /*
  * Takes the frames from every page that lies whole in [addr, addr + nbytes), which lies in one
  * block: those pages read as zero afterwards. Whole superpages go to the pool, the rest back to
- * the kernel.
- * Result: 0, or -1: EINVAL (not in a block).
+ * the kernel. A range with pages that were locked, advised for good or mapped over keeps its frames
+ * and is overwritten.
+ * Result: 0, or -1: EINVAL (not in a block, or a page is protected); nothing has changed.
  */
 int umpa_unback(void *addr, size_t nbytes);
 

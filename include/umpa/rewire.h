@@ -6,14 +6,18 @@
  * of a superpage and more lie at the same offset within a superpage at both ends. All else is
  * copied: pages at the ends of a range, ranges that lie differently within a superpage, blocks
  * below a superpage, blocks that the kernel serves outside the window, and what the system does
- * not let move (frames shared after fork(), pinned or locked memory, no mover). So the result is
+ * not let move (frames shared after fork(), pinned or locked memory, no mover), and a range with
+ * pages that were locked, advised for good or mapped over (umpa/mmap.h). So the result is
  * always the same, and only the time differs. To have everything carried, allocate with
  * UMPA_ALIGN(21) and use multiples of 2 MiB.
  *
  * Ranges: each lies in one live block. Addresses and nbytes are multiples of 4096; the two ranges
- * of one call don't overlap and may lie in the same block. Anything else is refused with EINVAL,
- * before anything has changed. Where nbytes is 0 nothing is done and the addresses aren't looked
- * at. Nothing but that is refused, and errno is kept on success.
+ * of one call don't overlap and may lie in the same block; every page of both can be read and
+ * written, as far as umpa_mprotect(), or mprotect() under the preload library, has a say: pages
+ * that are protected otherwise, or that the kernel serves outside the window, must not be in a
+ * range. Anything else is refused with EINVAL, before anything has changed. Where nbytes is 0
+ * nothing is done and the addresses aren't looked at. Nothing but that is refused, and errno is
+ * kept on success.
  *
  * Every function is thread-safe: any number may run at once, on ranges that no two of them share.
  * While a call runs no other thread may use either range, or free or resize the blocks they lie in;

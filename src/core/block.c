@@ -7,6 +7,7 @@
 #include "core/span.h"
 
 int (*umpa_block_settle)(const struct umpa_block *b, int keep);
+enum umpa_pages_kind (*umpa_block_look)(const void *addr, size_t nbytes);
 
 static struct slot first_slot(const struct umpa_block *b)
 {
@@ -26,6 +27,11 @@ void umpa_block_unmark(const struct umpa_block *b)
 int umpa_block_marked(const struct umpa_block *b)
 {
 	return b->kind != BLOCK_OUTSIDE && umpa_block_begins_marked(first_slot(b));
+}
+
+enum umpa_pages_kind umpa_block_pages(const struct umpa_block *b, const void *addr, size_t nbytes)
+{
+	return unlikely(umpa_block_marked(b)) ? umpa_block_look(addr, nbytes) : PAGES_ORDINARY;
 }
 
 static struct umpa_block span_block(struct slot slot)

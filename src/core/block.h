@@ -47,6 +47,19 @@ int umpa_block_marked(const struct umpa_block *b);
  * Called without a lock. */
 extern int (*umpa_block_settle)(const struct umpa_block *b, int keep);
 
+/* What may be done to pages of a block, as far as that layer knows. */
+enum umpa_pages_kind {
+	PAGES_ORDINARY,
+	PAGES_ODD,    /* read and written; the frames are locked, a file's or the like, and stay */
+	PAGES_CLOSED, /* not all can be read and written */
+};
+
+/* Of [addr, addr + nbytes), whole pages of b. Called without a lock. */
+enum umpa_pages_kind umpa_block_pages(const struct umpa_block *b, const void *addr, size_t nbytes);
+
+/* The same of a marked block, by what that layer has put here. */
+extern enum umpa_pages_kind (*umpa_block_look)(const void *addr, size_t nbytes);
+
 /* The block that begins at ptr. */
 struct umpa_block umpa_block_find(const void *ptr);
 

@@ -325,6 +325,15 @@ static int find_range(const void *addr, size_t nbytes, struct umpa_block *b)
 	return umpa_block_of_range(addr, nbytes, b) ? refuse(EINVAL) : 1;
 }
 
+/* All pages of [from, to) can be read and written. *odd: their frames must stay. */
+static int look_at(const struct umpa_block *b, uintptr_t from, uintptr_t to, int *odd)
+{
+	enum umpa_pages_kind kind = umpa_block_pages(b, (void *)from, to - from);
+
+	*odd = kind != PAGES_ORDINARY;
+	return kind == PAGES_CLOSED ? refuse(EINVAL) : 1;
+}
+
 /* Frames of the pool, cleared, for those of the slots that have none at all. */
 static void fill_holes(struct slot slot, uint32_t nslots)
 {
@@ -348,13 +357,16 @@ public_api int umpa_back(void *addr, size_t nbytes)
 	struct slot first;
 	struct umpa_block b;
 	uint32_t n;
+	int odd;
 
 	if (!find_range(addr, nbytes, &b))
 		return -1;
 	if (!nbytes)
 		return 0;
 	nbytes = pages_of((uintptr_t)addr + nbytes - from) << PAGE_SHIFT;
-	n = umpa_block_whole_slots(&b, from, from + nbytes, &first);
+	if (!look_at(&b, from, from + nbytes, &odd))
+		return -1;
+	n = odd ? 0 : umpa_block_whole_slots(&b, from, from + nbytes, &first);
 	if (n && umpa_space_pool_nslots())
 		fill_holes(first, n);
 	if (umpa_os_back((void *)from, nbytes)) {
@@ -364,19 +376,12 @@ public_api int umpa_back(void *addr, size_t nbytes)
 	return 0;
 }
 
-public_api int umpa_unback(void *addr, size_t nbytes)
+/* Takes the frames from whole pages that are all ordinary. */
+static void unback(const struct umpa_block *b, uintptr_t from, uintptr_t to)
 {
-	uintptr_t from = ((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
-	uintptr_t to = ((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1);
 	struct slot first;
-	struct umpa_block b;
-	uint32_t n;
+	uint32_t n = umpa_block_whole_slots(b, from, to, &first);
 
-	if (!find_range(addr, nbytes, &b))
-		return -1;
-	if (from >= to)
-		return 0;
-	n = umpa_block_whole_slots(&b, from, to, &first);
 	if (n) {
 		uintptr_t begin = (uintptr_t)slot_address(first);
 
@@ -387,10 +392,28 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	}
 	if (to > from)
 		umpa_clear_by_unback((void *)from, (to - from) >> PAGE_SHIFT);
+}
+
+public_api int umpa_unback(void *addr, size_t nbytes)
+{
+	uintptr_t from = ((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
+	uintptr_t to = ((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1);
+	struct umpa_block b;
+	int odd;
+
+	if (!find_range(addr, nbytes, &b))
+		return -1;
+	if (from >= to)
+		return 0;
+	if (!look_at(&b, from, to, &odd))
+		return -1;
+	if (odd)
+		umpa_clear((void *)from, (to - from) >> PAGE_SHIFT);
+	else
+		unback(&b, from, to);
 	umpa_space_keep_limit();
 	return 0;
 }
-
 public_api size_t umpa_trim(size_t keep_nbytes)
 {
 	size_t keep_nslots = keep_nbytes >> SLOT_SHIFT;

@@ -258,7 +258,7 @@ static int protect_row(size_t first, size_t end, int prot)
 	if (!error)
 		umpa_attributes_change(a, first, end, PAGE_GUARDED, attributes);
 	else if (error != -EINVAL && attributes) /* it may have got half-way */
-		umpa_attributes_change(a, first, end, 0, PAGE_ODD);
+		umpa_attributes_change(a, first, end, 0, PAGE_ODD | attributes);
 	return error;
 }
 
@@ -361,10 +361,25 @@ static int settle(const struct umpa_block *b, int keep)
 	return error;
 }
 
+static enum umpa_pages_kind look(const void *addr, size_t nbytes)
+{
+	size_t first = page_of(addr), end = first + (nbytes >> PAGE_SHIFT);
+	unsigned all = 0;
+
+	umpa_pages_lock();
+	while (first < end)
+		all |= umpa_attributes_row(&table, first, end, &first);
+	umpa_pages_unlock();
+	if (all & (PAGE_UNREADABLE | PAGE_UNWRITABLE))
+		return PAGES_CLOSED;
+	return all ? PAGES_ODD : PAGES_ORDINARY;
+}
+
 /* When the library is loaded. */
-__attribute__((constructor)) static void register_settle(void)
+__attribute__((constructor)) static void register_hooks(void)
 {
 	umpa_block_settle = settle;
+	umpa_block_look = look;
 }
 
 /* --- over mappings ------------------------------------------------------------------------ */

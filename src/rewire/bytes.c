@@ -54,6 +54,12 @@ static void swap_page(char *a, char *b)
 	memcpy(b, page, PAGE_NBYTES);
 }
 
+void umpa_bytes_swap_odd(char *a, char *b, size_t npages)
+{
+	for (size_t at = 0; at < npages << PAGE_SHIFT; at += PAGE_NBYTES)
+		swap_page(a + at, b + at);
+}
+
 static void swap_piece(char *a, char *b, size_t npages)
 {
 	if (is_bare(b, npages)) {
@@ -61,9 +67,14 @@ static void swap_piece(char *a, char *b, size_t npages)
 	} else if (is_bare(a, npages)) {
 		copy_piece(a, b, npages);
 	} else {
-		for (size_t at = 0; at < npages << PAGE_SHIFT; at += PAGE_NBYTES)
-			swap_page(a + at, b + at);
+		umpa_bytes_swap_odd(a, b, npages);
 	}
+}
+
+void umpa_bytes_move_odd(char *dst, char *src, size_t npages)
+{
+	memcpy(dst, src, npages << PAGE_SHIFT);
+	umpa_clear(src, npages);
 }
 
 void umpa_bytes_move(char *dst, char *src, size_t npages)

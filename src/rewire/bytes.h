@@ -14,4 +14,9 @@ void umpa_bytes_move(char *dst, char *src, size_t npages);
 /* The contents change places. */
 void umpa_bytes_swap(char *a, char *b, size_t npages);
 
+/* The same by reading and writing alone: of pages that have a file or a lock behind them the system
+ * would say and do something else. */
+void umpa_bytes_move_odd(char *dst, char *src, size_t npages);
+void umpa_bytes_swap_odd(char *a, char *b, size_t npages);
+
 #endif

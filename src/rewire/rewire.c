@@ -10,10 +10,11 @@
 struct way {
 	uint32_t (*frames)(struct slot dst, struct slot src, uint32_t nslots);
 	void (*bytes)(char *dst, char *src, size_t npages);
+	void (*odd_bytes)(char *dst, char *src, size_t npages);
 };
 
-static const struct way way_move = {umpa_frames_move, umpa_bytes_move};
-static const struct way way_swap = {umpa_frames_swap, umpa_bytes_swap};
+static const struct way way_move = {umpa_frames_move, umpa_bytes_move, umpa_bytes_move_odd};
+static const struct way way_swap = {umpa_frames_swap, umpa_bytes_swap, umpa_bytes_swap_odd};
 
 /* The blocks that an op's ranges lie in. */
 struct ends {
@@ -29,10 +30,13 @@ static int overlap(const struct umpa_move_op *op)
 	return dst - src < op->nbytes || src - dst < op->nbytes;
 }
 
-/* The block that holds the range: the one found for the op before, or another. */
+/* The block that holds the range: the one found for the op before, or another. All of the range can
+ * be read and written, or it is refused. */
 static int find(const void *addr, size_t nbytes, struct umpa_block *b)
 {
-	return umpa_block_holds(b, addr, nbytes) ? 0 : umpa_block_of_range(addr, nbytes, b);
+	if (!umpa_block_holds(b, addr, nbytes) && umpa_block_of_range(addr, nbytes, b))
+		return -EINVAL;
+	return umpa_block_pages(b, addr, nbytes) == PAGES_CLOSED ? -EINVAL : 0;
 }
 
 /* 0, or -EINVAL. *ends: those of an op before, or of none (all 0). */
@@ -86,8 +90,15 @@ static uint32_t common_slots(
 	return umpa_block_whole_slots(&ends->dst, to, to + op->nbytes, dst);
 }
 
+static int is_odd(const struct umpa_move_op *op, const struct ends *ends)
+{
+	return umpa_block_pages(&ends->dst, op->dst, op->nbytes) != PAGES_ORDINARY ||
+	       umpa_block_pages(&ends->src, op->src, op->nbytes) != PAGES_ORDINARY;
+}
+
 /* nbytes is above 0. */
-static void carry_out(const struct way *way, const struct umpa_move_op *op, const struct ends *ends)
+static void carry_out_parts(
+	const struct way *way, const struct umpa_move_op *op, const struct ends *ends)
 {
 	struct slot dst, src;
 	uint32_t nslots = common_slots(op, ends, &dst, &src);
@@ -104,6 +115,14 @@ static void carry_out(const struct way *way, const struct umpa_move_op *op, cons
 	to += op->nbytes - nbehind;
 	from += op->nbytes - nbehind;
 	way->bytes(to, from, nbehind >> PAGE_SHIFT);
+}
+
+static void carry_out(const struct way *way, const struct umpa_move_op *op, const struct ends *ends)
+{
+	if (unlikely(is_odd(op, ends)))
+		way->odd_bytes(op->dst, op->src, op->nbytes >> PAGE_SHIFT);
+	else
+		carry_out_parts(way, op, ends);
 }
 
 /* --- one op ------------------------------------------------------------------------------- */

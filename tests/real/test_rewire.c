@@ -1,7 +1,9 @@
 /* Moving and swapping on the real kernel, with whatever mover works here: every page's content,
  * also of memory that is shared after fork(). */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <umpa/umpa.h>
 #include <unistd.h>
@@ -162,6 +164,88 @@ WITH(plain, "mover=plain")
 WITH(base_pages, "huge=0")
 WITH(no_nursery, "nursery=0,shards=1,keep=8M")
 WITH(small_window, "window=64M")
+
+/* --- with pages that are not ordinary ----------------------------------------------------- */
+
+static int refused(int result)
+{
+	return result == -1 && errno == EINVAL;
+}
+
+/* A superpage's place in a block is closed; then nothing with it in is done, all else is. */
+static uint64_t closed(char *a, char *b, size_t n, int prot)
+{
+	char *at = a + 4 * MIB;
+	uint64_t nwrong = umpa_mprotect(at, 2 * MIB, prot) != 0;
+
+	nwrong += !refused(umpa_move(b, a, n)) + !refused(umpa_move(a, b, n));
+	nwrong += !refused(umpa_swap(a, b, n)) + !refused(umpa_unback(a, n));
+	nwrong += !refused(umpa_back(at + MIB, PAGE));
+	nwrong += umpa_unback(a, 4 * MIB) != 0;
+	nwrong += umpa_swap(at + 2 * MIB, b + 6 * MIB, 2 * MIB) != 0;
+	nwrong += umpa_mprotect(at, 2 * MIB, PROT_READ | PROT_WRITE) != 0;
+	nwrong += count_not_zero(a, 4 * MIB);
+	nwrong += count_unmarked(at, 2 * MIB, (1ull << 32) + 4 * MIB);
+	nwrong += count_unmarked(at + 2 * MIB, 2 * MIB, (2ull << 32) + 6 * MIB);
+	mark(a, n, 1ull << 32);
+	mark(b, n, 2ull << 32);
+	return nwrong;
+}
+
+/* A superpage of a file in the middle of a, which holds bytes of neither block. */
+static uint64_t with_a_file(char *a, char *b, size_t n)
+{
+	int fd = memfd_create("umpa-test", MFD_CLOEXEC);
+	uint64_t nwrong = fd < 0;
+	char *at = a + 4 * MIB;
+
+	nwrong += ftruncate(fd, 2 * MIB) != 0;
+	for (size_t i = 0; i < 2 * MIB; i += PAGE)
+		nwrong += pwrite(fd, "file", 4, (off_t)i) != 4;
+	nwrong += umpa_mmap(at, 2 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) !=
+		  (void *)at;
+	nwrong += umpa_swap(a, b, n) != 0;
+	nwrong += count_unmarked(a, n, 2ull << 32) + count_unmarked(b, 4 * MIB, 1ull << 32);
+	nwrong += memcmp(b + 4 * MIB, "file", 5) != 0;
+	nwrong += umpa_back(a, n) != 0 || umpa_unback(a, n) != 0;
+	nwrong += count_not_zero(a, n); /* not what the file has */
+	nwrong += umpa_move(a, b, n) != 0;
+	nwrong += count_unmarked(a, 4 * MIB, 1ull << 32) + count_not_zero(b, n);
+	close(fd);
+	return nwrong;
+}
+
+/* Afterwards all memory is as any. */
+static int not_ordinary(void *options)
+{
+	size_t n = 16 * MIB;
+	uint64_t nwrong = 0;
+	char *a, *b;
+
+	setenv("UMPA_OPTIONS", options, 1);
+	a = marked(n, 1ull << 32);
+	b = marked(n, 2ull << 32);
+	nwrong += umpa_swap(a, b, n) != 0 || umpa_swap(a, b, n) != 0; /* a mover is there */
+	nwrong += closed(a, b, n, PROT_NONE) + closed(a, b, n, PROT_READ);
+	nwrong += umpa_madvise(b + PAGE, 3 * MIB, MADV_DONTFORK) != 0;
+	nwrong += umpa_swap(a, b, n) != 0;
+	nwrong += count_unmarked(a, n, 2ull << 32) + count_unmarked(b, n, 1ull << 32);
+	nwrong += umpa_swap(a, b, n) != 0;
+	nwrong += with_a_file(a, b, n);
+	umpa_free(a);
+	umpa_free(b);
+	return nwrong || large() || small();
+}
+
+#define NOT_ORDINARY(name, options)                                                                \
+	TEST(rewire_not_ordinary_##name)                                                           \
+	{                                                                                          \
+		PLAN(1);                                                                           \
+		CHECK_EQ(real_in_child(not_ordinary, options), 0);                                 \
+	}
+NOT_ORDINARY(auto, "")
+NOT_ORDINARY(mremap, "mover=mremap")
+NOT_ORDINARY(plain, "mover=plain")
 
 /* --- with another process ----------------------------------------------------------------- */
 
