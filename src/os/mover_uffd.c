@@ -9,8 +9,9 @@
  * registered with the very userfaultfd that is asked (EINVAL), other files answer ENOTTY or the
  * like. A move that "worked" counts only if the kernel wrote how much.
  *  - Any answer that an open, registered descriptor would not give makes us open a new one and
- *    register the window with it. That fails with EBUSY as long as another one is registered, so a
- *    refusal that was honest is found out without looking further.
+ *    register the window with it, in parts where a file is mapped into it. That fails with EBUSY as
+ *    long as another one is registered with any part, so a refusal that was honest is found out
+ *    without looking further.
  *  - A number is closed only if it is our file: same device and inode. Each userfaultfd has an
  *    inode of its own in kernels that can move pages.
  *  - After fork, the child's window is not registered and the inherited descriptor is the parent's:
@@ -52,6 +53,9 @@ struct uffdio_move {
 
 /* So often is a move tried that got nothing done, EAGAIN. */
 #define NTRIES 64
+
+/* So many parts of the window are tried at most to register what of it can be. */
+#define NPARTS_MAX 4096
 
 /* --- the descriptor ----------------------------------------------------------------------- */
 
@@ -100,14 +104,44 @@ static int register_range(int fd, void *addr, size_t nbytes)
 	return (int)SYS_3(SYS_ioctl, fd, UFFDIO_REGISTER, &range);
 }
 
+struct parts {
+	int fd;
+	unsigned ntried, nregistered;
+};
+
+/*
+ * Registers what can be of nslots slots. A range is refused as a whole where a file or the like is
+ * mapped anywhere in it, so it is halved, down to a slot, which then does not move. Where there are
+ * too many such the rest of the window does not move.
+ */
+static int register_parts(struct parts *p, char *addr, size_t nslots)
+{
+	size_t half = nslots / 2;
+	int error;
+
+	if (p->ntried++ >= NPARTS_MAX)
+		return 0;
+	error = register_range(p->fd, addr, nslots << SLOT_SHIFT);
+	p->nregistered += !error;
+	if (error != -EINVAL && error != -EPERM)
+		return error;
+	if (!half)
+		return 0;
+	error = register_parts(p, addr, half);
+	return error ? error : register_parts(p, addr + (half << SLOT_SHIFT), nslots - half);
+}
+
 static int register_window(const struct umpa_mover *m, int fd)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_MOVE};
+	struct parts p = {.fd = fd};
 	long error = SYS_3(SYS_ioctl, fd, UFFDIO_API, &api);
 
 	if (error == -EINVAL) /* knows no UFFDIO_MOVE */
 		error = -ENOSYS;
-	return error ? (int)error : register_range(fd, m->window, m->window_nbytes);
+	if (!error)
+		error = register_parts(&p, m->window, m->window_nbytes >> SLOT_SHIFT);
+	return error || p.nregistered ? (int)error : -EINVAL;
 }
 
 /* A descriptor with which the window is registered, or -errno. */
@@ -260,10 +294,13 @@ static int move_uffd(
 static void renewed_uffd(struct umpa_mover *m, void *addr, size_t nbytes)
 {
 	int fd = __atomic_load_n(&m->fd, __ATOMIC_RELAXED);
+	uintptr_t from = (uintptr_t)addr & ~(SLOT_NBYTES - 1);
+	uintptr_t to = ((uintptr_t)addr + nbytes + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
 
-	/* A descriptor that is lost, or the parent's, is opened anew at the next move, which
-	 * registers all of the window. */
-	if (is_ours(m, fd) && register_range(fd, addr, nbytes))
+	/* Whole slots: the other pages of one may have been left out because of these. A descriptor
+	 * that is lost, or the parent's, is opened anew at the next move, which registers all of
+	 * the window. */
+	if (is_ours(m, fd) && register_range(fd, (void *)from, to - from))
 		return; /* this part does not move */
 }
 

@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "check.h"
 #include "mover_contract.h"
+#include "os/os.h"
 #include "real_os.h"
 
 static const struct contract uffd = {umpa_mover_uffd_init, real_touch, 1};
@@ -36,6 +37,13 @@ static void begin(struct bench *b)
 {
 	contract_setup(b, &uffd);
 	bench_fill(b, bench_slot(b, 2), SLOT_NBYTES, 1);
+}
+
+static int is_file(int fd, const struct stat *wanted)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_ino == wanted->st_ino && st.st_dev == wanted->st_dev;
 }
 
 TEST(uffd_descriptor_is_parked_high_and_closed_on_exec)
@@ -64,6 +72,147 @@ TEST(uffd_survives_closing_of_all_descriptors)
 			close(fd);
 		move_and_look(&b);
 	}
+	contract_finish(&b);
+}
+
+/* --- files are mapped into the window ----------------------------------------------------- */
+
+/* A page of a file amid the slot, which can't be registered; protected against change if sealed. */
+static int map_file(struct bench *b, size_t slot, int sealed)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+	void *at = bench_slot(b, slot) + 5 * PAGE_NBYTES;
+	void *got = mmap(at, PAGE_NBYTES, PROT_READ | (sealed ? 0 : PROT_WRITE),
+		MAP_FIXED | (sealed ? MAP_SHARED : MAP_PRIVATE), fd, 0);
+
+	close(fd);
+	return got == at;
+}
+
+static void lose(struct bench *b)
+{
+	close(b->mover.fd);
+}
+
+static int renew(struct bench *b, size_t slot)
+{
+	char *at = bench_slot(b, slot) + 5 * PAGE_NBYTES;
+
+	if (umpa_os_renew(at, PAGE_NBYTES, 1))
+		return 0;
+	b->mover.renewed(&b->mover, at, PAGE_NBYTES);
+	return 1;
+}
+
+/* From the slot to number 9, which is empty. Result: what the mover says; -1 if the content is not
+ * where that puts it. */
+static int move_from(struct bench *b, size_t slot)
+{
+	char *src = bench_slot(b, slot), *dst = bench_slot(b, 9);
+	size_t moved;
+	int error;
+
+	(void)!umpa_os_unback(dst, SLOT_NBYTES);
+	bench_fill(b, src, SLOT_NBYTES, 7);
+	error = bench_move(b, dst, src, SLOT_NBYTES, 0, &moved);
+	return bench_is_moved(dst, src, SLOT_NBYTES, moved, 7) ? error : -1;
+}
+
+/* Everything moves but the slots with a file in them, and those too when it is gone. */
+static void around_files(const size_t *slot, size_t n, int sealed)
+{
+	struct bench b;
+
+	PLAN(SETUP_NCHECKS + 2 * 2 + 3 * (unsigned)n + 1);
+	begin(&b);
+	for (size_t i = 0; i < n; i++)
+		CHECK(map_file(&b, slot[i], sealed));
+	for (int i = 0; i < 2; i++) {
+		lose(&b);
+		move_and_look(&b);
+	}
+	for (size_t i = 0; i < n; i++) {
+		CHECK(renew(&b, slot[i]));
+		CHECK_EQ(move_from(&b, slot[i]), 0);
+	}
+	CHECK_EQ(move_from(&b, 6), 0);
+	contract_finish(&b);
+}
+
+TEST(uffd_registers_around_a_file)
+{
+	static const size_t slots[] = {4};
+
+	around_files(slots, array_len(slots), 0);
+}
+
+TEST(uffd_registers_around_files_at_both_ends)
+{
+	static const size_t slots[] = {0, 1, 3, 5, 7, 10, CONTRACT_NSLOTS - 1};
+
+	around_files(slots, array_len(slots), 0);
+}
+
+TEST(uffd_registers_around_what_can_not_be_written)
+{
+	static const size_t slots[] = {1, 7};
+
+	around_files(slots, array_len(slots), 1);
+}
+
+/* A mover that comes when files are there already; and in a child, which begins anew. */
+TEST(uffd_begins_around_files)
+{
+	struct bench b;
+	struct umpa_mover first;
+
+	PLAN(SETUP_NCHECKS + 6);
+	begin(&b);
+	CHECK(map_file(&b, 0, 0) && map_file(&b, 4, 0));
+	first = b.mover;
+	first.fini(&first);
+	CHECK_EQ(umpa_mover_uffd_init(&b.mover, b.window, CONTRACT_NSLOTS * SLOT_NBYTES), 0);
+	move_and_look(&b);
+	CHECK(renew(&b, 0));
+	CHECK_EQ(move_from(&b, 0), 0);
+	contract_finish(&b);
+}
+
+/* An honest refusal is still told from a lost descriptor: it stays. */
+TEST(uffd_keeps_its_descriptor_where_a_file_does_not_move)
+{
+	struct bench b;
+	struct stat st;
+	int fd;
+
+	PLAN(SETUP_NCHECKS + 5);
+	begin(&b);
+	fd = b.mover.fd;
+	CHECK(!fstat(fd, &st));
+	CHECK(map_file(&b, 0, 0) && map_file(&b, 4, 0));
+	CHECK_EQ(move_from(&b, 12), 0);
+	CHECK(bench_move(&b, bench_slot(&b, 10), bench_slot(&b, 4), SLOT_NBYTES, 0, &(size_t){0}) <
+		0);
+	CHECK(b.mover.fd == fd && is_file(fd, &st));
+	contract_finish(&b);
+}
+
+/* Nothing can be registered: refused, and the content stays. */
+TEST(uffd_is_refused_where_files_are_everywhere)
+{
+	struct bench b;
+	int nmapped = 0;
+
+	PLAN(SETUP_NCHECKS + 4);
+	begin(&b);
+	for (size_t i = 0; i < CONTRACT_NSLOTS; i++)
+		nmapped += map_file(&b, i, 1);
+	CHECK_EQ(nmapped, CONTRACT_NSLOTS);
+	lose(&b);
+	CHECK(bench_move(&b, bench_slot(&b, 9), bench_slot(&b, 2), SLOT_NBYTES, 0, &(size_t){0}) ==
+		-EINVAL);
+	CHECK(bench_holds(bench_slot(&b, 2), 5 * PAGE_NBYTES, 1));
+	CHECK_EQ(umpa_mover_uffd_init(&b.mover, b.window, CONTRACT_NSLOTS * SLOT_NBYTES), -EINVAL);
 	contract_finish(&b);
 }
 
@@ -111,13 +260,6 @@ static int open_kind(int kind)
 	default:
 		return open_foreign_uffd(1);
 	}
-}
-
-static int is_file(int fd, const struct stat *wanted)
-{
-	struct stat st;
-
-	return !fstat(fd, &st) && st.st_ino == wanted->st_ino && st.st_dev == wanted->st_dev;
 }
 
 TEST(uffd_leaves_the_file_alone_that_got_its_number)

@@ -41,7 +41,7 @@ plan_always()
 		name=${test##*/} user=user patterns=
 		case $name in
 		test_weather) user=root ;; # it changes the machine's settings
-		test_rewire) patterns="real_auto ordinary_auto after_fork" ;;
+		test_rewire) patterns="real_auto ordinary_auto after_fork around" ;;
 		test_model) patterns=model_real_auto ;;
 		test_mmap_same) patterns=mmap_same_auto ;;
 		test_mmap) patterns="mmap_child mmap_protected mmap_in_bad" ;; # no forks under load, long here

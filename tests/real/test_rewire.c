@@ -1,6 +1,7 @@
 /* Moving and swapping on the real kernel, with whatever mover works here: every page's content,
  * also of memory that is shared after fork(). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -246,6 +247,41 @@ static int not_ordinary(void *options)
 NOT_ORDINARY(auto, "")
 NOT_ORDINARY(mremap, "mover=mremap")
 NOT_ORDINARY(plain, "mover=plain")
+
+/* Files lie in a block when the mover is chosen, and when its descriptor is lost: others' frames
+ * move. */
+static int around_a_file(void *arg)
+{
+	size_t n = 8 * MIB;
+	char *a = marked(n, 1ull << 32), *b = marked(n, 2ull << 32), *odd = marked(n, 3ull << 32);
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	uint64_t nwrong = 0, nmoved;
+
+	(void)arg;
+	for (size_t at = 0; at < n; at += 4 * MIB)
+		nwrong += umpa_mmap(odd + at, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) !=
+			  (void *)(odd + at);
+	for (int i = 0; i < 2; i++) {
+		nmoved = stats().nslots_moved;
+		nwrong += umpa_swap(a, b, n) != 0;
+		nwrong += count_unmarked(a, n, (2ull - (unsigned)i) << 32);
+		nwrong += count_unmarked(b, n, (1ull + (unsigned)i) << 32);
+		nwrong += carries_frames() && stats().nslots_moved < nmoved + 4;
+		closefrom(3);
+	}
+	nwrong += count_unmarked(odd + PAGE, 4 * MIB - PAGE, (3ull << 32) + PAGE);
+	umpa_free(odd);
+	nwrong += umpa_swap(a, b, n) != 0 || count_unmarked(a, n, 2ull << 32);
+	umpa_free(a);
+	umpa_free(b);
+	return nwrong != 0 || large();
+}
+
+TEST(rewire_real_around_a_file)
+{
+	PLAN(1);
+	CHECK_EQ(real_in_child(around_a_file, NULL), 0);
+}
 
 /* --- with another process ----------------------------------------------------------------- */
 
