@@ -23,6 +23,7 @@
 #include <umpa/stats.h>
 
 #include "core/options.h"
+#include "core/surplus.h"
 #include "frame/inbox.h"
 #include "frame/shelf.h"
 #include "os/lock.h"
@@ -81,6 +82,10 @@ struct umpa_space {
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;
 	uint32_t nused; /* slots that are not free. atomic */
+	uint64_t npooled; /* resident slots that became free, on the whole */
+	struct umpa_surplus surplus;
+	int over;      /* the pool holds more than it may: umpa_space_keep_limit() acts. atomic */
+	int has_given; /* surplus.ngiven is not 0. atomic */
 };
 
 enum mover_state {
@@ -109,7 +114,7 @@ struct umpa_core {
 	size_t shard_nbytes;
 	unsigned nshards;
 	int huge;             /* huge pages may be behind slots */
-	uint32_t keep_nslots; /* option keep; UINT32_MAX: the pool may grow */
+	uint32_t keep_nslots; /* option keep; UINT32_MAX: auto */
 	/* A bit for each shard that may have spans freed lately. Set by who puts the first one in,
 	 * cleared by umpa_recent_flush() alone: where sizes repeat nobody writes this line. atomic
 	 */

@@ -71,6 +71,7 @@ static int grow(struct umpa_space *s, uint32_t need)
 		return err;
 	__atomic_store_n(&s->locked, populated(first), __ATOMIC_RELAXED);
 	umpa_extents_grow(&s->extents, n, s->locked ? EXTENT_RESIDENT : EXTENT_VOID);
+	s->npooled += s->locked ? n : 0;
 	return 0;
 }
 
@@ -86,15 +87,75 @@ static int grow_for(struct umpa_space *s, uint32_t nslots, uint32_t align)
 	return grow(s, need > have ? (uint32_t)need - have : 1);
 }
 
+/* --- what the pool may hold --------------------------------------------------------------- */
+
+int umpa_space_sheds;
+
+static uint32_t nslots_used(const struct umpa_space *s)
+{
+	return s->extents.nslots - umpa_extents_count(&s->extents, EXTENT_RESIDENT) -
+	       umpa_extents_count(&s->extents, EXTENT_VOID);
+}
+
+static int sheds(void)
+{
+	return __atomic_load_n(&umpa_space_sheds, __ATOMIC_RELAXED);
+}
+
+static int is_likely_over(const struct umpa_space *s)
+{
+	uint32_t npool = umpa_extents_count(&s->extents, EXTENT_RESIDENT);
+
+	if (umpa_core.keep_nslots != UINT32_MAX)
+		return npool > umpa_core.keep_nslots;
+	return sheds() && umpa_surplus_is_likely(npool, nslots_used(s));
+}
+
+static void give_locked(
+	struct umpa_space *s, struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
+{
+	umpa_extents_give(&s->extents, slot, nslots, kind);
+	if (kind != EXTENT_RESIDENT)
+		return;
+	s->npooled += nslots;
+	if (unlikely(is_likely_over(s)))
+		__atomic_store_n(&s->over, 1, __ATOMIC_RELAXED);
+}
+
+/* nslots were handed out that the kernel has to fill. */
+static void note_asked(uint32_t nslots)
+{
+	struct umpa_space *s = &umpa_core.space;
+	uint64_t now_ns;
+
+	if (likely(!nslots || !__atomic_load_n(&s->has_given, __ATOMIC_RELAXED)))
+		return;
+	now_ns = umpa_os_clock_ns();
+	umpa_lock_take(&s->lock);
+	umpa_surplus_asked(&s->surplus, nslots, now_ns);
+	__atomic_store_n(&s->has_given, s->surplus.ngiven != 0, __ATOMIC_RELAXED);
+	umpa_lock_give(&s->lock);
+}
+
+/* Of the pool nslots went to the kernel, and nrefused came back. */
+static void note_given(uint32_t nslots, uint32_t nrefused)
+{
+	struct umpa_space *s = &umpa_core.space;
+	uint64_t now_ns = umpa_os_clock_ns();
+
+	umpa_lock_take(&s->lock);
+	s->npooled -= nrefused;
+	umpa_surplus_given(&s->surplus, nslots, now_ns);
+	__atomic_store_n(&s->has_given, s->surplus.ngiven != 0, __ATOMIC_RELAXED);
+	umpa_lock_give(&s->lock);
+}
+
 /* --- taking and giving slots -------------------------------------------------------------- */
 
 /* What is in transit counts as used. */
 static void count_used(struct umpa_space *s)
 {
-	uint32_t nfree = umpa_extents_count(&s->extents, EXTENT_VOID) +
-			 umpa_extents_count(&s->extents, EXTENT_RESIDENT);
-
-	__atomic_store_n(&s->nused, s->extents.nslots - nfree, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->nused, nslots_used(s), __ATOMIC_RELAXED);
 }
 
 static int grant_whole(
@@ -300,6 +361,7 @@ int umpa_space_take_for_shelf(
 		}
 	}
 	umpa_lock_give(&s->lock);
+	note_asked(!err && *kind == EXTENT_VOID && slot->i >= s->nnursery);
 	return err;
 }
 
@@ -308,7 +370,7 @@ void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind ki
 	struct umpa_space *s = &umpa_core.space;
 
 	umpa_lock_take(&s->lock);
-	umpa_extents_give(&s->extents, slot, nslots, kind);
+	give_locked(s, slot, nslots, kind);
 	count_used(s);
 	umpa_lock_give(&s->lock);
 }
@@ -392,7 +454,7 @@ static void arrive(const struct chunk *chunk, const enum umpa_extent_kind *kind,
 
 	umpa_lock_take(&s->lock);
 	for (unsigned i = 0; i < n; i++)
-		umpa_extents_give(&s->extents, chunk[i].slot, chunk[i].nslots, kind[i]);
+		give_locked(s, chunk[i].slot, chunk[i].nslots, kind[i]);
 	s->ntransit--;
 	umpa_lock_give(&s->lock);
 	umpa_rank_leave(LOCK_TRANSIT);
@@ -561,6 +623,7 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 			break;
 	}
 	event_add(&umpa_core.events.nslots_from_kernel, nslots);
+	note_asked(nslots);
 	return nslots;
 }
 
@@ -641,17 +704,19 @@ uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots)
 {
 	struct chunk chunk[NCHUNKS];
 	enum umpa_extent_kind kind[NCHUNKS];
-	uint32_t ntrimmed = 0;
+	uint32_t ntrimmed = 0, nrefused = 0;
 	unsigned n = depart(chunk, surplus(keep_nslots, max_nslots), EXTENT_RESIDENT, NO_SLOT);
 
 	for (unsigned i = 0; i < n; i++) {
-		kind[i] = unback_from(chunk[i].slot, chunk[i].nslots, 0) ? EXTENT_VOID
-									 : EXTENT_RESIDENT;
-		if (kind[i] == EXTENT_VOID)
-			ntrimmed += chunk[i].nslots;
+		int gone = unback_from(chunk[i].slot, chunk[i].nslots, 0);
+
+		kind[i] = gone ? EXTENT_VOID : EXTENT_RESIDENT;
+		*(gone ? &ntrimmed : &nrefused) += chunk[i].nslots;
 	}
-	if (n)
+	if (n) {
 		arrive(chunk, kind, n);
+		note_given(ntrimmed, nrefused);
+	}
 	event_add(&umpa_core.events.trimmed_nbytes, (uint64_t)ntrimmed << SLOT_SHIFT);
 	return ntrimmed;
 }
@@ -661,10 +726,35 @@ enum {
 	KEEP_STEP_NSLOTS = 64
 };
 
+static uint32_t nslots_to_keep(struct umpa_space *s)
+{
+	uint64_t now_ns;
+	uint32_t n, npool;
+
+	if (umpa_core.keep_nslots != UINT32_MAX)
+		return umpa_core.keep_nslots;
+	now_ns = umpa_os_clock_ns();
+	umpa_lock_take(&s->lock);
+	npool = umpa_extents_count(&s->extents, EXTENT_RESIDENT);
+	n = umpa_surplus_keep(&s->surplus, s->npooled - npool, npool, nslots_used(s), now_ns);
+	umpa_lock_give(&s->lock);
+	return n;
+}
+
+static void give_surplus(struct umpa_space *s)
+{
+	uint32_t keep_nslots;
+
+	__atomic_store_n(&s->over, 0, __ATOMIC_RELAXED);
+	keep_nslots = nslots_to_keep(s);
+	while (umpa_space_trim(keep_nslots, KEEP_STEP_NSLOTS))
+		;
+}
+
 void umpa_space_keep_limit(void)
 {
-	if (likely(umpa_core.keep_nslots == UINT32_MAX) || !umpa_core.window.nbytes)
-		return;
-	while (umpa_space_trim(umpa_core.keep_nslots, KEEP_STEP_NSLOTS))
-		;
+	struct umpa_space *s = &umpa_core.space;
+
+	if (unlikely(__atomic_load_n(&s->over, __ATOMIC_RELAXED)))
+		give_surplus(s);
 }

@@ -105,8 +105,12 @@ void umpa_space_take_frames(struct slot slot, uint32_t nslots);
  * keep_nslots. Result: how many. */
 uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots);
 
-/* Where the pool is bounded (option keep), gives back what a call has made too much. */
+/* Gives back what a call has made too much: above the option keep; without it, where
+ * umpa_space_sheds, what the program is not likely to want again soon (core/surplus.h). */
 void umpa_space_keep_limit(void);
+
+/* atomic. 0 at first: the pool of who calls umpa by name is his. The malloc family sets it. */
+extern int umpa_space_sheds;
 
 uint32_t umpa_space_pool_nslots(void);
 

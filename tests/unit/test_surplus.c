@@ -1,0 +1,213 @@
+/* How much of the pool is kept: the numbers alone, and the slots and frames of a core that sheds.
+ */
+#include <errno.h>
+#include <umpa/umpa.h>
+
+#include "core/core.h"
+#include "core/space.h"
+#include "core/surplus.h"
+#include "support/check.h"
+#include "support/fake_os.h"
+
+#define MIB ((size_t)1 << 20)
+#define MS  ((uint64_t)1000000)
+
+/* --- numbers ------------------------------------------------------------------------------ */
+
+TEST(surplus_what_is_little_is_kept)
+{
+	struct umpa_surplus s = {.nwanted = 0};
+
+	PLAN(7);
+	CHECK_EQ(umpa_surplus_floor(0), SURPLUS_NSLOTS_MIN);
+	CHECK_EQ(umpa_surplus_floor(400), 100);
+	CHECK(!umpa_surplus_is_likely(SURPLUS_NSLOTS_MIN + SURPLUS_SLACK_NSLOTS, 0));
+	CHECK(umpa_surplus_is_likely(SURPLUS_NSLOTS_MIN + SURPLUS_SLACK_NSLOTS + 1, 0));
+	CHECK_EQ(umpa_surplus_keep(&s, 0, 0, 0, 0), SURPLUS_NSLOTS_MIN);
+	CHECK_EQ(umpa_surplus_keep(&s, 0, 50, 0, 0), SURPLUS_NSLOTS_MIN);
+	CHECK_EQ(umpa_surplus_keep(&s, 0, 50, 40, 0), 10);
+}
+
+TEST(surplus_what_came_out_of_the_pool_is_wanted)
+{
+	struct umpa_surplus s = {.nwanted = 0};
+
+	PLAN(4);
+	CHECK_EQ(umpa_surplus_keep(&s, 20, 50, 0, 0), 20);
+	CHECK_EQ(umpa_surplus_keep(&s, 25, 50, 0, 0), 25);
+	/* No more than there is. */
+	CHECK_EQ(umpa_surplus_keep(&s, 500, 50, 0, 0), 50);
+	/* What was given back did not come out to be used. */
+	umpa_surplus_given(&s, 30, 0);
+	umpa_surplus_keep(&s, 530, 20, 0, 0);
+	CHECK_EQ(s.nwanted, 320); /* NPOOLS_MAX times 20 */
+}
+
+TEST(surplus_is_forgotten_by_halves)
+{
+	struct umpa_surplus s = {.nwanted = 0};
+	uint64_t patience_ns = 64 * SURPLUS_SLOT_MS * MS;
+
+	PLAN(5);
+	CHECK_EQ(umpa_surplus_keep(&s, 64, 64, 0, 0), 64);
+	CHECK_EQ(umpa_surplus_keep(&s, 64, 64, 0, patience_ns - 1), 64);
+	CHECK_EQ(umpa_surplus_keep(&s, 64, 64, 0, patience_ns), 32);
+	CHECK_EQ(umpa_surplus_keep(&s, 64, 64, 0, 3 * patience_ns), 8);
+	CHECK_EQ(umpa_surplus_keep(&s, 64, 64, 0, UINT64_MAX), SURPLUS_NSLOTS_MIN);
+}
+
+TEST(surplus_missed_soon_is_wanted)
+{
+	struct umpa_surplus s = {.nwanted = 0};
+	uint64_t soon_ns = 10 * SURPLUS_SLOT_MS * MS;
+
+	PLAN(6);
+	umpa_surplus_given(&s, 10, MS);
+	umpa_surplus_asked(&s, 4, soon_ns);
+	CHECK_EQ(s.nwanted, 4);
+	CHECK_EQ(s.ngiven, 6);
+	/* For the six that are left the time is up. */
+	umpa_surplus_asked(&s, 100, soon_ns);
+	CHECK_EQ(s.nwanted, 4);
+	CHECK_EQ(s.ngiven, 0);
+	/* A clock that runs backwards is soon; nothing given is nothing missed. */
+	umpa_surplus_given(&s, 3, 9 * MS);
+	umpa_surplus_asked(&s, 100, 0);
+	CHECK_EQ(s.nwanted, 7);
+	umpa_surplus_asked(&s, 100, 0);
+	CHECK_EQ(s.nwanted, 7);
+}
+
+/* --- slots and frames --------------------------------------------------------------------- */
+
+static void begin(void)
+{
+	fake_reset();
+	fake_machine.memory_nbytes = (size_t)1 << 30;
+	umpa_space_sheds = 1;
+}
+
+static void end(void)
+{
+	CHECK(fake_consistent());
+	umpa_space_sheds = 0;
+	umpa_core_stop();
+	CHECK_EQ(fake_nframes(), 0);
+}
+enum {
+	END_CHECKS = 2
+};
+
+static struct umpa_stats stats(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st;
+}
+
+static size_t pool_nslots(void)
+{
+	return stats().pool_nbytes / SLOT_NBYTES;
+}
+
+static char *touched(size_t nbytes)
+{
+	char *p = umpa_alloc(nbytes, 0);
+
+	fake_touch(p, nbytes);
+	return p;
+}
+
+TEST(surplus_of_a_large_block_goes_back_when_it_is_freed)
+{
+	PLAN(3 + END_CHECKS);
+	begin();
+	umpa_free(touched(64 * MIB));
+	CHECK_EQ(pool_nslots(), SURPLUS_NSLOTS_MIN);
+	CHECK_EQ(fake_nframes(), SURPLUS_NSLOTS_MIN * SLOT_NPAGES);
+	CHECK_EQ(fake_ncalls_of("unback"), 1);
+	end();
+}
+
+TEST(surplus_stays_with_who_calls_umpa_by_name)
+{
+	PLAN(1 + END_CHECKS);
+	begin();
+	umpa_space_sheds = 0;
+	umpa_free(touched(64 * MIB));
+	CHECK_EQ(pool_nslots(), 32);
+	end();
+}
+
+/* Faults are for memory that is new: once for all, and once more for what was given back. */
+TEST(surplus_of_blocks_that_come_and_go_is_missed_once)
+{
+	uint64_t nunbacks;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 3; i++, fake_clock_ns += MS)
+		umpa_free(touched(64 * MIB));
+	CHECK_EQ(pool_nslots(), 32);
+	nunbacks = fake_ncalls_of("unback");
+	CHECK_EQ(nunbacks, 1);
+	for (int i = 0; i < 100; i++, fake_clock_ns += MS)
+		umpa_free(touched(64 * MIB));
+	CHECK_EQ(fake_ncalls_of("unback"), nunbacks);
+	end();
+}
+
+TEST(surplus_of_blocks_that_come_seldom_goes_back_each_time)
+{
+	PLAN(4 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 4; i++) {
+		umpa_free(touched(64 * MIB));
+		CHECK(pool_nslots() <= 2 * SURPLUS_NSLOTS_MIN);
+		fake_clock_ns += 32 * SURPLUS_SLOT_MS * MS;
+	}
+	end();
+}
+
+/* A ring gives nothing back, from its first block on: what is free is little beside what is used,
+ * or comes out of the pool again. */
+TEST(surplus_of_a_ring_is_none)
+{
+	enum {
+		NLIVE = 64
+	};
+	char *block[NLIVE] = {NULL};
+	unsigned r = 1;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 2000; i++, fake_clock_ns += MS / 2) {
+		r = r * 1103515245 + 12345;
+		umpa_free(block[i % NLIVE]);
+		block[i % NLIVE] = touched(((r >> 16) % 8 + 1) * MIB);
+	}
+	CHECK_EQ(stats().trimmed_nbytes, 0);
+	for (int i = 0; i < NLIVE; i++)
+		umpa_free(block[i]);
+	end();
+}
+
+/* What the system does not take stays in the pool, and is offered again. */
+TEST(surplus_that_is_refused_stays)
+{
+	char *a, *b;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = touched(64 * MIB);
+	b = touched(8 * MIB);
+	fake_fail_from(1, -EINVAL);
+	umpa_free(a);
+	fake_fail_at(0, 0);
+	CHECK_EQ(pool_nslots(), 32);
+	CHECK_EQ(fake_ncalls_of("unback"), 1);
+	umpa_free(b);
+	CHECK_EQ(pool_nslots(), SURPLUS_NSLOTS_MIN);
+	end();
+}
