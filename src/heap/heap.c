@@ -7,6 +7,7 @@
 #include "core/page.h"
 #include "core/space.h"
 #include "heap/learn.h"
+#include "heap/prove.h"
 
 #define ALIGN_LOG2_MAX 40
 
@@ -60,8 +61,13 @@ static int is_too_much(size_t nbytes)
 
 void *umpa_heap_block(size_t nbytes, unsigned flags)
 {
-	void *p = umpa_alloc(nbytes, flags);
+	void *p = NULL;
 
+	/* Who asks for an alignment, of an image or a matrix, fills what it gets. */
+	if (nbytes >= PROVE_NBYTES_MIN && !(flags & ~UMPA_ZERO))
+		p = umpa_prove_alloc(nbytes, (flags & UMPA_ZERO) != 0);
+	if (!p)
+		p = umpa_alloc(nbytes, flags);
 	if (likely(p))
 		umpa_learn_of_block(nbytes);
 	return p;
@@ -105,6 +111,7 @@ void umpa_heap_free_slow(void *p)
 {
 	if (umpa_owns_block(p)) {
 		umpa_learn_of_free();
+		umpa_prove_end(p);
 		umpa_page_free(p, "free");
 	} else if (p && !umpa_boot_owns(p) && (umpa_engine_known() || umpa_engine_start())) {
 		umpa_engine.free(p);

@@ -5,6 +5,7 @@
 #include "core/page.h"
 #include "heap/heap.h"
 #include "heap/learn.h"
+#include "heap/prove.h"
 
 /* A shrunk block is copied to the engine only if that is this cheap. */
 #define COPY_MAX_NBYTES ((size_t)128 << 10)
@@ -45,6 +46,7 @@ static void *resize_block(void *p, size_t nbytes)
 	size_t old_nbytes = umpa_page_usable_size(p, CALL);
 	void *q = NULL;
 
+	umpa_prove_end(p);
 	if (!belongs_to_engine(old_nbytes, nbytes)) {
 		q = umpa_page_realloc(p, nbytes, 0, CALL);
 		if (likely(q)) {
@@ -66,6 +68,7 @@ static void *resize_block_to_0(void *p)
 {
 	void *probe = umpa_engine.malloc(1);
 
+	umpa_prove_end(p);
 	umpa_page_free(p, CALL);
 	return probe ? umpa_engine.realloc(probe, 0) : NULL;
 }

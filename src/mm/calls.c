@@ -5,10 +5,10 @@
 #include <umpa/mmap.h>
 
 #include "core/core.h"
+#include "core/evidence.h"
 #include "core/owns.h"
 #include "mm/answer.h"
 #include "mm/calls.h"
-#include "mm/evidence.h"
 #include "mm/mapping.h"
 #include "mm/pages.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* As umpa_mmap() and umpa_munmap(), for a program that did not ask for them: what it maps comes
- * from umpa where it is known to use what it maps (mm/evidence.h). */
+ * from umpa where it is known to use what it maps (core/evidence.h). */
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 int umpa_mm_unmap(void *addr, size_t nbytes);
 

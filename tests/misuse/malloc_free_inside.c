@@ -3,7 +3,7 @@
 
 int main(void)
 {
-	char *p = malloc(8 << 20);
+	char *p = malloc(64 << 20);
 
 	free(p + 16);
 	return 0;

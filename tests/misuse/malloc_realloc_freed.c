@@ -3,8 +3,8 @@
 
 int main(void)
 {
-	void *p = malloc(8 << 20);
+	void *p = malloc(64 << 20);
 
 	free(p);
-	return realloc(p, 16 << 20) != NULL;
+	return realloc(p, 128 << 20) != NULL;
 }

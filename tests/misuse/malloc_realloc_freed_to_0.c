@@ -3,7 +3,7 @@
 
 int main(void)
 {
-	void *p = malloc(8 << 20);
+	void *p = malloc(64 << 20);
 
 	free(p);
 	return realloc(p, 0) != NULL;

@@ -1,6 +1,6 @@
 /* Evidence: what of the mappings of a size is used, and what follows from it. */
 #include "base/units.h"
-#include "mm/evidence.h"
+#include "core/evidence.h"
 #include "os/os.h"
 #include "support/check.h"
 #include "support/fake_os.h"
@@ -125,6 +125,63 @@ TEST(evidence_of_an_engine)
 	unmap(p, NPAGES);
 	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 0);
 	CHECK_EQ(is_used(2 * NPAGES), 0);
+}
+
+/* The next block of a class, which the kernel maps if the class is not served. */
+static void *block(unsigned class, size_t npages, size_t ntouched)
+{
+	void *p;
+
+	CHECK_EQ(umpa_evidence_for(class), 0);
+	REQUIRE(!umpa_os_map(npages * PAGE_NBYTES, &p));
+	fake_touch(p, ntouched * PAGE_NBYTES);
+	umpa_evidence_note(class, p, npages);
+	return p;
+}
+enum {
+	BLOCK_CHECKS = 2
+};
+
+static void free_block(void *p, size_t npages)
+{
+	umpa_evidence_free(p, npages);
+	umpa_os_unmap(p, npages * PAGE_NBYTES);
+}
+
+/* 6 MiB in a row, each filled to three quarters; then all are served. */
+TEST(evidence_of_blocks)
+{
+	unsigned nserved = 0;
+
+	PLAN(6 * BLOCK_CHECKS + 3);
+	begin();
+	block(EVIDENCE_OF_BLOCKS, 800, 800);
+	block(EVIDENCE_OF_BLOCKS, 800, 599); /* breaks the row */
+	block(EVIDENCE_OF_BLOCKS, 900, 900);
+	block(EVIDENCE_OF_BLOCKS, 800, 600);
+	for (int i = 0; i < 100; i++)
+		nserved += umpa_evidence_for(EVIDENCE_OF_BLOCKS) != 0;
+	CHECK_EQ(nserved, 100);
+	CHECK_EQ(umpa_evidence_for(umpa_evidence_class_of_zeroed(800)), 0);
+	umpa_evidence_stop();
+	free_block(block(EVIDENCE_OF_BLOCKS, 800, 800), 800);
+	free_block(block(EVIDENCE_OF_BLOCKS, 800, 800), 800);
+	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_BLOCKS), 1);
+}
+
+TEST(evidence_of_zeroed_blocks)
+{
+	unsigned class = umpa_evidence_class_of_zeroed(800), nserved = 0;
+
+	PLAN(2 * BLOCK_CHECKS + 3);
+	begin();
+	block(class, 800, 399);
+	block(class, 900, 450);
+	for (int i = 0; i < 100; i++)
+		nserved += umpa_evidence_for(class) != 0;
+	CHECK_EQ(nserved, 100);
+	CHECK_EQ(umpa_evidence_for(umpa_evidence_class_of_zeroed(1600)), 0);
+	CHECK_EQ(is_used(900), 0); /* a mapping is another matter */
 }
 
 TEST(evidence_that_is_refused)

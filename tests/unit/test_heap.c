@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "core/evidence.h"
 #include "core/owns.h"
 #include "heap/heap.h"
 #include "heap/learn.h"
@@ -142,6 +143,7 @@ enum umpa_consent umpa_host_consent(void)
 static void begin(void)
 {
 	fake_reset();
+	umpa_evidence_stop();
 	umpa_engine = (struct umpa_engine){.free = umpa_heap_free_slow};
 	umpa_heap_min = 0;
 	memset(&engine, 0, sizeof(engine));
@@ -523,5 +525,145 @@ TEST(heap_mallopt_without_an_engine)
 	engine.nowhere = 1;
 	CHECK_EQ(umpa_heap_mallopt(-1, 1), 0);
 	CHECK_EQ(engine.nmallopts, 0);
+	end();
+}
+
+/* --- large blocks on probation -------------------------------------------------------------- */
+
+static char *touched(char *p, size_t nbytes)
+{
+	fake_touch(p, nbytes);
+	return p;
+}
+
+static int in_window(const void *p)
+{
+	return p && umpas(p) && umpa_in_window(p);
+}
+
+static int on_probation(const void *p)
+{
+	return p && umpas(p) && !umpa_in_window(p);
+}
+
+TEST(heap_large_blocks_are_the_kernels_first)
+{
+	char *p[4];
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	p[0] = touched(umpa_heap_malloc(4 * MIB), 4 * MIB);
+	CHECK(on_probation(p[0]));
+	p[1] = touched(umpa_heap_malloc(4 * MIB), 4 * MIB);
+	CHECK(on_probation(p[1]));
+	p[2] = umpa_heap_malloc(4 * MIB);
+	CHECK(in_window(p[2]));
+	umpa_heap_free(p[0]);
+	umpa_heap_free(p[1]);
+	p[3] = umpa_heap_realloc(NULL, 30 * MIB);
+	CHECK(in_window(p[3]));
+	umpa_heap_free(p[2]);
+	umpa_heap_free(p[3]);
+	CHECK_EQ(umpa_outside_nblocks, 0);
+	end();
+}
+
+TEST(heap_blocks_that_are_not_filled_stay_the_kernels)
+{
+	char *p[8];
+
+	PLAN(8 + 8 + 1 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 8; i++) {
+		p[i] = touched(umpa_heap_malloc((size_t)(i + 2) * MIB), MIB);
+		CHECK(on_probation(p[i]));
+	}
+	CHECK_EQ(fake_nframes(), 8 * MIB / PAGE_NBYTES);
+	for (int i = 0; i < 8; i++) {
+		umpa_heap_free(p[i]);
+		CHECK_EQ(umpa_outside_nblocks, 7 - i);
+	}
+	end();
+}
+
+TEST(heap_zeroed_blocks_have_a_probation_of_their_own)
+{
+	char *p, *q, *r;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	p = touched(umpa_heap_calloc(64, MIB), 64 * MIB);
+	CHECK(on_probation(p) && !p[0]);
+	CHECK(on_probation(r = umpa_heap_malloc(4 * MIB)));
+	q = umpa_heap_calloc(64, MIB);
+	CHECK(in_window(q) && !q[0]);
+	umpa_heap_free(p);
+	umpa_heap_free(q);
+	CHECK(on_probation(q = umpa_heap_calloc(4, MIB)));
+	umpa_heap_free(q);
+	CHECK(on_probation(q = umpa_heap_calloc(4, MIB)));
+	umpa_heap_free(q);
+	umpa_heap_free(r);
+	CHECK_EQ(umpa_outside_nblocks, 0);
+	end();
+}
+
+/* What is far larger than a superpage, or smaller than one, or aligned. */
+TEST(heap_blocks_without_probation)
+{
+	char *p[4];
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	p[0] = umpa_heap_malloc(32 * MIB);
+	p[1] = umpa_heap_malloc(2 * MIB - 1);
+	p[2] = umpa_heap_calloc(1, 2 * MIB - 1);
+	p[3] = umpa_heap_memalign(64, 4 * MIB);
+	for (int i = 0; i < 4; i++) {
+		CHECK(in_window(p[i]));
+		umpa_heap_free(p[i]);
+	}
+	end();
+}
+
+TEST(heap_block_on_probation_changes_its_size)
+{
+	char *p, *q;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	p = touched(umpa_heap_malloc(4 * MIB), 4 * MIB);
+	p[0] = 7;
+	p[3 * MIB] = 8;
+	q = umpa_heap_realloc(p, 12 * MIB);
+	CHECK(umpas(q) && q[0] == 7 && q[3 * MIB] == 8);
+	q = umpa_heap_realloc(q, 3 * MIB + PAGE_NBYTES);
+	CHECK(umpas(q) && q[0] == 7 && q[3 * MIB] == 8);
+	q = umpa_heap_realloc(q, 100);
+	CHECK(q && !umpas(q) && q[0] == 7);
+	umpa_heap_free(q);
+	CHECK(on_probation(q = umpa_heap_malloc(2 * MIB)));
+	CHECK(umpa_heap_realloc(q, 0) == NULL);
+	end();
+}
+
+/* The kernel refuses: the block comes from the window. */
+TEST(heap_probation_is_refused)
+{
+	char *p, *q;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	p = umpa_heap_malloc(64 * KIB);
+	fake_fail_at(1, -ENOMEM);
+	q = umpa_heap_malloc(4 * MIB);
+	CHECK(in_window(q));
+	umpa_heap_free(q);
+	fake_fail_at(2, -ENOMEM);
+	q = umpa_heap_malloc(4 * MIB);
+	CHECK(in_window(q));
+	umpa_heap_free(q);
+	CHECK_EQ(umpa_outside_nblocks, 0);
+	umpa_heap_free(p);
 	end();
 }

@@ -5,9 +5,9 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/evidence.h"
 #include "core/space.h"
 #include "mm/calls.h"
-#include "mm/evidence.h"
 #include "mm/mapping.h"
 #include "support/check.h"
 #include "support/fake_mmap.h"

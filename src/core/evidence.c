@@ -1,4 +1,4 @@
-#include "mm/evidence.h"
+#include "core/evidence.h"
 
 #include <string.h>
 
@@ -6,9 +6,12 @@
 #include "base/units.h"
 #include "os/os.h"
 
+/* The engine's, powers of two of pages mapped, of pages zeroed, and blocks. */
 enum {
-	NCLASSES = 65, /* the engine's, and powers of two of pages */
+	OF_ZEROED = 65,
+	NCLASSES = EVIDENCE_OF_BLOCKS + 1,
 	PROBE_EACH = 16,
+	BLOCKS_NPAGES_MIN = 1536, /* of probes in a row, before blocks are served */
 	/* A large probe is looked at in places: a system call each. */
 	NPLACES = 4,
 	PLACE_NPAGES = 256,
@@ -21,19 +24,36 @@ struct alike {
 	size_t probe_npages;
 	size_t npages_probed; /* on the whole */
 	unsigned nserved;     /* since the last probe */
-	int used;
+	size_t npages_used;   /* of probes in a row that were used */
 };
 
 static struct alike classes[NCLASSES];
 
+/* 0 to 63. */
+static unsigned log2_of(size_t npages)
+{
+	return 63 - (unsigned)__builtin_clzll(npages);
+}
+
 unsigned umpa_evidence_class(size_t npages)
 {
-	return NCLASSES - 1 - (unsigned)__builtin_clzll(npages);
+	return 1 + log2_of(npages);
+}
+
+unsigned umpa_evidence_class_of_zeroed(size_t npages)
+{
+	return OF_ZEROED + log2_of(npages);
+}
+
+static struct alike *blocks(void)
+{
+	return &classes[EVIDENCE_OF_BLOCKS];
 }
 
 static int is_used(const struct alike *c)
 {
-	return __atomic_load_n(&c->used, __ATOMIC_RELAXED);
+	return __atomic_load_n(&c->npages_used, __ATOMIC_RELAXED) >=
+	       (c == blocks() ? BLOCKS_NPAGES_MIN : 1);
 }
 
 static void *probe_of(const struct alike *c)
@@ -74,13 +94,23 @@ static struct look look_all_over(const char *addr, size_t npages)
 	return l;
 }
 
+static int is_full(const struct alike *c, const struct look *l)
+{
+	return c == blocks() ? 4 * l->nframes >= 3 * l->npages : 2 * l->nframes >= l->npages;
+}
+
 /* Looks at a class's probe and learns from it. */
 static void learn(struct alike *c, void *probe)
 {
-	struct look l = look_all_over(probe, __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED));
+	size_t npages = __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED);
+	struct look l = look_all_over(probe, npages);
 
-	if (l.npages)
-		__atomic_store_n(&c->used, 2 * l.nframes >= l.npages, __ATOMIC_RELAXED);
+	if (!l.npages)
+		return;
+	if (is_full(c, &l))
+		__atomic_fetch_add(&c->npages_used, npages, __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&c->npages_used, 0, __ATOMIC_RELAXED);
 }
 
 static int is_small_engine(unsigned class)
@@ -99,6 +129,8 @@ int umpa_evidence_for(unsigned class)
 		learn(c, probe_of(c));
 	if (!is_used(c))
 		return 0;
+	if (class >= OF_ZEROED)
+		return 1;
 	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
 }
 
@@ -132,6 +164,12 @@ void umpa_evidence_unmap(void *addr, size_t npages)
 {
 	learn_from_end(&classes[umpa_evidence_class(npages)], addr, npages);
 	learn_from_end(&classes[EVIDENCE_OF_ENGINE], addr, npages);
+}
+
+void umpa_evidence_free(void *addr, size_t npages)
+{
+	learn_from_end(&classes[umpa_evidence_class_of_zeroed(npages)], addr, npages);
+	learn_from_end(blocks(), addr, npages);
 }
 
 void umpa_evidence_stop(void)
