@@ -69,6 +69,9 @@ struct umpa_shard {
 	struct umpa_shelf shelf;
 	uint64_t nallocs, nfrees, block_npages, nslots_in_place;
 	struct umpa_recent recent;
+	unsigned nidle_max;   /* idle pages a slot of the nursery may have; 0: not decided yet */
+	unsigned nidle_given; /* and not asked for since. atomic */
+	uint64_t idle_given_ns;
 	struct umpa_inbox inbox; /* the shelf's runs that threads of other shards have freed */
 } __attribute__((aligned(64)));
 

@@ -59,13 +59,102 @@ static int in_nursery(struct slot slot)
 	return slot.i < umpa_core.space.nnursery;
 }
 
+/* --- idle pages of the nursery ------------------------------------------------------------ */
+
+/*
+ * Blocks that grow by copying leave pages behind which larger ones don't fit into. Of the nursery's
+ * slots, in base pages, they go back to the kernel where a slot has more of them than this. Where
+ * such are wanted again within IDLE_PAGE_NS for each (twenty times what a fault takes), twice as
+ * many may stay, and then all: so giving back is in vain for a superpage's pages at most.
+ */
+enum {
+	NIDLE_MAX = 256,
+	IDLE_NPAGES_MIN = 16, /* in a row, for a system call */
+	IDLE_PAGE_NS = 50000
+};
+
+static unsigned nidle_max(const struct umpa_shard *s)
+{
+	return s->nidle_max ? s->nidle_max : NIDLE_MAX;
+}
+
+static int has_too_many_idle(const struct umpa_shard *s, struct slot slot)
+{
+	return in_nursery(slot) && umpa_space_may_shed() &&
+	       umpa_shelf_count_idle(&s->shelf, slot) > nidle_max(s);
+}
+
+/* Gives the next row of idle pages, from page `from` on, to the kernel. Result: that row; npages 0
+ * if there is none, or the kernel refuses. */
+static struct umpa_run give_idle_row(struct umpa_shard *s, struct slot slot, unsigned from)
+{
+	struct umpa_run row;
+	int err;
+
+	umpa_lock_take(&s->lock);
+	row = umpa_shelf_take_idle(&s->shelf, slot, from, IDLE_NPAGES_MIN);
+	umpa_lock_give(&s->lock);
+	if (!row.npages)
+		return row;
+	err = umpa_os_unback(page_address(slot, row.page), (size_t)row.npages << PAGE_SHIFT);
+	umpa_lock_take(&s->lock);
+	if (err) {
+		umpa_shelf_give(&s->shelf, slot, row.page, row.npages);
+		s->nidle_max = SLOT_NPAGES;
+	} else {
+		umpa_shelf_give_zero(&s->shelf, row);
+	}
+	umpa_lock_give(&s->lock);
+	row.npages = err ? 0 : row.npages;
+	return row;
+}
+
+static void give_idle(struct umpa_shard *s, struct slot slot)
+{
+	unsigned npages = 0;
+	struct umpa_run row = {slot, 0, 0};
+	uint64_t now_ns;
+
+	while ((row = give_idle_row(s, slot, row.page + row.npages)).npages)
+		npages += row.npages;
+	event_add(&umpa_core.events.trimmed_nbytes, (uint64_t)npages << PAGE_SHIFT);
+	now_ns = umpa_os_clock_ns();
+	umpa_lock_take(&s->lock);
+	__atomic_store_n(&s->nidle_given, npages, __ATOMIC_RELAXED);
+	s->idle_given_ns = now_ns;
+	umpa_lock_give(&s->lock);
+}
+
+/* A run was taken of which these pages were zero. */
+static void note_idle_wanted(struct umpa_shard *s, struct umpa_run run, const struct bitmap *dirty)
+{
+	uint64_t now_ns;
+
+	if (bitmap_next_clear(dirty, run.page) >= (unsigned)run.page + run.npages)
+		return;
+	now_ns = umpa_os_clock_ns();
+	umpa_lock_take(&s->lock);
+	if (now_ns - s->idle_given_ns < (uint64_t)s->nidle_given * IDLE_PAGE_NS)
+		s->nidle_max = 2 * nidle_max(s);
+	__atomic_store_n(&s->nidle_given, 0, __ATOMIC_RELAXED);
+	umpa_lock_give(&s->lock);
+}
+
 /* --- giving pages back ---------------------------------------------------------------------- */
 
-/* Slots that all of a shard's runs have left, on their way to the pool. */
+/* Slots that all of a shard's runs have left, on their way to the pool; and one of the nursery's
+ * that has too many idle pages, or NO_SLOT. */
 struct leaving {
 	struct slot slot[INBOX_NBLOCKS + 1];
 	unsigned n;
+	struct slot idle;
 };
+
+static void leave_none(struct leaving *l)
+{
+	l->n = 0;
+	l->idle = NO_SLOT;
+}
 
 /*
  * Gives pages back, under the shard's lock. A slot all free goes to the pool, but for the
@@ -79,8 +168,11 @@ static void give_pages(struct umpa_shard *s, struct slot slot, unsigned page, un
 	int free = umpa_shelf_give(&s->shelf, slot, page, npages) && !in_nursery(slot);
 
 	s->block_npages -= npages;
-	if (!free || (keep && !umpa_shelf_has_spare(&s->shelf)))
+	if (!free || (keep && !umpa_shelf_has_spare(&s->shelf))) {
+		if (has_too_many_idle(s, slot))
+			l->idle = slot;
 		return;
+	}
 	umpa_shelf_remove(&s->shelf, slot);
 	slot_set_use(slot, SLOT_INNER);
 	l->slot[l->n++] = slot;
@@ -98,6 +190,8 @@ static void give_lock(struct umpa_shard *s, const struct leaving *l)
 	umpa_lock_give(&s->lock);
 	for (unsigned i = 0; i < l->n; i++)
 		umpa_space_give(l->slot[i], 1, EXTENT_RESIDENT);
+	if (!slot_is(l->idle, NO_SLOT))
+		give_idle(s, l->idle);
 }
 
 /* --- the inbox ------------------------------------------------------------------------------ */
@@ -133,7 +227,7 @@ static int collect(struct umpa_shard *s)
 
 	if (umpa_inbox_is_empty(&s->inbox))
 		return 0;
-	l.n = 0;
+	leave_none(&l);
 	umpa_lock_take(&s->lock);
 	empty_inbox(s, &l);
 	give_lock(s, &l);
@@ -231,6 +325,8 @@ static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct um
 		s->block_npages += npages;
 	}
 	umpa_lock_give(&s->lock);
+	if (got && unlikely(__atomic_load_n(&s->nidle_given, __ATOMIC_RELAXED)) && dirty)
+		note_idle_wanted(s, *run, dirty);
 	return got;
 }
 
@@ -296,8 +392,9 @@ void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 	struct umpa_shard *s = lock_some_shard();
 	struct bitmap dirty;
 	struct umpa_run run;
+	int look = flags & UMPA_ZERO || __atomic_load_n(&s->nidle_given, __ATOMIC_RELAXED);
 
-	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL)) {
+	while (!take(s, npages, align, &run, look ? &dirty : NULL)) {
 		void *block = NULL;
 
 		if (!collect(s)) {
@@ -374,7 +471,7 @@ static void shorten(struct slot slot, unsigned page, unsigned npages)
 	struct umpa_shard *s = shard_of(slot);
 	struct leaving l;
 
-	l.n = 0;
+	leave_none(&l);
 	umpa_lock_take(&s->lock);
 	empty_inbox(s, &l);
 	give_pages(s, slot, page, npages, 0, &l);
@@ -401,7 +498,7 @@ int umpa_run_free(struct slot slot, unsigned page)
 
 	if (locked != 1)
 		return locked;
-	l.n = 0;
+	leave_none(&l);
 	if (inbox_matters(s, slot, page))
 		empty_inbox(s, &l);
 	run = umpa_shelf_find(&s->shelf, slot, page);
@@ -414,7 +511,7 @@ int umpa_run_free(struct slot slot, unsigned page)
 		/* The tail goes first: while it is there, the end of this slot must not be
 		 * another's. */
 		umpa_run_trim_tail(slot_after(slot, 1), ntail, 0);
-		l.n = 0;
+		leave_none(&l);
 		umpa_lock_take(&s->lock);
 	}
 	give_run(s, run, &l);

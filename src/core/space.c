@@ -97,18 +97,13 @@ static uint32_t nslots_used(const struct umpa_space *s)
 	       umpa_extents_count(&s->extents, EXTENT_VOID);
 }
 
-static int sheds(void)
-{
-	return __atomic_load_n(&umpa_space_sheds, __ATOMIC_RELAXED);
-}
-
 static int is_likely_over(const struct umpa_space *s)
 {
 	uint32_t npool = umpa_extents_count(&s->extents, EXTENT_RESIDENT);
 
 	if (umpa_core.keep_nslots != UINT32_MAX)
 		return npool > umpa_core.keep_nslots;
-	return sheds() && umpa_surplus_is_likely(npool, nslots_used(s));
+	return umpa_space_may_shed() && umpa_surplus_is_likely(npool, nslots_used(s));
 }
 
 static void give_locked(

@@ -112,6 +112,13 @@ void umpa_space_keep_limit(void);
 /* atomic. 0 at first: the pool of who calls umpa by name is his. The malloc family sets it. */
 extern int umpa_space_sheds;
 
+/* 1: what is not wanted again soon goes back to the kernel. */
+static inline int umpa_space_may_shed(void)
+{
+	return umpa_core.keep_nslots == UINT32_MAX &&
+	       __atomic_load_n(&umpa_space_sheds, __ATOMIC_RELAXED);
+}
+
 uint32_t umpa_space_pool_nslots(void);
 
 /* 1 if the system gives opened memory frames at once, so that no more should be opened than is

@@ -238,6 +238,44 @@ int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, 
 	return umpa_shelf_give(s, slot, page, npages);
 }
 
+static struct bitmap idle_pages(const struct umpa_run_map *m)
+{
+	struct bitmap idle;
+
+	for (unsigned w = 0; w < BITMAP_NWORDS; w++)
+		idle.word[w] = m->dirty.word[w] & ~m->used.word[w];
+	return idle;
+}
+
+unsigned umpa_shelf_count_idle(const struct umpa_shelf *s, struct slot slot)
+{
+	struct bitmap idle = idle_pages(&s->map[slot.i]);
+
+	return bitmap_count(&idle);
+}
+
+struct umpa_run umpa_shelf_take_idle(
+	struct umpa_shelf *s, struct slot slot, unsigned from, unsigned nmin)
+{
+	struct bitmap idle = idle_pages(&s->map[slot.i]);
+	unsigned page = bitmap_next_set(&idle, from), end;
+
+	for (; page < SLOT_NPAGES; page = bitmap_next_set(&idle, end)) {
+		end = bitmap_next_clear(&idle, page);
+		if (end - page >= nmin && umpa_shelf_take_at(s, slot, page, end - page, NULL))
+			return (struct umpa_run){slot, (uint16_t)page, (uint16_t)(end - page)};
+		if (end == SLOT_NPAGES)
+			break;
+	}
+	return (struct umpa_run){slot, 0, 0};
+}
+
+void umpa_shelf_give_zero(struct umpa_shelf *s, struct umpa_run run)
+{
+	umpa_shelf_give(s, run.slot, run.page, run.npages);
+	bitmap_clear_range(&s->map[run.slot.i].dirty, run.page, run.npages);
+}
+
 void umpa_shelf_remove(struct umpa_shelf *s, struct slot slot)
 {
 	INVARIANT(all_free(&s->map[slot.i]));

@@ -249,6 +249,46 @@ TEST(shelf_knows_what_is_zero)
 }
 
 /* What umpa_shelf_valid() is for: every tampering is seen. */
+TEST(shelf_gives_idle_pages_to_the_system)
+{
+	struct slot slot = {0};
+	struct umpa_run row;
+	struct bitmap dirty;
+
+	PLAN(17);
+	begin();
+	add(0, 0, FIRST_TAIL, 0);
+	CHECK_EQ(umpa_shelf_count_idle(&s, slot), 0);
+	CHECK_EQ(take(100, 1), 0);
+	CHECK_EQ(take(10, 1), 100);
+	CHECK_EQ(take(30, 1), 110);
+	CHECK_EQ(take(5, 1), 140);
+	give(0, 0, 100);
+	give(0, 110, 30);
+	CHECK_EQ(umpa_shelf_count_idle(&s, slot), 130);
+	row = umpa_shelf_take_idle(&s, slot, 0, 31);
+	CHECK(row.page == 0 && row.npages == 100);
+	CHECK_EQ(take(100, 1), 145); /* nobody gets it meanwhile */
+	give(0, 145, 100);
+	CHECK_EQ(umpa_shelf_take_idle(&s, slot, 0, 101).npages, 0);
+	umpa_shelf_give_zero(&s, row);
+	CHECK_EQ(umpa_shelf_count_idle(&s, slot), 130);
+	row = umpa_shelf_take_idle(&s, slot, 50, 10);
+	CHECK(row.page == 110 && row.npages == 30);
+	umpa_shelf_give_zero(&s, row);
+	CHECK(umpa_shelf_take(&s, 120, 1, &row, &dirty) && row.page == 145);
+	CHECK(umpa_shelf_take(&s, 95, 1, &row, &dirty) && row.page == 0);
+	CHECK_EQ(bitmap_next_set(&dirty, 0), 100);
+	/* A row that reaches the end of the slot. */
+	give(0, 145, 120);
+	CHECK_EQ(take(367, 1), 145);
+	give(0, 145, 367);
+	row = umpa_shelf_take_idle(&s, slot, 0, 100);
+	CHECK(row.page == 145 && row.npages == 367);
+	umpa_shelf_give_zero(&s, row);
+	CHECK(umpa_shelf_valid(&s));
+}
+
 TEST(shelf_valid_sees_what_is_broken)
 {
 	static struct umpa_run_map whole[NSLOTS];

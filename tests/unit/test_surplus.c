@@ -211,3 +211,99 @@ TEST(surplus_that_is_refused_stays)
 	CHECK_EQ(pool_nslots(), SURPLUS_NSLOTS_MIN);
 	end();
 }
+
+/* --- idle pages of the nursery ------------------------------------------------------------ */
+
+enum {
+	NIDLE_MAX = 256 /* runs.c's */
+};
+
+/* Six runs of 64 pages, of which four are freed. Result: how many frames there were before. */
+static size_t leave_idle(char *run[6])
+{
+	size_t nframes;
+
+	for (int i = 0; i < 6; i++)
+		run[i] = touched(64 * PAGE_NBYTES);
+	nframes = fake_nframes();
+	for (int i = 0; i < 4; i++)
+		umpa_free(run[i]);
+	return nframes;
+}
+
+static void free_rest(char *run[6])
+{
+	umpa_free(run[4]);
+	umpa_free(run[5]);
+}
+
+TEST(surplus_of_idle_pages_goes_back)
+{
+	char *run[6], *more;
+	size_t nframes;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	nframes = leave_idle(run);
+	CHECK_EQ(fake_nframes(), nframes); /* 256: not too many yet */
+	umpa_free(run[4]);
+	CHECK_EQ(fake_nframes(), nframes - 5 * 64);
+	CHECK_EQ(stats().trimmed_nbytes, 5 * 64 * PAGE_NBYTES);
+	CHECK_EQ(fake_ncalls_of("unback"), 1);
+	/* They are zero, and wanted late. */
+	fake_clock_ns += 1000 * MS;
+	more = umpa_alloc(300 * PAGE_NBYTES, UMPA_ZERO);
+	CHECK(more == run[0] && fake_frame(more) == 0);
+	CHECK_EQ(umpa_shard(0)->nidle_max + umpa_shard(1)->nidle_max, 0);
+	umpa_free(more);
+	umpa_free(run[5]);
+	end();
+}
+
+TEST(surplus_of_idle_pages_that_are_wanted_soon_stays)
+{
+	char *run[6];
+
+	PLAN(3 + 2 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 3; i++, fake_clock_ns += MS) {
+		leave_idle(run);
+		free_rest(run);
+		CHECK_EQ(fake_ncalls_of("unback"), 1);
+	}
+	CHECK_EQ(umpa_shard(0)->nidle_max + umpa_shard(1)->nidle_max, 2 * NIDLE_MAX);
+	CHECK_EQ(umpa_shard(0)->nidle_given + umpa_shard(1)->nidle_given, 0);
+	end();
+}
+
+TEST(surplus_of_idle_pages_that_is_refused_stays)
+{
+	char *run[6];
+	size_t nframes;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	nframes = leave_idle(run);
+	fake_fail_from(1, -EINVAL);
+	umpa_free(run[4]);
+	fake_fail_at(0, 0);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK_EQ(stats().trimmed_nbytes, 0);
+	umpa_free(run[5]);
+	CHECK_EQ(fake_nframes(), nframes); /* and is not offered again */
+	end();
+}
+
+TEST(surplus_of_idle_pages_stays_with_who_calls_umpa_by_name)
+{
+	char *run[6];
+	size_t nframes;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	umpa_space_sheds = 0;
+	nframes = leave_idle(run);
+	free_rest(run);
+	CHECK_EQ(fake_nframes(), nframes);
+	end();
+}
