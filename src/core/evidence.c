@@ -15,7 +15,7 @@ enum {
 	/* A large probe is looked at in places: a system call each. */
 	NPLACES = 4,
 	PLACE_NPAGES = 256,
-	ENGINE_NPAGES_MIN = 4096 /* of the kernel's, before an engine is served */
+	ENGINE_NPAGES_MIN = 6144 /* of the kernel's, before an engine is served */
 };
 
 /* All atomic. */

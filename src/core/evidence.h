@@ -8,7 +8,7 @@
  * class                    served after                      and then
  * a program's mappings,    a probe used to a half            each 16th is a probe
  *   by size
- * an engine's mappings     the same, and 16 MiB of probes,   each 16th is a probe
+ * an engine's mappings     the same, and 24 MiB of probes,   each 16th is a probe
  *                          as in a small process the part
  *                          of a superpage that is not used
  *                          weighs too much

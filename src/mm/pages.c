@@ -17,7 +17,8 @@ static struct {
  * there: lengths that were measured for spans and runs (HEAD_NPAGES_MIN, STRADDLE_NPAGES_MIN). */
 enum {
 	BACK_NPAGES_MIN = 192,
-	BACK_NPAGES_MIN_BELOW_SLOT = 16
+	BACK_NPAGES_MIN_BELOW_SLOT = 16,
+	OVER_EDGE_NPAGES_MAX = 16
 };
 
 /* Pages of one slot. */
@@ -213,15 +214,15 @@ static void *new_before(size_t npages, unsigned flags)
 }
 
 /* Pages in the free back of a slot, `least` to `most` of them, and the others in the nslots slots
- * behind. */
+ * behind. may_grow: the frontier may be opened for those. */
 static void *new_behind(
-	size_t npages, uint32_t nslots, unsigned least, unsigned most, unsigned flags)
+	size_t npages, uint32_t nslots, unsigned least, unsigned most, int may_grow, unsigned flags)
 {
 	unsigned before;
 	struct space_grant g;
 
 	if (least > most ||
-		umpa_space_take_behind_back(SLOT_PART_MAPPED, nslots, least, 0, &g, &before))
+		umpa_space_take_behind_back(SLOT_PART_MAPPED, nslots, least, may_grow, &g, &before))
 		return NULL;
 	before = before < most ? before : most;
 	if (!before ||
@@ -232,6 +233,15 @@ static void *new_behind(
 	npages -= before;
 	return (char *)keep(&g, npages, umpa_space_ready(&g, npages, flags)) -
 	       ((size_t)before << PAGE_SHIFT);
+}
+
+/* Almost all of it in a free back, whatever is behind: mappings in a row that are a page more than
+ * a share of a superpage, as tcmalloc's, shall leave no gap where the frontier was. */
+static void *new_over_edge(unsigned npages, unsigned flags)
+{
+	return npages <= OVER_EDGE_NPAGES_MAX
+		       ? NULL
+		       : new_behind(npages, 1, npages - OVER_EDGE_NPAGES_MAX, npages - 1, 1, flags);
 }
 
 /*
@@ -250,8 +260,10 @@ static void *new_beside(size_t npages, unsigned flags)
 	if (nslots)
 		p = new_before(npages, flags);
 	if (!p && nslots)
-		p = new_behind(npages, nslots, over, over, flags);
-	return p ? p : new_behind(npages, nslots + 1, least, over - 1, flags);
+		p = new_behind(npages, nslots, over, over, 0, flags);
+	if (!p)
+		p = new_behind(npages, nslots + 1, least, over - 1, 0, flags);
+	return p || nslots ? p : new_over_edge(over, flags);
 }
 
 static void *new_part(unsigned npages, unsigned flags)

@@ -113,10 +113,10 @@ TEST(evidence_of_an_engine)
 	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 0);
 	p = probe(NPAGES, NPAGES);
 	umpa_evidence_note(EVIDENCE_OF_ENGINE, p, NPAGES);
-	/* Used, but less than 16 MiB so far. */
+	/* Used, but less than 24 MiB so far. */
 	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 0);
-	p = probe(4096 - NPAGES, 4096 - NPAGES);
-	umpa_evidence_note(EVIDENCE_OF_ENGINE, p, 4096 - NPAGES);
+	p = probe(6144 - NPAGES, 6144 - NPAGES);
+	umpa_evidence_note(EVIDENCE_OF_ENGINE, p, 6144 - NPAGES);
 	umpa_evidence_unmap(p, 5);
 	umpa_os_unmap(p, 5 * PAGE_NBYTES);
 	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_ENGINE), 1);

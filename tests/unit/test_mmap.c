@@ -518,6 +518,26 @@ TEST(mmap_for_an_engine_refused)
 	CHECK(umpa_mapping_valid());
 }
 
+/* tcmalloc's: half a superpage and a page, of which the page is given back. They lie side by side,
+ * also where the frontier was. */
+TEST(mmap_for_an_engine_leaves_no_gaps)
+{
+	const size_t nbytes = SLOT_NBYTES / 2;
+	char *before, *p;
+	unsigned ngaps = 0;
+
+	PLAN(3);
+	begin();
+	before = map(257);
+	CHECK_EQ(umpa_munmap(before + nbytes, PAGE_NBYTES), 0);
+	for (int i = 0; i < 100; i++, before = p) {
+		p = map(257);
+		ngaps += p != before + nbytes || umpa_munmap(p + nbytes, PAGE_NBYTES) != 0;
+	}
+	CHECK_EQ(ngaps, 0);
+	CHECK(umpa_mapping_valid());
+}
+
 /* MAP_NORESERVE is no hindrance where mappings are used. */
 TEST(mmap_if_used)
 {
