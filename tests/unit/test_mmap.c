@@ -182,7 +182,7 @@ TEST(mmap_gaps_are_nobodys)
 	char *p, *block;
 
 	PLAN(21);
-	begin();
+	fake_mmap_begin();
 	p = with_gap();
 	CHECK_EQ(umpa_mm_incore(p, 4 * PAGE_NBYTES, vec), 0);
 	errno = 0;
@@ -215,7 +215,7 @@ TEST(mmap_gaps_are_nobodys)
 	errno = 0;
 	CHECK(umpa_mm_sync(p, nbytes, MS_SYNC) == -1 && errno == EAGAIN);
 	CHECK_EQ(umpa_munmap(p, nbytes), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 static void *leave_behind(void *p, size_t npages)
@@ -230,7 +230,7 @@ TEST(mmap_leaves_a_mapping_behind)
 	char *p, *q;
 
 	PLAN(14);
-	begin();
+	fake_mmap_begin();
 	p = map(10);
 	nbytes = fake_mapped_nbytes();
 	*at(p, 3) = 'k';
@@ -258,7 +258,7 @@ TEST(mmap_leaves_a_mapping_behind)
 	CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, RW), 0);
 	CHECK_EQ(umpa_munmap(p, 10 * PAGE_NBYTES), 0);
 	CHECK_EQ(fake_mapped_nbytes(), nbytes);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 /* Each call of it fails in turn: nothing is lost, and what is refused is not half done. */
@@ -268,7 +268,7 @@ TEST(mmap_leaving_behind_refused)
 	for (unsigned k = 1; k <= 5; k++) {
 		char *p, *q;
 
-		begin();
+		fake_mmap_begin();
 		p = map(10);
 		*at(p, 3) = 'k';
 		CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, PROT_READ), 0);
@@ -282,7 +282,7 @@ TEST(mmap_leaving_behind_refused)
 			(void)!umpa_munmap(q, 10 * PAGE_NBYTES);
 		fake_fail_at(0, 0);
 		CHECK_EQ(umpa_munmap(p, 10 * PAGE_NBYTES), 0);
-		CHECK(ends_well());
+		CHECK(fake_mmap_ends_well());
 	}
 }
 
@@ -527,7 +527,7 @@ TEST(mmap_for_an_engine_leaves_no_gaps)
 	unsigned ngaps = 0;
 
 	PLAN(3);
-	begin();
+	fake_mmap_begin();
 	before = map(257);
 	CHECK_EQ(umpa_munmap(before + nbytes, PAGE_NBYTES), 0);
 	for (int i = 0; i < 100; i++, before = p) {
