@@ -67,7 +67,8 @@ struct umpa_shard {
 				  slots */
 	unsigned number;
 	struct umpa_shelf shelf;
-	uint64_t nallocs, nfrees, block_npages, nslots_in_place;
+	uint64_t nallocs, nfrees, block_npages;
+	uint64_t nslots_in_place; /* of the list below. atomic */
 	struct umpa_recent recent;
 	unsigned nidle_max;   /* idle pages a slot of the nursery may have; 0: not decided yet */
 	unsigned nidle_given; /* and not asked for since. atomic */
@@ -84,7 +85,7 @@ struct umpa_space {
 	int locked; /* opened memory gets frames at once (mlockall): open no more than needed */
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;
-	uint32_t nused; /* slots that are not free. atomic */
+	uint32_t nused;   /* slots that are not free. atomic */
 	uint64_t npooled; /* resident slots that became free, on the whole */
 	struct umpa_surplus surplus;
 	int over;      /* the pool holds more than it may: umpa_space_keep_limit() acts. atomic */

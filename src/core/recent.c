@@ -72,7 +72,8 @@ static void remove_at(struct umpa_shard *s, unsigned i, size_t npages)
 	r->nslots -= nslots_of(r->span[i]);
 	s->nallocs++;
 	s->block_npages += npages;
-	s->nslots_in_place += nslots_of(r->span[i]);
+	__atomic_store_n(
+		&s->nslots_in_place, s->nslots_in_place + nslots_of(r->span[i]), __ATOMIC_RELAXED);
 	set_n(r, r->n - 1);
 	for (; i < r->n; i++)
 		r->span[i] = r->span[i + 1];
@@ -129,6 +130,15 @@ void umpa_recent_flush(void)
 		left = __atomic_exchange_n(&umpa_core.recent_shards, 0, __ATOMIC_RELAXED);
 	for (; left; left &= left - 1)
 		flush(umpa_shard((unsigned)__builtin_ctzll(left)));
+}
+
+uint64_t umpa_recent_nslots_taken(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		n += __atomic_load_n(&umpa_shard(i)->nslots_in_place, __ATOMIC_RELAXED);
+	return n;
 }
 
 void umpa_recent_fork_child(void)

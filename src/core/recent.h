@@ -33,6 +33,9 @@ struct slot umpa_recent_take(size_t npages, uint32_t align);
 /* Gives all to the space. Called with no lock of a shard or above. */
 void umpa_recent_flush(void);
 
+/* How many slots the lists have handed out again, on the whole. */
+uint64_t umpa_recent_nslots_taken(void);
+
 /* In the child of a fork, with every lock held: another thread may have been about to flush. */
 void umpa_recent_fork_child(void);
 

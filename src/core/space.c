@@ -723,15 +723,18 @@ enum {
 
 static uint32_t nslots_to_keep(struct umpa_space *s)
 {
-	uint64_t now_ns;
+	uint64_t now_ns, ntaken;
 	uint32_t n, npool;
 
 	if (umpa_core.keep_nslots != UINT32_MAX)
 		return umpa_core.keep_nslots;
+	umpa_recent_flush();
+	ntaken = umpa_recent_nslots_taken();
 	now_ns = umpa_os_clock_ns();
 	umpa_lock_take(&s->lock);
 	npool = umpa_extents_count(&s->extents, EXTENT_RESIDENT);
-	n = umpa_surplus_keep(&s->surplus, s->npooled - npool, npool, nslots_used(s), now_ns);
+	ntaken += s->npooled - npool;
+	n = umpa_surplus_keep(&s->surplus, ntaken, npool, nslots_used(s), now_ns);
 	umpa_lock_give(&s->lock);
 	return n;
 }
