@@ -80,8 +80,8 @@ int umpa_back(void *addr, size_t nbytes);
 /*
  * Takes the frames from every page that lies whole in [addr, addr + nbytes), which lies in one
  * block: those pages read as zero afterwards. Whole superpages go to the pool, the rest back to
- * the kernel. A range with pages that were locked, advised for good or mapped over keeps its frames
- * and is overwritten.
+ * the kernel. What a range has that was locked or mapped over is overwritten, and its other frames
+ * go to the kernel.
  * Result: 0, or -1: EINVAL (not in a block, or a page is protected); nothing has changed.
  */
 int umpa_unback(void *addr, size_t nbytes);

@@ -394,6 +394,20 @@ static void unback(const struct umpa_block *b, uintptr_t from, uintptr_t to)
 		umpa_clear_by_unback((void *)from, (to - from) >> PAGE_SHIFT);
 }
 
+static int is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE_NBYTES - 1);
+}
+
+/* The kernel takes what it will; locked pages stay, and behind those of a file is the file. */
+static void unback_odd(char *addr, size_t npages)
+{
+	umpa_clear_by_unback(addr, npages);
+	for (char *page = addr; npages--; page += PAGE_NBYTES)
+		if (!is_zero(page))
+			umpa_clear(page, 1);
+}
+
 public_api int umpa_unback(void *addr, size_t nbytes)
 {
 	uintptr_t from = ((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
@@ -408,12 +422,13 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 	if (!look_at(&b, from, to, &odd))
 		return -1;
 	if (odd)
-		umpa_clear((void *)from, (to - from) >> PAGE_SHIFT);
+		unback_odd((char *)from, (to - from) >> PAGE_SHIFT);
 	else
 		unback(&b, from, to);
 	umpa_space_keep_limit();
 	return 0;
 }
+
 public_api size_t umpa_trim(size_t keep_nbytes)
 {
 	size_t keep_nslots = keep_nbytes >> SLOT_SHIFT;

@@ -100,7 +100,7 @@ static int renew(struct bench *b, size_t slot)
 
 	if (umpa_os_renew(at, PAGE_NBYTES, 1))
 		return 0;
-	b->mover.renewed(&b->mover, at, PAGE_NBYTES);
+	umpa_mover_renewed(&b->mover, at, PAGE_NBYTES);
 	return 1;
 }
 
