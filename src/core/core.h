@@ -70,8 +70,9 @@ struct umpa_shard {
 	uint64_t nallocs, nfrees, block_npages;
 	uint64_t nslots_in_place; /* of the list below. atomic */
 	struct umpa_recent recent;
-	unsigned nidle_max;   /* idle pages a slot of the nursery may have; 0: not decided yet */
-	unsigned nidle_given; /* and not asked for since. atomic */
+	unsigned nidle_max; /* idle pages a slot of the nursery may have; 0: not decided yet */
+	struct umpa_run
+		idle_given; /* the longest row that went to the kernel last; npages 0: none */
 	uint64_t idle_given_ns;
 	struct umpa_inbox inbox; /* the shelf's runs that threads of other shards have freed */
 } __attribute__((aligned(64)));

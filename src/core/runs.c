@@ -111,32 +111,36 @@ static struct umpa_run give_idle_row(struct umpa_shard *s, struct slot slot, uns
 
 static void give_idle(struct umpa_shard *s, struct slot slot)
 {
-	unsigned npages = 0;
-	struct umpa_run row = {slot, 0, 0};
-	uint64_t now_ns;
+	struct umpa_run row = {slot, 0, 0}, longest = row;
+	uint64_t npages = 0, now_ns;
 
-	while ((row = give_idle_row(s, slot, row.page + row.npages)).npages)
+	while ((row = give_idle_row(s, slot, row.page + row.npages)).npages) {
 		npages += row.npages;
-	event_add(&umpa_core.events.trimmed_nbytes, (uint64_t)npages << PAGE_SHIFT);
+		longest = row.npages > longest.npages ? row : longest;
+	}
+	event_add(&umpa_core.events.trimmed_nbytes, npages << PAGE_SHIFT);
 	now_ns = umpa_os_clock_ns();
 	umpa_lock_take(&s->lock);
-	__atomic_store_n(&s->nidle_given, npages, __ATOMIC_RELAXED);
+	s->idle_given = longest;
 	s->idle_given_ns = now_ns;
 	umpa_lock_give(&s->lock);
 }
 
-/* A run was taken of which these pages were zero. */
-static void note_idle_wanted(struct umpa_shard *s, struct umpa_run run, const struct bitmap *dirty)
+static int overlap(const struct umpa_run *a, const struct umpa_run *b)
 {
-	uint64_t now_ns;
+	return slot_is(a->slot, b->slot) && a->page < b->page + b->npages &&
+	       b->page < a->page + a->npages;
+}
 
-	if (bitmap_next_clear(dirty, run.page) >= (unsigned)run.page + run.npages)
-		return;
-	now_ns = umpa_os_clock_ns();
+/* A run was taken out of the row that went to the kernel last. */
+static void note_idle_wanted(struct umpa_shard *s)
+{
+	uint64_t now_ns = umpa_os_clock_ns();
+
 	umpa_lock_take(&s->lock);
-	if (now_ns - s->idle_given_ns < (uint64_t)s->nidle_given * IDLE_PAGE_NS)
+	if (now_ns - s->idle_given_ns < (uint64_t)s->idle_given.npages * IDLE_PAGE_NS)
 		s->nidle_max = 2 * nidle_max(s);
-	__atomic_store_n(&s->nidle_given, 0, __ATOMIC_RELAXED);
+	s->idle_given.npages = 0;
 	umpa_lock_give(&s->lock);
 }
 
@@ -319,14 +323,16 @@ static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct um
 	struct bitmap *dirty)
 {
 	int got = umpa_shelf_take(&s->shelf, npages, align, run, dirty);
+	int was_given = 0;
 
 	if (got) {
 		s->nallocs++;
 		s->block_npages += npages;
+		was_given = s->idle_given.npages && overlap(run, &s->idle_given);
 	}
 	umpa_lock_give(&s->lock);
-	if (got && unlikely(__atomic_load_n(&s->nidle_given, __ATOMIC_RELAXED)) && dirty)
-		note_idle_wanted(s, *run, dirty);
+	if (unlikely(was_given))
+		note_idle_wanted(s);
 	return got;
 }
 
@@ -392,9 +398,8 @@ void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 	struct umpa_shard *s = lock_some_shard();
 	struct bitmap dirty;
 	struct umpa_run run;
-	int look = flags & UMPA_ZERO || __atomic_load_n(&s->nidle_given, __ATOMIC_RELAXED);
 
-	while (!take(s, npages, align, &run, look ? &dirty : NULL)) {
+	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL)) {
 		void *block = NULL;
 
 		if (!collect(s)) {

@@ -845,11 +845,14 @@ void umpa_os_machine(struct umpa_os_machine *m)
 
 uint64_t umpa_os_clock_ns(void)
 {
+	uint64_t now_ns;
+
 	lock();
 	if (++nlooks == 2)
 		fake_clock_ns += fake_first_look_ns;
+	now_ns = fake_clock_ns;
 	unlock();
-	return fake_clock_ns;
+	return now_ns;
 }
 
 unsigned umpa_os_cpu(void)

@@ -8,6 +8,7 @@
 #include "core/surplus.h"
 #include "support/check.h"
 #include "support/fake_os.h"
+#include "support/model.h"
 
 #define MIB ((size_t)1 << 20)
 #define MS  ((uint64_t)1000000)
@@ -272,7 +273,7 @@ TEST(surplus_of_idle_pages_that_are_wanted_soon_stays)
 		CHECK_EQ(fake_ncalls_of("unback"), 1);
 	}
 	CHECK_EQ(umpa_shard(0)->nidle_max + umpa_shard(1)->nidle_max, 2 * NIDLE_MAX);
-	CHECK_EQ(umpa_shard(0)->nidle_given + umpa_shard(1)->nidle_given, 0);
+	CHECK_EQ(umpa_shard(0)->idle_given.npages + umpa_shard(1)->idle_given.npages, 0);
 	end();
 }
 
@@ -305,5 +306,35 @@ TEST(surplus_of_idle_pages_stays_with_who_calls_umpa_by_name)
 	nframes = leave_idle(run);
 	free_rest(run);
 	CHECK_EQ(fake_nframes(), nframes);
+	end();
+}
+
+/* --- at random ---------------------------------------------------------------------------- */
+
+/* Time goes by, so that now something is wanted soon, now late. */
+static void touch_slowly(void *addr, size_t nbytes)
+{
+	fake_touch(addr, nbytes);
+	fake_clock_ns += nbytes % 7 * MS;
+}
+
+/* Whatever goes back: no block loses its content, and what shall be zero is. */
+TEST(surplus_is_nobodys)
+{
+	struct model_options o = {.seed = check_seed(1),
+		.nops = check_times(4000),
+		.nblocks = 24,
+		.log2_min = 12,
+		.log2_max = 24,
+		.touch = touch_slowly};
+	struct model_result r;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	r = model_run(&o);
+	CHECK_EQ(r.nwrong_tags, 0);
+	CHECK_EQ(r.nwrong_zeros, 0);
+	CHECK_EQ(r.nrefused, 0);
+	CHECK(stats().trimmed_nbytes > 0);
 	end();
 }

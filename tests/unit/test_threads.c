@@ -5,6 +5,7 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/space.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 #include "support/model.h"
@@ -103,5 +104,21 @@ TEST(threads_free_each_others_blocks)
 		umpa_free(handed[i]);
 		handed[i] = NULL;
 	}
+	end();
+}
+
+/* Each free may give something back, of another thread's shard too. */
+TEST(threads_shed_what_is_not_wanted)
+{
+	PLAN(6);
+	begin();
+	umpa_space_sheds = 1;
+	CHECK_EQ(run_all(run_model), 0);
+	CHECK_EQ(run_all(hand_over), 0);
+	for (int i = 0; i < NHANDED; i++) {
+		umpa_free(handed[i]);
+		handed[i] = NULL;
+	}
+	umpa_space_sheds = 0;
 	end();
 }
