@@ -338,3 +338,49 @@ TEST(surplus_is_nobodys)
 	CHECK(stats().trimmed_nbytes > 0);
 	end();
 }
+
+/* Each call fails once, in turn, or from some call on: nothing wrong, nothing lost. Result: the
+ * calls made. */
+static uint64_t run_refused(uint64_t n, int lasting, uint64_t *nbad)
+{
+	struct model_options o = {.seed = 7,
+		.nops = 100,
+		.nblocks = 10,
+		.log2_min = 12,
+		.log2_max = 24,
+		.touch = touch_slowly,
+		.refusals_allowed = 1};
+	struct model_result r;
+	uint64_t ncalls;
+
+	fake_reset();
+	umpa_space_sheds = 1;
+	if (lasting)
+		fake_fail_from(n, -EINVAL);
+	else
+		fake_fail_at(n, -ENOMEM);
+	r = model_run(&o);
+	ncalls = fake_ncalls();
+	fake_fail_at(0, 0);
+	*nbad += r.nwrong_tags + r.nwrong_zeros + !fake_consistent() + umpa_core.space.ntransit;
+	if (umpa_core.window.nbytes)
+		*nbad += !umpa_extents_valid(&umpa_core.space.extents);
+	umpa_space_sheds = 0;
+	umpa_core_stop();
+	*nbad += fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes();
+	return ncalls;
+}
+
+TEST(surplus_with_each_call_refused)
+{
+	uint64_t nbad = 0;
+
+	PLAN(3);
+	for (uint64_t n = 1; run_refused(n, 0, &nbad) >= n; n += CHECK_STRIDE)
+		;
+	CHECK_EQ(nbad, 0);
+	for (uint64_t n = 1; run_refused(n, 1, &nbad) >= n; n += 3 * CHECK_STRIDE)
+		;
+	CHECK_EQ(nbad, 0);
+	CHECK(run_refused(0, 0, &nbad) > 20);
+}
