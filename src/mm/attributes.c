@@ -23,7 +23,7 @@ int umpa_attributes_init(struct umpa_attributes *a, uint32_t nslots)
 
 	if (error)
 		return error;
-	*a = (struct umpa_attributes){table, 0, nslots};
+	*a = (struct umpa_attributes){.slot = table, .nslots = nslots};
 	return 0;
 }
 
@@ -35,7 +35,7 @@ void umpa_attributes_fini(struct umpa_attributes *a)
 
 int umpa_attributes_need(struct umpa_attributes *a, size_t end)
 {
-	size_t open = a->nslots_open * sizeof(*a->slot);
+	size_t open = a->open_nbytes;
 	size_t need = (end + SLOT_NPAGES - 1) / SLOT_NPAGES * sizeof(*a->slot);
 	int error;
 
@@ -43,9 +43,11 @@ int umpa_attributes_need(struct umpa_attributes *a, size_t end)
 		return 0;
 	need = (need + STEP_NBYTES - 1) & ~(size_t)(STEP_NBYTES - 1);
 	error = umpa_os_open((char *)a->slot + open, need - open);
-	if (!error)
-		a->nslots_open = (uint32_t)(need / sizeof(*a->slot));
-	return error;
+	if (error)
+		return error;
+	a->open_nbytes = need;
+	a->nslots_open = (uint32_t)(need / sizeof(*a->slot));
+	return 0;
 }
 
 static int any(const struct bitmap *b)
@@ -66,12 +68,29 @@ static unsigned attributes_of(const struct umpa_page_bits *b, unsigned page)
 	return attributes;
 }
 
+/* All pages of a slot have these attributes: in a few instructions, as a reservation has many
+ * slots. */
+static int all_alike(const struct umpa_page_bits *b, unsigned attributes)
+{
+	uint64_t unlike = 0;
+
+	for (unsigned i = 0; i < NATTRIBUTES; i++) {
+		uint64_t wanted = -(uint64_t)(attributes >> i & 1);
+
+		for (unsigned w = 0; w < BITMAP_NWORDS; w++)
+			unlike |= b->bit[i].word[w] ^ wanted;
+	}
+	return !unlike;
+}
+
 /* How far, from its page `page` on, the pages of a slot have these attributes; page itself if it
  * has others. */
 static unsigned alike_until(const struct umpa_page_bits *b, unsigned page, unsigned attributes)
 {
 	unsigned until = SLOT_NPAGES;
 
+	if (!page && all_alike(b, attributes))
+		return until;
 	for (unsigned i = 0; i < NATTRIBUTES; i++) {
 		const struct bitmap *bit = &b->bit[i];
 		int set = attributes >> i & 1;
@@ -103,9 +122,23 @@ unsigned umpa_attributes_row(
 	return attributes;
 }
 
+static void change_all(struct umpa_page_bits *b, unsigned taken, unsigned given)
+{
+	for (unsigned i = 0; i < NATTRIBUTES; i++) {
+		if (given >> i & 1)
+			memset(&b->bit[i], 0xff, sizeof(b->bit[i]));
+		else if (taken >> i & 1 && any(&b->bit[i]))
+			memset(&b->bit[i], 0, sizeof(b->bit[i]));
+	}
+}
+
 static void change_slot(
 	struct umpa_page_bits *b, unsigned page, unsigned npages, unsigned taken, unsigned given)
 {
+	if (npages == SLOT_NPAGES) {
+		change_all(b, taken, given);
+		return;
+	}
 	for (unsigned i = 0; i < NATTRIBUTES; i++) {
 		if (given >> i & 1)
 			bitmap_set_range(&b->bit[i], page, npages);

@@ -1,5 +1,5 @@
 /*
- * Attributes: in what a mapped page of the window differs from ordinary memory, four bits a page.
+ * Attributes: in what a mapped page of the window differs from ordinary memory, five bits a page.
  * Most have none, so the table is address space that is opened only as far as a page with some ever
  * lay.
  *
@@ -16,12 +16,13 @@ enum umpa_attribute {
 	PAGE_UNREADABLE = 1,
 	PAGE_UNWRITABLE = 2,
 	PAGE_EXECUTABLE = 4,
-	PAGE_ODD = 8, /* mapped over, locked, advised: must be mapped anew to be ordinary */
+	PAGE_ODD = 8,       /* mapped over, locked, advised: must be mapped anew to be ordinary */
+	PAGE_UNFORKED = 16, /* MADV_DONTFORK: not there in a child after fork */
 	PAGE_GUARDED = PAGE_UNREADABLE | PAGE_UNWRITABLE | PAGE_EXECUTABLE,
 };
 
 enum {
-	NATTRIBUTES = 4
+	NATTRIBUTES = 5
 };
 
 struct umpa_page_bits {
@@ -31,6 +32,7 @@ struct umpa_page_bits {
 struct umpa_attributes {
 	struct umpa_page_bits *slot;
 	uint32_t nslots_open, nslots;
+	size_t open_nbytes; /* whole pages: of one slot more, perhaps, a part */
 };
 
 /* For a window of nslots slots, all ordinary. 0 or -ENOMEM. */

@@ -79,34 +79,90 @@ static void tell_mover(size_t first, size_t nbytes)
 		umpa_mover_renewed(m, umpa_pages_address(first), nbytes);
 }
 
-/* Makes one row of like pages ordinary. */
-static int restore_row(size_t first, size_t end, unsigned attributes)
-{
-	size_t nbytes = (end - first) << PAGE_SHIFT;
-	int error;
+/* Pages, in a row with ordinary ones between them perhaps, that the same calls make ordinary: what
+ * one of them or another has. */
+struct unlike {
+	size_t first, end;
+	unsigned attributes;
+};
 
-	if (attributes & PAGE_ODD)
-		error = umpa_os_renew(umpa_pages_address(first), nbytes, umpa_core.huge);
-	else
-		error = umpa_os_protect(umpa_pages_address(first), nbytes, PROT_READ | PROT_WRITE);
-	if (error)
-		return error;
-	if (attributes & PAGE_ODD)
-		tell_mover(first, nbytes);
-	umpa_attributes_change(&table, first, end, attributes, 0);
-	return 0;
+/* The first of [first, end): odd pages alone, others as far as the next that are odd. */
+static struct unlike next_unlike(size_t first, size_t end)
+{
+	struct unlike u = {end, end, 0};
+	size_t row_end;
+
+	for (; first < end; first = row_end) {
+		unsigned attributes = umpa_attributes_row(&table, first, end, &row_end);
+
+		if (!attributes)
+			continue;
+		if (u.attributes && attributes & PAGE_ODD)
+			break;
+		u.first = u.attributes ? u.first : first;
+		u.end = row_end;
+		u.attributes |= attributes;
+		if (attributes & PAGE_ODD)
+			break;
+	}
+	return u;
 }
 
+static int renew(const struct unlike *u)
+{
+	size_t nbytes = (u->end - u->first) << PAGE_SHIFT;
+	int error = umpa_os_renew(umpa_pages_address(u->first), nbytes, umpa_core.huge);
+
+	if (!error)
+		tell_mover(u->first, nbytes);
+	return error;
+}
+
+/* In a child, what was not handed on is not there: it must be mapped anew. */
+static void expect_holes(const struct unlike *u)
+{
+	size_t row_end;
+
+	for (size_t at = u->first; at < u->end; at = row_end)
+		if (umpa_attributes_row(&table, at, u->end, &row_end) & PAGE_UNFORKED)
+			umpa_attributes_change(&table, at, row_end, 0, PAGE_ODD);
+}
+
+/* -EAGAIN: some are odd after all. */
+static int restore_unlike(const struct unlike *u)
+{
+	char *addr = umpa_pages_address(u->first);
+	size_t nbytes = (u->end - u->first) << PAGE_SHIFT;
+
+	if (u->attributes & PAGE_ODD)
+		return renew(u);
+	if (u->attributes & PAGE_UNFORKED && umpa_os_advise(addr, nbytes, MADV_DOFORK)) {
+		expect_holes(u);
+		return -EAGAIN;
+	}
+	return u->attributes & PAGE_GUARDED ? umpa_os_protect(addr, nbytes, PROT_READ | PROT_WRITE)
+					    : 0;
+}
+
+/* One call makes all protected pages ordinary that have no odd ones between them. */
 static int restore(size_t first, size_t end)
 {
 	int error = 0;
-	size_t row_end;
 
-	for (; !error && first < end; first = row_end) {
-		unsigned attributes = umpa_attributes_row(&table, first, end, &row_end);
+	while (!error && first < end) {
+		struct unlike u = next_unlike(first, end);
 
-		if (attributes)
-			error = restore_row(first, row_end, attributes);
+		first = u.first;
+		if (first == end)
+			break;
+		error = restore_unlike(&u);
+		if (error == -EAGAIN) {
+			error = 0;
+			continue;
+		}
+		if (!error)
+			umpa_attributes_change(&table, u.first, u.end, u.attributes, 0);
+		first = u.end;
 	}
 	return error;
 }
@@ -243,7 +299,8 @@ int umpa_mapping_prot(size_t first, size_t end)
 	umpa_pages_unlock();
 	if (row_end < end)
 		return MAPPING_MIXED;
-	return attributes & PAGE_ODD ? MAPPING_ODD : prot_of_attributes(attributes);
+	return attributes & (PAGE_ODD | PAGE_UNFORKED) ? MAPPING_ODD
+						       : prot_of_attributes(attributes);
 }
 
 static int protect_row(size_t first, size_t end, int prot)
@@ -278,19 +335,40 @@ int umpa_mapping_protect(size_t first, size_t end, int prot)
 	return error;
 }
 
-static int advise_row(size_t first, size_t end, int advice, int lasting)
+/* What advice leaves with pages, and what it takes from them. */
+struct trace {
+	unsigned taken, given;
+};
+
+static struct trace trace_of(int advice, int lasting)
 {
-	int error = lasting ? umpa_attributes_need(&table, end) : 0;
+	switch (advice) {
+	case MADV_DONTFORK:
+		return (struct trace){0, PAGE_UNFORKED};
+	case MADV_DOFORK:
+		return (struct trace){PAGE_UNFORKED, 0};
+	default:
+		return (struct trace){0, lasting ? PAGE_ODD : 0};
+	}
+}
+
+static int advise_row(size_t first, size_t end, int advice, struct trace t)
+{
+	int error = t.given ? umpa_attributes_need(&table, end) : 0;
 
 	if (error)
 		return error;
-	if (lasting)
-		umpa_attributes_change(&table, first, end, 0, PAGE_ODD);
-	return umpa_os_advise(umpa_pages_address(first), (end - first) << PAGE_SHIFT, advice);
+	/* Also where the call is refused half-way. */
+	umpa_attributes_change(&table, first, end, 0, t.given);
+	error = umpa_os_advise(umpa_pages_address(first), (end - first) << PAGE_SHIFT, advice);
+	if (!error)
+		umpa_attributes_change(&table, first, end, t.taken, 0);
+	return error;
 }
 
 int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting)
 {
+	struct trace t = trace_of(advice, lasting);
 	int error = 0, missing = 0;
 	struct row row;
 
@@ -300,8 +378,8 @@ int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting)
 		missing |= row.owner == OF_NOBODY;
 		if (row.owner == OF_NOBODY)
 			continue;
-		error = advise_row(first, row.end, advice, lasting);
-		mark(&row, lasting);
+		error = advise_row(first, row.end, advice, t);
+		mark(&row, t.given != 0);
 	}
 	umpa_pages_unlock();
 	return error ? error : missing ? -ENOMEM : 0;
@@ -327,13 +405,15 @@ int umpa_mapping_expect_oddity(size_t first, size_t end)
 
 /* --- blocks ------------------------------------------------------------------------------- */
 
-static int has_odd(size_t first, size_t end)
+/* Some page has content that may be lost when it is made ordinary. */
+static int is_at_risk(size_t first, size_t end)
 {
-	int odd = 0;
+	int at_risk = 0;
 
-	while (!odd && first < end)
-		odd = umpa_attributes_row(&table, first, end, &first) & PAGE_ODD;
-	return odd;
+	while (!at_risk && first < end)
+		at_risk = umpa_attributes_row(&table, first, end, &first) &
+			  (PAGE_ODD | PAGE_UNFORKED);
+	return at_risk;
 }
 
 /* No other block that begins in the slot has attributes: a run ends in the next slot at the latest,
@@ -354,7 +434,7 @@ static int settle(const struct umpa_block *b, int keep)
 	int error;
 
 	umpa_pages_lock();
-	error = keep && has_odd(first, end) ? -EBUSY : restore(first, end);
+	error = keep && is_at_risk(first, end) ? -EBUSY : restore(first, end);
 	if (!error && is_clean(b))
 		umpa_block_unmark(b);
 	umpa_pages_unlock();

@@ -16,6 +16,8 @@
 #define GUARDED     8u  /* not readable and writable */
 #define UNREADABLE  32u /* GUARDED, and not readable either */
 #define ODD         16u /* mapped over, advised or locked: umpa_os_renew() alone makes it ordinary */
+#define UNFORKED    64u /* advised so, until it is advised otherwise */
+#define UNLIKE      (GUARDED | UNREADABLE | ODD | UNFORKED)
 #define FRAME_SHIFT 8
 #define FRAME(e)    ((e) >> FRAME_SHIFT)
 
@@ -155,7 +157,7 @@ struct range {
 static void must_be_ordinary(struct range r)
 {
 	for (size_t i = r.first; i < r.end; i++)
-		if (r.area->entries[i] & (GUARDED | ODD))
+		if (r.area->entries[i] & UNLIKE)
 			wrong("page protected or mapped over", r.area->base + i * PAGE_NBYTES);
 }
 
@@ -308,7 +310,7 @@ static void take_frame(uint64_t *entry)
 {
 	if (FRAME(*entry))
 		nframes--;
-	*entry &= GONE | OPEN | GUARDED | UNREADABLE | ODD;
+	*entry &= GONE | OPEN | UNLIKE;
 }
 
 /* What the host lets the program do with a page. */
@@ -611,7 +613,7 @@ static void map_over(struct range r, int prot)
 	host_protect(r, PROT_READ | PROT_WRITE);
 	take_range(r);
 	host_protect(r, prot);
-	mark(r, GUARDED | UNREADABLE, ODD | bits_of(prot));
+	mark(r, UNLIKE, ODD | bits_of(prot));
 }
 
 /* The same as range_of(), of an area whose pages may have been given up. */
@@ -695,8 +697,8 @@ static void carry_range(struct range to, struct range from)
 	for (size_t i = 0; i < n; i++) {
 		uint64_t e = entries[from.first + i];
 
-		to.area->entries[to.first + i] |= (e & ~(uint64_t)ODD) | OPEN;
-		entries[from.first + i] = e & (GONE | OPEN | GUARDED | UNREADABLE | ODD);
+		to.area->entries[to.first + i] |= (e & ~(uint64_t)(ODD | UNFORKED)) | OPEN;
+		entries[from.first + i] = e & (GONE | OPEN | UNLIKE);
 	}
 	memset((void *)begin_of(from), 0, n * PAGE_NBYTES);
 }
@@ -751,8 +753,8 @@ int umpa_os_protect(void *addr, size_t nbytes, int prot)
 
 static int is_lasting(int advice)
 {
-	static const int lasting[] = {MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK, MADV_MERGEABLE,
-		MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_WIPEONFORK};
+	static const int lasting[] = {MADV_RANDOM, MADV_SEQUENTIAL, MADV_MERGEABLE, MADV_NOHUGEPAGE,
+		MADV_DONTDUMP, MADV_WIPEONFORK};
 
 	for (size_t i = 0; i < array_len(lasting); i++)
 		if (advice == lasting[i])
@@ -774,6 +776,10 @@ int umpa_os_advise(void *addr, size_t nbytes, int advice)
 	there = pages_there(r);
 	if (advice == MADV_DONTNEED)
 		take_range(there);
+	else if (advice == MADV_DONTFORK)
+		mark(there, 0, UNFORKED);
+	else if (advice == MADV_DOFORK)
+		mark(there, UNFORKED, 0);
 	else if (is_lasting(advice))
 		mark(there, 0, ODD);
 	return leave(there.end < r.end ? -ENOMEM : 0);
@@ -1076,7 +1082,7 @@ int fake_oddity(const void *addr)
 	a = area_of(addr);
 	e = a ? a->entries[(size_t)((const char *)addr - a->base) / PAGE_NBYTES] : 0;
 	unlock();
-	return (e & GUARDED ? FAKE_GUARDED : 0) | (e & ODD ? FAKE_ODD : 0);
+	return (e & GUARDED ? FAKE_GUARDED : 0) | (e & (ODD | UNFORKED) ? FAKE_ODD : 0);
 }
 
 size_t fake_nframes(void)

@@ -74,6 +74,22 @@ TEST(attributes_to_the_end_of_what_is_open)
 	umpa_attributes_fini(&a);
 }
 
+/* Whatever a slot's share of a step is. */
+TEST(attributes_open_in_steps)
+{
+	size_t end;
+
+	PLAN(1 + 3 * NSLOTS);
+	begin();
+	for (size_t i = 0; i < NSLOTS; i++) {
+		REQUIRE(!umpa_attributes_need(&a, (i + 1) * 512));
+		umpa_attributes_change(&a, i * 512 + 100, (i + 1) * 512, 0, PAGE_ODD);
+		CHECK_EQ(row(i * 512 + 100, (i + 1) * 512, &end), PAGE_ODD);
+		CHECK_EQ(end, (i + 1) * 512);
+	}
+	umpa_attributes_fini(&a);
+}
+
 TEST(attributes_refused_memory)
 {
 	PLAN(5);
@@ -110,7 +126,7 @@ TEST(attributes_are_as_a_byte_a_page)
 	REQUIRE(!umpa_attributes_need(&a, NPAGES));
 	for (uint64_t i = 0; i < nsteps; i++) {
 		size_t first = number_below(&numbers, NPAGES), end, row_end;
-		unsigned taken = number_below(&numbers, 16), given = number_below(&numbers, 16);
+		unsigned taken = number_below(&numbers, 32), given = number_below(&numbers, 32);
 
 		end = first + 1 + number_below(&numbers, (uint32_t)(NPAGES - first));
 		umpa_attributes_change(&a, first, end, taken, given);

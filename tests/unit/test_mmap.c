@@ -84,7 +84,55 @@ TEST(mmap_makes_pages_ordinary_before_they_leave)
 	CHECK_EQ(fake_oddity(at(p, 805)), FAKE_GUARDED | FAKE_ODD);
 	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
 	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 700)) | fake_oddity(at(p, 805)), 0);
-	CHECK_EQ(fake_ncalls_of("renew"), 2);
+	CHECK_EQ(fake_ncalls_of("renew"), 1);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK(ends_well());
+}
+
+TEST(mmap_makes_many_protected_pages_ordinary_at_once)
+{
+	uint64_t before;
+	char *p;
+
+	PLAN(6);
+	begin();
+	p = map(2 * SLOT_NPAGES);
+	for (size_t i = 0; i < 2 * SLOT_NPAGES; i += 7)
+		umpa_mprotect(at(p, i), PAGE_NBYTES, i % 2 ? PROT_NONE : PROT_READ);
+	before = fake_ncalls();
+	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
+	CHECK_EQ(fake_ncalls() - before, 1);
+	CHECK_EQ(fake_oddity(at(p, 0)) | fake_oddity(at(p, 7)) | fake_oddity(at(p, 1022)), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(fake_ncalls_of("renew"), 0);
+	CHECK(ends_well());
+}
+
+/* What fork shall leave out keeps its frames; unless it was left out, which the system tells. */
+TEST(mmap_keeps_frames_that_fork_leaves_out)
+{
+	uint64_t frame;
+	char *p;
+
+	PLAN(12);
+	begin();
+	p = map(2 * SLOT_NPAGES);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	frame = fake_frame(at(p, 800));
+	CHECK_EQ(umpa_madvise(at(p, 3), 1000 * PAGE_NBYTES, MADV_DONTFORK), 0);
+	CHECK_EQ(umpa_madvise(at(p, 3), 100 * PAGE_NBYTES, MADV_DOFORK), 0);
+	CHECK_EQ(umpa_mprotect(at(p, 150), 100 * PAGE_NBYTES, PROT_NONE), 0);
+	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
+	CHECK_EQ(fake_oddity(at(p, 120)) | fake_oddity(at(p, 200)) | fake_oddity(at(p, 800)), 0);
+	CHECK_EQ(fake_frame(at(p, 800)), frame);
+	CHECK_EQ(fake_ncalls_of("renew"), 0);
+	p = map(2 * SLOT_NPAGES);
+	umpa_madvise(at(p, 3), 10 * PAGE_NBYTES, MADV_DONTFORK);
+	umpa_mprotect(at(p, 100), 10 * PAGE_NBYTES, PROT_NONE);
+	fake_fail_at(1, -ENOMEM); /* a hole */
+	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
+	CHECK_EQ(fake_ncalls_of("renew"), 1);
+	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 105)), 0);
 	CHECK_EQ(umpa_space_pool_nslots(), 2);
 	CHECK(fake_mmap_ends_well());
 }
