@@ -556,6 +556,13 @@ static int unback_from(struct slot slot, uint32_t nslots, size_t from)
 	return !nbytes || !umpa_os_unback((char *)slot_address(slot) + from, nbytes);
 }
 
+/* When frames on the way to void slots are cleared. */
+enum clearing {
+	NO_CLEARING,
+	CLEAR_FIRST, /* before they move */
+	CLEAR_LAST   /* after, which spares those that don't move */
+};
+
 /*
  * Moves the frames of a chunk to the void slots at *slot, which is advanced, of which *nslots are
  * left to fill. A superpage with holes (a block that was freed untouched left it) is not worth
@@ -564,11 +571,13 @@ static int unback_from(struct slot slot, uint32_t nslots, size_t from)
  * kernel's fault is to fill the place. Result: what the chunk's slots are now.
  */
 static enum umpa_extent_kind fill_from(struct umpa_mover *m, const struct chunk *c,
-	struct slot *slot, uint32_t *nslots, move_fn *move, int zero)
+	struct slot *slot, uint32_t *nslots, move_fn *move, enum clearing clearing)
 {
 	uint32_t done = 0;
 	int emptied = 1;
 
+	if (clearing == CLEAR_FIRST)
+		umpa_clear_frames(slot_address(c->slot), (size_t)c->nslots * SLOT_NPAGES);
 	while (done < c->nslots) {
 		size_t moved;
 		int err = move(m, slot_address(*slot), slot_address(slot_after(c->slot, done)),
@@ -576,7 +585,7 @@ static enum umpa_extent_kind fill_from(struct umpa_mover *m, const struct chunk 
 		uint32_t nmoved = (uint32_t)((moved + SLOT_NBYTES - 1) >> SLOT_SHIFT);
 		uint32_t nleft = err == -ENOENT ? 1 : c->nslots - done - nmoved;
 
-		if (zero)
+		if (clearing == CLEAR_LAST)
 			umpa_clear_frames(slot_address(*slot), moved >> PAGE_SHIFT);
 		if (moved % SLOT_NBYTES)
 			emptied &= unback_from(slot_after(c->slot, done), nmoved, moved);
@@ -593,13 +602,20 @@ static enum umpa_extent_kind fill_from(struct umpa_mover *m, const struct chunk 
 	return emptied ? EXTENT_VOID : EXTENT_RESIDENT;
 }
 
-uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
+/* Chosen before the departure, which is while the pool has a slot to try it with. NULL: the pool is
+ * empty. */
+static struct umpa_mover *mover_to_fill(void)
+{
+	return umpa_space_pool_nslots() ? umpa_trial_mover() : NULL;
+}
+
+static uint32_t fill(
+	struct umpa_mover *m, struct slot slot, uint32_t nslots, enum clearing clearing)
 {
 	struct chunk chunk[NCHUNKS];
 	enum umpa_extent_kind kind[NCHUNKS];
-	/* Chosen before the departure, which is while the pool has a slot to try it with. */
-	struct umpa_mover *m = umpa_space_pool_nslots() ? umpa_trial_mover() : NULL;
-	move_fn *move = move_fn_for(m, nslots);
+	/* Where others may be, a page may be protected by the time it would be looked at. */
+	move_fn *move = clearing == CLEAR_FIRST ? move_many : move_fn_for(m, nslots);
 	unsigned n = m != NULL;
 
 	while (nslots && n) {
@@ -607,7 +623,7 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 
 		n = depart(chunk, nslots, EXTENT_RESIDENT, slot);
 		for (unsigned i = 0; i < n; i++) {
-			kind[i] = fill_from(m, &chunk[i], &slot, &nslots, move, zero);
+			kind[i] = fill_from(m, &chunk[i], &slot, &nslots, move, clearing);
 			stuck |= kind[i] == EXTENT_RESIDENT;
 		}
 		if (n)
@@ -620,6 +636,18 @@ uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
 	event_add(&umpa_core.events.nslots_from_kernel, nslots);
 	note_asked(nslots);
 	return nslots;
+}
+
+uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero)
+{
+	return fill(mover_to_fill(), slot, nslots, zero ? CLEAR_LAST : NO_CLEARING);
+}
+
+void umpa_space_fill_in_use(struct slot slot, uint32_t nslots)
+{
+	struct umpa_mover *m = mover_to_fill();
+
+	fill(m && m->one_step ? m : NULL, slot, nslots, CLEAR_FIRST);
 }
 
 /* Makes [from, to) of the slots of a piece ready: frames from the pool if it is void, zero if

@@ -83,6 +83,10 @@ void umpa_space_give_grant(const struct space_grant *grant);
  */
 uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero);
 
+/* The same with zero, where other threads may use the slots already: frames are cleared before they
+ * move, and only a mover that moves in one step is asked. */
+void umpa_space_fill_in_use(struct slot slot, uint32_t nslots);
+
 /*
  * Makes the first npages of what was granted ready for use: frames from the pool where it is void
  * (but with UMPA_NOBACK), and zero with UMPA_ZERO. Result: 1 if what lies behind them in the slot

@@ -50,6 +50,7 @@ struct umpa_mover {
 	void (*fini)(struct umpa_mover *m); /* gives back what init took; frames stay */
 	void *window;
 	size_t window_nbytes;
+	int one_step;       /* what gets a frame at the destination meanwhile keeps it: -EEXIST */
 	int shadowed;       /* a host keeps shadow page tables: what moves is dear to touch first */
 	uint32_t lock;      /* of the mover alone */
 	int fd;             /* uffd: the parked descriptor, -1 while there is none */

@@ -329,5 +329,6 @@ int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes)
 	m->move = move_uffd;
 	m->renewed = renewed_uffd;
 	m->fini = fini_uffd;
+	m->one_step = 1;
 	return 0;
 }

@@ -153,11 +153,12 @@ struct range {
 	size_t first, end; /* pages of the area */
 };
 
-/* No page is protected or mapped over: umpa's own business is with ordinary pages. */
+/* No page is protected or mapped over: umpa's own business is with ordinary pages. What fork shall
+ * leave out moves as others do. */
 static void must_be_ordinary(struct range r)
 {
 	for (size_t i = r.first; i < r.end; i++)
-		if (r.area->entries[i] & UNLIKE)
+		if (r.area->entries[i] & (GUARDED | ODD))
 			wrong("page protected or mapped over", r.area->base + i * PAGE_NBYTES);
 }
 
@@ -626,6 +627,16 @@ static struct range pages_in(struct area *a, const char *addr, size_t nbytes)
 	return (struct range){a, first, first + nbytes / PAGE_NBYTES};
 }
 
+static void *map_fresh(size_t nbytes, int prot)
+{
+	struct area *a = area_add(nbytes, 1);
+	struct range r = {a, 0, a->npages};
+
+	host_protect(r, prot);
+	mark(r, 0, bits_of(prot));
+	return a->base;
+}
+
 intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
 {
 	int error = enter(MMAP);
@@ -640,7 +651,7 @@ intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, in
 	if (flags & MAP_FIXED_NOREPLACE & ~MAP_FIXED && a)
 		return leave(-EEXIST);
 	if (!(flags & MAP_FIXED) || !a)
-		addr = area_add(nbytes, 1)->base;
+		addr = map_fresh(nbytes, prot);
 	else
 		map_over(pages_in(a, addr, nbytes), prot);
 	unlock();
@@ -951,6 +962,7 @@ void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes)
 	umpa_mover_plain_init(m, window, nbytes);
 	m->name = "fake";
 	m->move = fake_move;
+	m->one_step = 1;
 }
 
 int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes)
@@ -964,6 +976,7 @@ int umpa_mover_mremap_init(struct umpa_mover *m, void *window, size_t nbytes)
 {
 	fake_mover_init(m, window, nbytes);
 	m->name = "mremap";
+	m->one_step = 0;
 	return 0;
 }
 
