@@ -6,10 +6,13 @@
  * huge page file systems, memory that is not asked for as readable and writable, less than the
  * option mmap_min (4 KiB: nothing is less), MAP_NORESERVE. The rest comes from the window: zeroed
  * in user space where the process's pool has frames, else left to the kernel's fault, as huge
- * pages. Ranges may be umpa's, the kernel's, or part one and part the other; a mapping may be
- * ended, protected, advised and mapped over in any part. A mapping is no block: umpa_free(),
- * umpa_realloc() and the like do not take it. Pages of a block may be protected, advised and mapped
- * over; they are ordinary memory again when it is freed. They can't be unmapped or remapped.
+ * pages. So do reservations (PROT_NONE, MAP_NORESERVE or not) of 2 MiB to 1 GiB, and no more than a
+ * 64th of the window: what is opened of them, by umpa_mprotect() or MAP_FIXED, has frames of the
+ * pool where it is whole superpages. Ranges may be umpa's, the kernel's, or part one and part the
+ * other; a mapping may be ended, protected, advised and mapped over in any part. A mapping is no
+ * block: umpa_free(), umpa_realloc() and the like do not take it. Pages of a block may be
+ * protected, advised and mapped over; they are ordinary memory again when it is freed. They can't
+ * be unmapped or remapped.
  *
  * What umpa_mmap() gave is for these functions alone: libc's munmap() and the like would leave a
  * hole in the window, unless the preload library stands behind them.
@@ -20,6 +23,8 @@
  *    sends without copying, I/O under way) belong to the pool at once: wait for these first;
  *  - memory of the window can't be registered with a userfaultfd of the program's: EBUSY;
  *  - what is unmapped of a slot of 2 MiB of which other pages are still mapped keeps its frames;
+ *  - closed pages of a reservation may count for RLIMIT_DATA when they are unmapped, as the pool's:
+ *    ENOMEM if the limit was lowered since;
  *  - RLIMIT_AS counts the pool's address space once, and not what comes out of it;
  *  - growing in place may succeed where the kernel would have had to move, and the reverse.
  *

@@ -6,9 +6,11 @@
 #include "base/units.h"
 #include "os/os.h"
 
-/* The engine's, powers of two of pages mapped, of pages zeroed, and blocks. */
+/* The engine's; powers of two of pages mapped, zeroed, and reserved; blocks. */
 enum {
-	OF_ZEROED = 65,
+	NSIZES = 64,
+	OF_ZEROED = 1 + NSIZES,
+	OF_RESERVED = OF_ZEROED + NSIZES,
 	NCLASSES = EVIDENCE_OF_BLOCKS + 1,
 	PROBE_EACH = 16,
 	BLOCKS_NPAGES_MIN = 1536, /* of probes in a row, before blocks are served */
@@ -28,6 +30,7 @@ struct alike {
 };
 
 static struct alike classes[NCLASSES];
+static uint64_t reserved_probes; /* a bit for each class of reservations that had a probe. atomic */
 
 /* 0 to 63. */
 static unsigned log2_of(size_t npages)
@@ -43,6 +46,11 @@ unsigned umpa_evidence_class(size_t npages)
 unsigned umpa_evidence_class_of_zeroed(size_t npages)
 {
 	return OF_ZEROED + log2_of(npages);
+}
+
+unsigned umpa_evidence_class_reserved(size_t npages)
+{
+	return OF_RESERVED + log2_of(npages);
 }
 
 static struct alike *blocks(void)
@@ -134,36 +142,51 @@ int umpa_evidence_for(unsigned class)
 	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
 }
 
+static void set_probe(struct alike *c, char *addr, size_t npages)
+{
+	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->probe, addr, __ATOMIC_RELAXED);
+}
+
 void umpa_evidence_note(unsigned class, void *addr, size_t npages)
 {
 	struct alike *c = &classes[class];
 
 	__atomic_fetch_add(&c->npages_probed, npages, __ATOMIC_RELAXED);
-	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);
-	__atomic_store_n(&c->probe, addr, __ATOMIC_RELAXED);
+	set_probe(c, addr, npages);
+	if (class - OF_RESERVED < NSIZES)
+		__atomic_fetch_or(&reserved_probes, (uint64_t)1 << (class - OF_RESERVED),
+			__ATOMIC_RELAXED);
 }
 
-/* The probe is over, or loses its front, as where an alignment was wanted. */
-static void learn_from_end(struct alike *c, void *addr, size_t npages)
+/* The probe is over, or loses its front or its end, as where an alignment was wanted. */
+static void learn_from_end(struct alike *c, char *addr, size_t npages)
 {
+	char *probe = probe_of(c), *end = addr + (npages << PAGE_SHIFT), *probe_end;
 	size_t probe_npages = __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED);
 
-	if (likely(probe_of(c) != addr))
+	probe_end = probe + (probe_npages << PAGE_SHIFT);
+	if (likely(!probe || end <= probe || addr >= probe_end))
 		return;
-	if (npages < probe_npages) {
-		__atomic_store_n(&c->probe_npages, probe_npages - npages, __ATOMIC_RELAXED);
-		__atomic_store_n(
-			&c->probe, (char *)addr + (npages << PAGE_SHIFT), __ATOMIC_RELAXED);
-		return;
+	if (addr > probe && end >= probe_end) {
+		set_probe(c, probe, (size_t)(addr - probe) >> PAGE_SHIFT);
+	} else if (addr == probe && end < probe_end) {
+		set_probe(c, end, probe_npages - npages);
+	} else if (addr == probe) {
+		learn(c, probe);
+		set_probe(c, NULL, 0);
 	}
-	learn(c, addr);
-	__atomic_store_n(&c->probe, NULL, __ATOMIC_RELAXED);
 }
 
 void umpa_evidence_unmap(void *addr, size_t npages)
 {
+	uint64_t reserved = __atomic_load_n(&reserved_probes, __ATOMIC_RELAXED);
+
 	learn_from_end(&classes[umpa_evidence_class(npages)], addr, npages);
 	learn_from_end(&classes[EVIDENCE_OF_ENGINE], addr, npages);
+	/* One that was trimmed is of the size it had. */
+	for (; unlikely(reserved); reserved &= reserved - 1)
+		learn_from_end(&classes[OF_RESERVED + __builtin_ctzll(reserved)], addr, npages);
 }
 
 void umpa_evidence_free(void *addr, size_t npages)
@@ -175,4 +198,5 @@ void umpa_evidence_free(void *addr, size_t npages)
 void umpa_evidence_stop(void)
 {
 	memset(classes, 0, sizeof(classes));
+	reserved_probes = 0;
 }

@@ -8,6 +8,8 @@
  * class                    served after                      and then
  * a program's mappings,    a probe used to a half            each 16th is a probe
  *   by size
+ * its reservations, by     the same                          the same
+ *   size
  * an engine's mappings     the same, and 24 MiB of probes,   each 16th is a probe
  *                          as in a small process the part
  *                          of a superpage that is not used
@@ -26,8 +28,10 @@
 /* Memory that is used alike. Of a program's mappings, and of its zeroed blocks, by their size. */
 unsigned umpa_evidence_class(size_t npages);
 unsigned umpa_evidence_class_of_zeroed(size_t npages);
+/* Reservations of npages, of which is used what was opened and touched. */
+unsigned umpa_evidence_class_reserved(size_t npages);
 #define EVIDENCE_OF_ENGINE 0
-#define EVIDENCE_OF_BLOCKS 129
+#define EVIDENCE_OF_BLOCKS 193
 
 /* 1: what is of the class is used. 0: the kernel shall map this one; umpa_evidence_note() then. */
 int umpa_evidence_for(unsigned class);

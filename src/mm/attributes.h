@@ -1,5 +1,5 @@
 /*
- * Attributes: in what a mapped page of the window differs from ordinary memory, five bits a page.
+ * Attributes: in what a mapped page of the window differs from ordinary memory, six bits a page.
  * Most have none, so the table is address space that is opened only as far as a page with some ever
  * lay.
  *
@@ -18,11 +18,12 @@ enum umpa_attribute {
 	PAGE_EXECUTABLE = 4,
 	PAGE_ODD = 8,       /* mapped over, locked, advised: must be mapped anew to be ordinary */
 	PAGE_UNFORKED = 16, /* MADV_DONTFORK: not there in a child after fork */
+	PAGE_VOID = 32, /* zero, and never open since it became so; has no frame in a whole slot */
 	PAGE_GUARDED = PAGE_UNREADABLE | PAGE_UNWRITABLE | PAGE_EXECUTABLE,
 };
 
 enum {
-	NATTRIBUTES = 5
+	NATTRIBUTES = 6
 };
 
 struct umpa_page_bits {

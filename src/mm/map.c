@@ -32,7 +32,7 @@ static void unmap_pages(uintptr_t addr, size_t nbytes)
 	size_t first = (addr - (uintptr_t)umpa_pages_address(0)) >> PAGE_SHIFT;
 
 	umpa_pages_lock();
-	umpa_pages_end(first, first + (nbytes >> PAGE_SHIFT));
+	umpa_pages_end(first, first + (nbytes >> PAGE_SHIFT), EXTENT_RESIDENT);
 	umpa_pages_unlock();
 }
 

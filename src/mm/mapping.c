@@ -5,8 +5,8 @@
 
 #include "core/block.h"
 #include "core/clear.h"
-#include "mm/attributes.h"
 #include "mm/pages.h"
+#include "mm/restore.h"
 
 static int started; /* atomic */
 static struct umpa_attributes table;
@@ -70,103 +70,6 @@ size_t umpa_mapping_row(size_t first, size_t end, int *mapped)
 	return row_end;
 }
 
-static void tell_mover(size_t first, size_t nbytes)
-{
-	struct umpa_mover *m = &umpa_core.mover;
-
-	/* One that is chosen later begins with all of the window. */
-	if (__atomic_load_n(&umpa_core.mover_state, __ATOMIC_ACQUIRE) == MOVER_CHOSEN)
-		umpa_mover_renewed(m, umpa_pages_address(first), nbytes);
-}
-
-/* Pages, in a row with ordinary ones between them perhaps, that the same calls make ordinary: what
- * one of them or another has. */
-struct unlike {
-	size_t first, end;
-	unsigned attributes;
-};
-
-/* The first of [first, end): odd pages alone, others as far as the next that are odd. */
-static struct unlike next_unlike(size_t first, size_t end)
-{
-	struct unlike u = {end, end, 0};
-	size_t row_end;
-
-	for (; first < end; first = row_end) {
-		unsigned attributes = umpa_attributes_row(&table, first, end, &row_end);
-
-		if (!attributes)
-			continue;
-		if (u.attributes && attributes & PAGE_ODD)
-			break;
-		u.first = u.attributes ? u.first : first;
-		u.end = row_end;
-		u.attributes |= attributes;
-		if (attributes & PAGE_ODD)
-			break;
-	}
-	return u;
-}
-
-static int renew(const struct unlike *u)
-{
-	size_t nbytes = (u->end - u->first) << PAGE_SHIFT;
-	int error = umpa_os_renew(umpa_pages_address(u->first), nbytes, umpa_core.huge);
-
-	if (!error)
-		tell_mover(u->first, nbytes);
-	return error;
-}
-
-/* In a child, what was not handed on is not there: it must be mapped anew. */
-static void expect_holes(const struct unlike *u)
-{
-	size_t row_end;
-
-	for (size_t at = u->first; at < u->end; at = row_end)
-		if (umpa_attributes_row(&table, at, u->end, &row_end) & PAGE_UNFORKED)
-			umpa_attributes_change(&table, at, row_end, 0, PAGE_ODD);
-}
-
-/* -EAGAIN: some are odd after all. */
-static int restore_unlike(const struct unlike *u)
-{
-	char *addr = umpa_pages_address(u->first);
-	size_t nbytes = (u->end - u->first) << PAGE_SHIFT;
-
-	if (u->attributes & PAGE_ODD)
-		return renew(u);
-	if (u->attributes & PAGE_UNFORKED && umpa_os_advise(addr, nbytes, MADV_DOFORK)) {
-		expect_holes(u);
-		return -EAGAIN;
-	}
-	return u->attributes & PAGE_GUARDED ? umpa_os_protect(addr, nbytes, PROT_READ | PROT_WRITE)
-					    : 0;
-}
-
-/* One call makes all protected pages ordinary that have no odd ones between them. */
-static int restore(size_t first, size_t end)
-{
-	int error = 0;
-
-	while (!error && first < end) {
-		struct unlike u = next_unlike(first, end);
-
-		first = u.first;
-		if (first == end)
-			break;
-		error = restore_unlike(&u);
-		if (error == -EAGAIN) {
-			error = 0;
-			continue;
-		}
-		if (!error)
-			umpa_attributes_change(&table, u.first, u.end, u.attributes, 0);
-		first = u.end;
-	}
-	return error;
-}
-
 static int is_ordinary(size_t first, size_t end)
 {
 	size_t row_end;
@@ -174,14 +77,40 @@ static int is_ordinary(size_t first, size_t end)
 	return !umpa_attributes_row(&table, first, end, &row_end) && row_end == end;
 }
 
+static void forget_void(size_t first, size_t end)
+{
+	umpa_attributes_change(&table, first, end, PAGE_VOID, 0);
+}
+
+/* Of pages that are ordinary, but for PAGE_VOID. */
+static void end_ordinary(size_t first, size_t end)
+{
+	size_t row_end;
+
+	for (size_t at = first; at < end; at = row_end) {
+		int is_void = umpa_attributes_row(&table, at, end, &row_end) & PAGE_VOID;
+
+		umpa_pages_end(at, row_end, is_void ? EXTENT_VOID : EXTENT_RESIDENT);
+	}
+}
+
+static int end_mapped(size_t first, size_t end)
+{
+	int error = umpa_restore(&table, first, end);
+
+	if (!error)
+		end_ordinary(first, end);
+	/* Also where it got half-way: these can be written now. */
+	forget_void(first, end);
+	return error;
+}
+
 int umpa_mapping_end(size_t first, size_t end)
 {
 	int error;
 
 	umpa_pages_lock();
-	error = restore(first, end);
-	if (!error)
-		umpa_pages_end(first, end);
+	error = end_mapped(first, end);
 	umpa_pages_unlock();
 	umpa_space_keep_limit();
 	return error;
@@ -291,13 +220,18 @@ static int prot_of_attributes(unsigned attributes)
 
 int umpa_mapping_prot(size_t first, size_t end)
 {
-	unsigned attributes;
+	unsigned attributes, next;
 	size_t row_end;
+	int alike = 1;
 
 	umpa_pages_lock();
-	attributes = umpa_attributes_row(&table, first, end, &row_end);
+	attributes = umpa_attributes_row(&table, first, end, &row_end) & ~PAGE_VOID;
+	while (alike && row_end < end) {
+		next = umpa_attributes_row(&table, row_end, end, &row_end) & ~PAGE_VOID;
+		alike = next == attributes;
+	}
 	umpa_pages_unlock();
-	if (row_end < end)
+	if (!alike)
 		return MAPPING_MIXED;
 	return attributes & (PAGE_ODD | PAGE_UNFORKED) ? MAPPING_ODD
 						       : prot_of_attributes(attributes);
@@ -312,6 +246,8 @@ static int protect_row(size_t first, size_t end, int prot)
 	if (error)
 		return error;
 	error = umpa_os_protect(umpa_pages_address(first), (end - first) << PAGE_SHIFT, prot);
+	if (error || prot != PROT_NONE)
+		forget_void(first, end);
 	if (!error)
 		umpa_attributes_change(a, first, end, PAGE_GUARDED, attributes);
 	else if (error != -EINVAL && attributes) /* it may have got half-way */
@@ -319,19 +255,51 @@ static int protect_row(size_t first, size_t end, int prot)
 	return error;
 }
 
-int umpa_mapping_protect(size_t first, size_t end, int prot)
+static int protect_rows(size_t first, size_t end, int prot)
 {
 	struct row row;
 	int error = 0;
 
-	umpa_pages_lock();
 	for (; !error && first < end; first = row.end) {
 		row = row_at(first, end);
 		error = row.owner == OF_NOBODY ? -ENOMEM : protect_row(first, row.end, prot);
 		/* Also where it got half-way. */
 		mark(&row, attributes_of_prot(prot));
 	}
+	return error;
+}
+
+/* All of the range is closed, and differs in nothing else from ordinary memory but in `also`,
+ * perhaps. */
+static int is_closed(size_t first, size_t end, unsigned also)
+{
+	size_t row_end;
+	unsigned attributes = umpa_attributes_row(&table, first, end, &row_end);
+
+	return row_end == end &&
+	       (attributes & ~also) == (PAGE_UNREADABLE | PAGE_UNWRITABLE | PAGE_VOID);
+}
+
+/* Frames from the pool for what has just been opened, as far as whole slots. Other threads may be
+ * at it already. */
+static void fill(size_t first, size_t end)
+{
+	uint32_t from = slots_of(first), to = (uint32_t)(end / SLOT_NPAGES);
+
+	if (from < to)
+		umpa_space_fill_in_use((struct slot){from}, to - from);
+}
+
+int umpa_mapping_protect(size_t first, size_t end, int prot)
+{
+	int error, opens;
+
+	umpa_pages_lock();
+	opens = prot == (PROT_READ | PROT_WRITE) && is_closed(first, end, PAGE_UNFORKED);
+	error = protect_rows(first, end, prot);
 	umpa_pages_unlock();
+	if (opens && !error)
+		fill(first, end);
 	return error;
 }
 
@@ -396,7 +364,7 @@ int umpa_mapping_expect_oddity(size_t first, size_t end)
 		row = row_at(first, end);
 		if (row.owner == OF_NOBODY)
 			continue;
-		umpa_attributes_change(&table, first, row.end, 0, PAGE_ODD);
+		umpa_attributes_change(&table, first, row.end, PAGE_VOID, PAGE_ODD);
 		mark(&row, 1);
 	}
 	umpa_pages_unlock();
@@ -434,7 +402,7 @@ static int settle(const struct umpa_block *b, int keep)
 	int error;
 
 	umpa_pages_lock();
-	error = keep && is_at_risk(first, end) ? -EBUSY : restore(first, end);
+	error = keep && is_at_risk(first, end) ? -EBUSY : umpa_restore(&table, first, end);
 	if (!error && is_clean(b))
 		umpa_block_unmark(b);
 	umpa_pages_unlock();
@@ -477,7 +445,7 @@ struct rows {
 static void end_rows(const struct rows *r)
 {
 	for (unsigned i = 0; i < r->n; i++)
-		umpa_pages_end(r->first[i], r->end[i]);
+		umpa_pages_end(r->first[i], r->end[i], EXTENT_RESIDENT);
 }
 
 /* Maps what of the range nobody has. */
@@ -510,19 +478,50 @@ static void mark_all(size_t first, size_t end)
 	}
 }
 
+/* What of the range, all of it ordinary but for PAGE_VOID, may not be zero. Where there is no room
+ * for more rows the last one takes in the rest. */
+static void find_dirty(size_t first, size_t end, struct rows *r)
+{
+	size_t row_end;
+
+	for (r->n = 0; first < end; first = row_end) {
+		if (umpa_attributes_row(&table, first, end, &row_end) & PAGE_VOID)
+			continue;
+		if (r->n == NROWS_MAX) {
+			r->end[NROWS_MAX - 1] = end;
+			return;
+		}
+		r->first[r->n] = first;
+		r->end[r->n++] = row_end;
+	}
+}
+
+static void clear_rows(const struct rows *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		umpa_clear_frames(umpa_pages_address(r->first[i]), r->end[i] - r->first[i]);
+}
+
 int umpa_mapping_again(size_t first, size_t end)
 {
-	struct rows rest;
-	int error;
+	struct rows rest, dirty;
+	int error, opens;
 
 	umpa_pages_lock();
-	error = restore(first, end);
+	opens = is_closed(first, end, PAGE_UNFORKED);
+	error = umpa_restore(&table, first, end);
 	if (!error)
 		error = take_rest(first, end, &rest);
-	umpa_pages_unlock();
 	if (!error)
-		umpa_clear_frames(umpa_pages_address(first), end - first);
-	return error;
+		find_dirty(first, end, &dirty);
+	forget_void(first, end);
+	umpa_pages_unlock();
+	if (error)
+		return error;
+	clear_rows(&dirty);
+	if (opens)
+		fill(first, end);
+	return 0;
 }
 
 intptr_t umpa_mapping_over(
@@ -540,7 +539,7 @@ intptr_t umpa_mapping_over(
 		if (umpa_os_failed(got)) {
 			end_rows(&rest);
 		} else {
-			umpa_attributes_change(&table, first, end, PAGE_GUARDED,
+			umpa_attributes_change(&table, first, end, PAGE_GUARDED | PAGE_VOID,
 				PAGE_ODD | attributes_of_prot(prot));
 			mark_all(first, end);
 		}
@@ -549,13 +548,158 @@ intptr_t umpa_mapping_over(
 	return got;
 }
 
+/* --- reservations ------------------------------------------------------------------------- */
+
+/* What becomes of the frames of pages that are closed. */
+enum frames {
+	NO_FRAMES,   /* whole slots have none */
+	FRAMES_GO,   /* to the system */
+	FRAMES_STAY, /* and are zero */
+};
+
+/* Pages that are mapped, and differ in nothing but their protection, can't be used any more. Where
+ * the system refuses, it may have got half-way. 0 or -errno. */
+static int shut(size_t first, size_t end, enum frames frames)
+{
+	char *addr = umpa_pages_address(first);
+	size_t nbytes = (end - first) << PAGE_SHIFT;
+	int error = umpa_os_protect(addr, nbytes, PROT_NONE);
+
+	if (!error && frames == FRAMES_GO)
+		error = umpa_os_unback(addr, nbytes);
+	umpa_attributes_change(&table, first, end, PAGE_GUARDED | PAGE_VOID,
+		PAGE_UNREADABLE | PAGE_UNWRITABLE |
+			(error                          ? PAGE_ODD
+				: frames == FRAMES_STAY ? 0
+							: PAGE_VOID));
+	return error;
+}
+
+/* The same with what was taken for it; then they are not mapped any more, if the system helps. */
+static int shut_new(size_t first, size_t end, enum frames frames)
+{
+	int error = umpa_attributes_need(&table, end);
+
+	if (!error)
+		error = shut(first, end, frames);
+	if (error && end_mapped(first, end))
+		return error; /* their addresses are lost */
+	return error;
+}
+
+/* More is not kept ready for what may be opened late: whole slots get their frames then. */
+enum {
+	READY_NPAGES_MAX = 8 * SLOT_NPAGES
+};
+
+void *umpa_mapping_reserve(size_t npages, uint32_t nslots, int used)
+{
+	int is_ready = used && npages <= READY_NPAGES_MAX;
+	char *p = umpa_pages_new_zero(npages, nslots, !is_ready);
+	int error;
+
+	if (!p)
+		return NULL;
+	umpa_pages_lock();
+	error = shut_new(page_of(p), page_of(p) + npages, is_ready ? FRAMES_STAY : NO_FRAMES);
+	umpa_pages_unlock();
+	return error ? NULL : p;
+}
+
+int umpa_mapping_reserve_at(size_t first, size_t end)
+{
+	struct umpa_pages_taken taken;
+	int error;
+
+	umpa_pages_lock();
+	error = umpa_pages_take(first, end, &taken);
+	if (!error)
+		error = shut_new(first, end, FRAMES_GO);
+	umpa_pages_unlock();
+	return error;
+}
+
+/* No block has pages of the range, and none differ in more than their protection. */
+static int can_shut(size_t first, size_t end)
+{
+	struct row row;
+
+	if (is_at_risk(first, end))
+		return 0;
+	for (; first < end; first = row.end) {
+		row = row_at(first, end);
+		if (row.owner == OF_BLOCK)
+			return 0;
+	}
+	return 1;
+}
+
+static int close_mapped(size_t first, size_t end)
+{
+	struct rows rest;
+	int error = umpa_attributes_need(&table, end);
+
+	if (!error)
+		error = take_rest(first, end, &rest);
+	if (error)
+		return error;
+	error = shut(first, end, FRAMES_GO);
+	for (unsigned i = 0; error && i < rest.n; i++)
+		if (end_mapped(rest.first[i], rest.end[i]))
+			break; /* they stay mapped */
+	return error;
+}
+
+int umpa_mapping_close(size_t first, size_t end)
+{
+	int error;
+
+	umpa_pages_lock();
+	if (is_closed(first, end, 0))
+		error = 0;
+	else
+		error = can_shut(first, end) ? close_mapped(first, end) : -EBUSY;
+	umpa_pages_unlock();
+	return error;
+}
+
+int umpa_mapping_is_closed(size_t first, size_t end)
+{
+	int is;
+
+	umpa_pages_lock();
+	is = is_closed(first, end, 0);
+	umpa_pages_unlock();
+	return is;
+}
+
 /* --- for tests ---------------------------------------------------------------------------- */
+
+static int void_valid(size_t first, size_t end)
+{
+	const unsigned closed = PAGE_UNREADABLE | PAGE_UNWRITABLE;
+	size_t row_end;
+	int mapped;
+
+	for (; first < end; first = row_end) {
+		unsigned attributes = umpa_attributes_row(&table, first, end, &row_end);
+
+		if (attributes & PAGE_VOID && (attributes & closed) != closed)
+			return 0;
+		if (attributes & PAGE_VOID &&
+			(umpa_pages_row(first, row_end, &mapped) < row_end || !mapped))
+			return 0;
+	}
+	return 1;
+}
 
 static int slot_valid(size_t first)
 {
 	size_t end = first + SLOT_NPAGES;
 	struct row row;
 
+	if (!void_valid(first, end))
+		return 0;
 	for (size_t at = first; at < end; at = row.end) {
 		row = row_at(at, end);
 		if (row.owner == OF_MAPPINGS || is_ordinary(at, row.end))

@@ -7,8 +7,13 @@
  * The lock of the pages is held across the system calls that protect, advise or map over pages and
  * that make them ordinary again, as the kernel's mmap_lock is; never while pages are cleared.
  *
- * Invariant: a page that is neither mapped nor a block's has no attributes: it is readable,
- * writable and the window's own. A block with pages that have some is marked.
+ * Pages of a reservation are *closed*: mapped, zero, and not to be read or written. Protecting them
+ * otherwise opens them.
+ *
+ * Invariants
+ *  1. A page that is neither mapped nor a block's has no attributes: it is readable, writable and
+ *     the window's own. A block with pages that have some is marked.
+ *  2. A page that says PAGE_VOID is mapped and closed.
  */
 #ifndef UMPA_MM_MAPPING_H
 #define UMPA_MM_MAPPING_H
@@ -30,6 +35,21 @@ must_check int umpa_mapping_extend(size_t first, size_t end);
  * nobody's. 0; -ENOMEM: they are not to be had, or the system did not make them ordinary. */
 must_check int umpa_mapping_again(size_t first, size_t end);
 
+/* Maps npages, a superpage or more, that are closed, at a multiple of nslots slots, a power of two;
+ * used: most of them will be opened soon, and may have frames already. NULL: they are not to be
+ * had. */
+void *umpa_mapping_reserve(size_t npages, uint32_t nslots, int used);
+
+/* Maps exactly these pages, which are not mapped: closed. 0 or -ENOMEM. */
+must_check int umpa_mapping_reserve_at(size_t first, size_t end);
+
+/* Closes these pages, mapped or not; what they hold is lost. 0; -ENOMEM: they are not to be had, or
+ * the system refuses; -EBUSY: a block has some, or they differ in more than their protection. */
+must_check int umpa_mapping_close(size_t first, size_t end);
+
+/* 1 if all of the range is known to be closed, and so has no content to keep. */
+int umpa_mapping_is_closed(size_t first, size_t end);
+
 /* Ends what is mapped of the range. 0; -ENOMEM: the system did not make protected pages ordinary
  * again, and they stay mapped. */
 must_check int umpa_mapping_end(size_t first, size_t end);
@@ -48,7 +68,7 @@ int umpa_mapping_prot(size_t first, size_t end);
 size_t umpa_mapping_reach(size_t first, size_t end);
 
 /* mprotect() of mappings and blocks up to the first page that is nobody's; -ENOMEM if there is one.
- */
+ * Whole slots that were closed and are opened get frames from the pool. */
 must_check int umpa_mapping_protect(size_t first, size_t end, int prot);
 
 /* madvise() of mappings and blocks in the range; lasting: it changes more than the pages' frames.

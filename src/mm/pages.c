@@ -287,17 +287,30 @@ static void *new_part(unsigned npages, unsigned flags)
 	return page_address(run.slot, run.page);
 }
 
-static void *new_slots(size_t npages, uint32_t align, unsigned flags)
+/* Whole slots and what is over, at the begin of a slot. */
+static void *new_apart(size_t npages, uint32_t align, unsigned flags)
 {
 	struct space_grant g;
-	void *p;
 
-	if (!fits_window(npages))
+	if (!fits_window(npages) || umpa_space_take(slots_of(npages), align, PREFER_RESIDENT, &g))
 		return NULL;
-	p = align == 1 ? new_beside(npages, flags) : NULL;
-	if (p || umpa_space_take(slots_of(npages), align, PREFER_RESIDENT, &g))
-		return p;
 	return keep(&g, npages, umpa_space_ready(&g, npages, flags));
+}
+
+static void *new_slots(size_t npages, uint32_t align, unsigned flags)
+{
+	void *p = align == 1 && fits_window(npages) ? new_beside(npages, flags) : NULL;
+
+	return p ? p : new_apart(npages, align, flags);
+}
+
+static void *new_void(size_t npages, uint32_t align)
+{
+	struct space_grant g;
+
+	if (!fits_window(npages) || umpa_space_take_void(slots_of(npages), align, &g))
+		return NULL;
+	return keep(&g, npages, 0);
 }
 
 static void *counted(void *p, size_t npages)
@@ -321,6 +334,12 @@ void *umpa_pages_new_aligned(size_t npages, uint32_t nslots, unsigned flags)
 	return counted(new_slots(npages, nslots, flags), npages);
 }
 
+void *umpa_pages_new_zero(size_t npages, uint32_t nslots, int is_void)
+{
+	return counted(
+		is_void ? new_void(npages, nslots) : new_apart(npages, nslots, UMPA_ZERO), npages);
+}
+
 /* --- ending ------------------------------------------------------------------------------- */
 
 /* Ends what is mapped of a part of a whole slot. Result: how many pages. */
@@ -332,7 +351,7 @@ static unsigned end_whole(struct part p, enum umpa_extent_kind kind, struct leav
 		leave(l, p.slot, kind);
 		return p.npages;
 	}
-	shelve_free(p.slot, 1);
+	shelve_free(p.slot, kind == EXTENT_RESIDENT);
 	if (p.page)
 		umpa_shelf_take_at(&mappings.shelf, p.slot, 0, p.page, NULL);
 	if (end < SLOT_NPAGES)
@@ -340,8 +359,8 @@ static unsigned end_whole(struct part p, enum umpa_extent_kind kind, struct leav
 	return p.npages;
 }
 
-/* The same of a slot on the shelf. */
-static unsigned end_part(struct part p, enum umpa_extent_kind kind, struct leaving *l)
+/* The same of a slot on the shelf, which may hold anything. */
+static unsigned end_part(struct part p, struct leaving *l)
 {
 	unsigned end = p.page + p.npages, at = p.page, n = 0;
 
@@ -351,7 +370,7 @@ static unsigned end_part(struct part p, enum umpa_extent_kind kind, struct leavi
 		n += row_end - at;
 		if (umpa_shelf_give_part(&mappings.shelf, p.slot, at, row_end - at)) {
 			umpa_shelf_remove(&mappings.shelf, p.slot);
-			leave(l, p.slot, kind);
+			leave(l, p.slot, EXTENT_RESIDENT);
 			return n;
 		}
 		at = row_end;
@@ -359,30 +378,29 @@ static unsigned end_part(struct part p, enum umpa_extent_kind kind, struct leavi
 	return n;
 }
 
-/* Ends what is mapped of the range; the slots before nvoid have no frames. Result: how many pages.
+/* Ends what is mapped of the range, of which whole slots are of that kind. Result: how many pages.
  */
-static size_t end_range(size_t first, size_t end, struct slot nvoid)
+static size_t end_range(size_t first, size_t end, enum umpa_extent_kind kind)
 {
 	struct leaving l = {.nslots = 0};
 	size_t n = 0;
 
 	while (first < end) {
 		struct part p = first_part(first, end);
-		enum umpa_extent_kind kind = p.slot.i < nvoid.i ? EXTENT_VOID : EXTENT_RESIDENT;
 
 		if (is_whole(p.slot))
 			n += end_whole(p, kind, &l);
 		else if (is_part(p.slot))
-			n += end_part(p, kind, &l);
+			n += end_part(p, &l);
 		first += p.npages;
 	}
 	give_leaving(&l);
 	return n;
 }
 
-void umpa_pages_end(size_t first, size_t end)
+void umpa_pages_end(size_t first, size_t end, enum umpa_extent_kind kind)
 {
-	count(-(int64_t)end_range(first, end, (struct slot){0}));
+	count(-(int64_t)end_range(first, end, kind));
 }
 
 /* --- exact pages -------------------------------------------------------------------------- */
@@ -429,13 +447,13 @@ static int take_range(size_t first, size_t end, struct umpa_pages_taken *t)
 	nslots = (uint32_t)((end - at) / SLOT_NPAGES);
 	if (nslots) {
 		if (!take_slots(first_part(at, end), nslots, &t->middle)) {
-			end_range(first, at, (struct slot){0});
+			end_range(first, at, EXTENT_RESIDENT);
 			return 0;
 		}
 		at += (size_t)nslots * SLOT_NPAGES;
 	}
 	if (at < end && !take_part(&t->back, first_part(at, end))) {
-		end_range(first, at, (struct slot){0});
+		end_range(first, at, EXTENT_RESIDENT);
 		return 0;
 	}
 	return 1;
@@ -503,8 +521,8 @@ static void *move_slots(size_t first, size_t end, size_t npages, uint32_t nwhole
 	nmoved = carry(&g, first, end, nwhole);
 	keep(&g, npages, 1);
 	umpa_pages_lock();
-	count(-(int64_t)end_range(
-		first, end, (struct slot){(uint32_t)(first / SLOT_NPAGES) + nmoved}));
+	umpa_pages_end(first, first + (size_t)nmoved * SLOT_NPAGES, EXTENT_VOID);
+	umpa_pages_end(first + (size_t)nmoved * SLOT_NPAGES, end, EXTENT_RESIDENT);
 	umpa_pages_unlock();
 	return slot_address(g.slot);
 }
@@ -517,7 +535,7 @@ static void *move_bytes(size_t first, size_t end, size_t npages)
 		return NULL;
 	memcpy(to, umpa_pages_address(first), (end - first) << PAGE_SHIFT);
 	umpa_pages_lock();
-	count(-(int64_t)end_range(first, end, (struct slot){0}));
+	umpa_pages_end(first, end, EXTENT_RESIDENT);
 	umpa_pages_unlock();
 	return to;
 }

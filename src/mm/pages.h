@@ -35,6 +35,9 @@ static inline char *umpa_pages_address(size_t page)
  * aligned: at a multiple of so many slots, a power of two; npages are SLOT_NPAGES or more then. */
 void *umpa_pages_new(size_t npages, unsigned flags);
 void *umpa_pages_new_aligned(size_t npages, uint32_t nslots, unsigned flags);
+/* Maps npages, SLOT_NPAGES or more, that are zero, at the begin of a slot and a multiple of nslots
+ * of them, a power of two; is_void: whole slots have no frame. */
+void *umpa_pages_new_zero(size_t npages, uint32_t nslots, int is_void);
 
 /* What a range was taken in: pages of a slot, whole slots, pages of a slot; and what they held. */
 struct umpa_pages_part {
@@ -54,8 +57,9 @@ struct umpa_pages_taken {
 must_check int umpa_pages_take(size_t first, size_t end, struct umpa_pages_taken *taken);
 void umpa_pages_clear(const struct umpa_pages_taken *taken);
 
-/* Ends what is mapped of the range, which is ordinary memory; with the lock. */
-void umpa_pages_end(size_t first, size_t end);
+/* Ends what is mapped of the range, which is ordinary memory, and of which whole slots are of that
+ * kind; with the lock. */
+void umpa_pages_end(size_t first, size_t end, enum umpa_extent_kind kind);
 
 /* Moves a range that is mapped, and ordinary, to another place, where npages are mapped, no fewer;
  * what was not there before is zero. Whole superpages are carried, the rest is copied. NULL and

@@ -76,6 +76,24 @@ static int use(int tag)
 	return 0;
 }
 
+static char *reserve(size_t nbytes)
+{
+	char *p = umpa_mmap(NULL, nbytes, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int in_window(const char *p)
+{
+	struct umpa_stats st;
+	char *other = map(PAGE);
+
+	/* Those of the kernel lie elsewhere by far. */
+	umpa_get_stats(&st, sizeof(st));
+	umpa_munmap(other, PAGE);
+	return (size_t)(p > other ? p - other : other - p) < st.window_nbytes;
+}
+
 /* --- fork --------------------------------------------------------------------------------- */
 
 struct family {
@@ -111,6 +129,46 @@ TEST(mmap_child_has_mappings_of_its_own)
 	CHECK_EQ(real_in_child(child, &f), 0);
 	CHECK_EQ(umpa_munmap(f.kept, 8 * MIB), 0);
 	CHECK_EQ(umpa_munmap(f.unforked, 4 * MIB), 0);
+}
+
+/* A piece was opened before the fork, another is opened here, a third was opened and closed. */
+static int child_of_reservation(void *arg)
+{
+	char *p = arg;
+
+	if (!holds(p, 4 * MIB, 60) || umpa_mprotect(p + 8 * MIB, 8 * MIB, RW))
+		return 1;
+	if (!is_zero(p + 8 * MIB, 8 * MIB))
+		return 2;
+	fill(p, 16 * MIB, 61);
+	fill(p + 2 * MIB, MIB, 63);
+	if (umpa_mmap(p, 2 * MIB, PROT_NONE, ANON | MAP_FIXED, -1, 0) != p)
+		return 3;
+	if (umpa_mmap(p, 2 * MIB, RW, ANON | MAP_FIXED, -1, 0) != p || !is_zero(p, 2 * MIB))
+		return 4;
+	if (!holds(p + 2 * MIB, MIB, 63))
+		return 5;
+	if (umpa_munmap(p, 64 * MIB))
+		return 6;
+	return use(62) ? 7 : 0;
+}
+
+TEST(mmap_child_has_reservations_of_its_own)
+{
+	char *p = reserve(64 * MIB);
+
+	PLAN(10);
+	REQUIRE(p && in_window(p));
+	CHECK_EQ(umpa_mprotect(p, 8 * MIB, RW), 0);
+	fill(p, 8 * MIB, 60);
+	CHECK_EQ(real_in_child(child_of_reservation, p), 0);
+	CHECK(holds(p, 8 * MIB, 60));
+	CHECK_EQ(umpa_mprotect(p + 8 * MIB, 8 * MIB, RW), 0);
+	CHECK(is_zero(p + 8 * MIB, 8 * MIB));
+	CHECK_EQ(umpa_madvise(p + 16 * MIB, 16 * MIB, MADV_DONTFORK), 0);
+	CHECK_EQ(real_in_child(child_of_reservation, p), 0);
+	CHECK_EQ(umpa_mprotect(p + 16 * MIB, 16 * MIB, RW), 0);
+	CHECK_EQ(umpa_munmap(p, 64 * MIB), 0);
 }
 
 static int stop; /* atomic */
@@ -191,6 +249,106 @@ TEST(mmap_protected_pages_signal)
 	CHECK_EQ(use(30), 0);
 }
 
+TEST(mmap_closed_pages_signal)
+{
+	struct sigaction action = {.sa_handler = on_fault}, old;
+	char *p = reserve(16 * MIB);
+
+	PLAN(14);
+	REQUIRE(p && in_window(p));
+	sigaction(SIGSEGV, &action, &old);
+	CHECK_EQ(faults(p, 0), SIGSEGV);
+	CHECK_EQ(faults(p + 16 * MIB - 1, 1), SIGSEGV);
+	CHECK_EQ(umpa_mprotect(p + MIB, 5 * MIB, RW), 0);
+	CHECK_EQ(faults(p + MIB - 1, 0), SIGSEGV);
+	CHECK_EQ(faults(p + MIB, 1) + faults(p + 6 * MIB - 1, 1), 0);
+	CHECK_EQ(faults(p + 6 * MIB, 0), SIGSEGV);
+	CHECK(umpa_mmap(p + 7 * MIB, MIB, RW, ANON | MAP_FIXED, -1, 0) == p + 7 * MIB);
+	CHECK_EQ(faults(p + 7 * MIB, 1) + faults(p + 8 * MIB - 1, 1), 0);
+	CHECK(umpa_mmap(p + 3 * MIB, MIB, PROT_NONE, ANON | MAP_FIXED, -1, 0) == p + 3 * MIB);
+	CHECK_EQ(faults(p + 3 * MIB, 0), SIGSEGV);
+	CHECK_EQ(faults(p + 3 * MIB - 1, 0) + faults(p + 4 * MIB, 0), 0);
+	CHECK_EQ(umpa_mprotect(p + 3 * MIB, MIB, PROT_READ), 0);
+	CHECK_EQ(faults(p + 3 * MIB, 0) + (faults(p + 3 * MIB, 1) != SIGSEGV), 0);
+	sigaction(SIGSEGV, &old, NULL);
+	umpa_munmap(p, 16 * MIB);
+}
+
+/* --- threads ------------------------------------------------------------------------------- */
+
+/* Two threads open the same pieces, as they do who commit what they have faulted on: what either
+ * has written by then stays. */
+enum {
+	NPIECES = 24
+};
+
+#define PIECE_NBYTES (4 * MIB)
+
+struct opener {
+	char *p;
+	pthread_barrier_t *barrier;
+	int number, nwrong;
+};
+
+static void *open_and_write(void *arg)
+{
+	struct opener *o = arg;
+
+	for (int i = 0; i < NPIECES; i++) {
+		char *piece = o->p + (size_t)i * PIECE_NBYTES;
+
+		pthread_barrier_wait(o->barrier);
+		o->nwrong += umpa_mprotect(piece, PIECE_NBYTES, RW) != 0;
+		for (size_t at = 0; at < PIECE_NBYTES; at += 16 * PAGE)
+			piece[at + (size_t)o->number * 64] = (char)(i + 1);
+	}
+	return NULL;
+}
+
+static int wrote_all(const char *p)
+{
+	for (size_t i = 0; i < NPIECES; i++)
+		for (size_t at = 0; at < PIECE_NBYTES; at += 16 * PAGE) {
+			const char *page = p + i * PIECE_NBYTES + at;
+
+			if (page[0] != (char)(i + 1) || page[64] != (char)(i + 1) || page[128])
+				return 0;
+		}
+	return 1;
+}
+
+TEST(mmap_two_threads_open)
+{
+	const size_t nbytes = NPIECES * PIECE_NBYTES;
+	pthread_barrier_t barrier;
+	pthread_t thread;
+	char *p, *frames;
+
+	PLAN(3 + 8 * 4);
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (int i = 0; i < 8; i++) {
+		struct opener one, other;
+
+		frames = map(nbytes);
+		p = reserve(nbytes);
+		REQUIRE(frames && p);
+		memset(frames, 'f', nbytes);
+		umpa_munmap(frames, nbytes);
+		one = (struct opener){p, &barrier, 0, 0};
+		other = (struct opener){p, &barrier, 1, 0};
+		pthread_create(&thread, NULL, open_and_write, &other);
+		open_and_write(&one);
+		pthread_join(thread, NULL);
+		CHECK_EQ(one.nwrong + other.nwrong, 0);
+		CHECK(wrote_all(p));
+		CHECK_EQ(umpa_munmap(p, nbytes), 0);
+	}
+	CHECK_EQ(use(70), 0);
+	CHECK_EQ(use(71), 0);
+	pthread_barrier_destroy(&barrier);
+	CHECK(in_window(p));
+}
+
 /* --- weather ------------------------------------------------------------------------------ */
 
 static int close_all(void *arg)
@@ -254,6 +412,80 @@ static int limit_data(void *arg)
 	return n < 4 ? 4 : 0;
 }
 
+/* A reservation does not count for RLIMIT_DATA; what is opened of it does. */
+static int limit_reserved(void *arg)
+{
+	size_t most = data_nbytes() + 40 * MIB;
+	struct rlimit limit = {most, most};
+	char *p;
+
+	(void)arg;
+	if (most == 40 * MIB)
+		return 0; /* not to be learned */
+	if (setrlimit(RLIMIT_DATA, &limit))
+		return 1;
+	p = reserve(1000 * MIB);
+	if (!p || umpa_mprotect(p, 2 * MIB, RW))
+		return 2;
+	fill(p, 2 * MIB, 52);
+	if (umpa_mprotect(p + 2 * MIB, 500 * MIB, RW) != -1 || errno != ENOMEM)
+		return 3;
+	return holds(p, 2 * MIB, 52) && !umpa_munmap(p, 1000 * MIB) ? 0 : 4;
+}
+
+static size_t resident_nbytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	size_t npages = 0;
+
+	if (!f || fscanf(f, "%*u %zu", &npages) != 1)
+		npages = 0;
+	if (f)
+		fclose(f);
+	return npages * PAGE;
+}
+
+/* What is not opened costs no memory but umpa's books. */
+static int reserve_much(void *arg)
+{
+	size_t before = resident_nbytes();
+	char *p[16];
+
+	(void)arg;
+	for (int i = 0; i < 16; i++) {
+		p[i] = reserve(64 * MIB);
+		if (!p[i] || umpa_mprotect(p[i] + MIB, MIB, RW))
+			return 1;
+		p[i][MIB] = 1;
+	}
+	if (resident_nbytes() > before + 4 * MIB)
+		return 2;
+	for (int i = 0; i < 16; i++)
+		if (umpa_munmap(p[i], 64 * MIB))
+			return 3;
+	return resident_nbytes() > before + 4 * MIB || use(53) ? 4 : 0;
+}
+
+/* Locked memory gets frames when it is opened. */
+static int lock_reserved(void *arg)
+{
+	char *p = reserve(64 * MIB), *q;
+
+	(void)arg;
+	if (!p || umpa_mprotect(p, 2 * MIB, RW))
+		return 1;
+	fill(p, 2 * MIB, 54);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		return 0; /* not to be had */
+	q = reserve(64 * MIB);
+	if (!q || umpa_mprotect(p + 2 * MIB, 2 * MIB, RW) || umpa_mprotect(q, 2 * MIB, RW))
+		return 2;
+	fill(q, 2 * MIB, 55);
+	if (!holds(p, 2 * MIB, 54) || !is_zero(p + 2 * MIB, 2 * MIB))
+		return 3;
+	return umpa_munmap(p, 64 * MIB) || umpa_munmap(q, 64 * MIB) || use(56) ? 4 : 0;
+}
+
 static int lock_some(void *arg)
 {
 	char *p = map(4 * MIB);
@@ -286,8 +518,11 @@ static int refuse_protect(void *arg)
 
 TEST(mmap_in_bad_weather)
 {
-	PLAN(5);
+	PLAN(8);
 	CHECK_EQ(real_in_child(close_all, NULL), 0);
+	CHECK_EQ(real_in_child(limit_reserved, NULL), 0);
+	CHECK_EQ(real_in_child(reserve_much, NULL), 0);
+	CHECK_EQ(real_in_child(lock_reserved, NULL), 0);
 	CHECK_EQ(real_in_child(lock_all, NULL), 0);
 	CHECK_EQ(real_in_child(limit_data, NULL), 0);
 	CHECK_EQ(real_in_child(lock_some, NULL), 0);

@@ -223,6 +223,25 @@ static void op_map(void)
 	look(a, a->npages - 1);
 }
 
+/* Address space, and perhaps a piece of it opened at once. */
+static void op_reserve(void)
+{
+	struct area *a = any_area(0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (below(3) ? MAP_NORESERVE : 0);
+	char *got;
+
+	if (!a)
+		return;
+	a->npages = any_npages();
+	got = world->map(NULL, nbytes_of(a->npages), PROT_NONE, flags, -1, 0);
+	if (answer(got == MAP_FAILED))
+		return;
+	a->addr = got;
+	fill(a, 0, a->npages, PROT_NONE);
+	look(a, 0);
+	look(a, a->npages - 1);
+}
+
 static void op_write(void)
 {
 	struct area *a = any_area(1);
@@ -323,6 +342,15 @@ static void op_unmap(void)
 	split(a, c);
 }
 
+static int protect_cut(struct area *a, struct cut c, int prot)
+{
+	if (answer(world->protect(at(a, c.from), nbytes_of(c.npages), prot)))
+		return 0;
+	for (unsigned i = c.from; i < c.from + c.npages; i++)
+		a->page[i].prot = (unsigned char)prot;
+	return 1;
+}
+
 static void op_protect(void)
 {
 	struct area *a = any_area(1);
@@ -332,10 +360,60 @@ static void op_protect(void)
 	if (!a)
 		return;
 	c = any_cut(a);
-	if (answer(world->protect(at(a, c.from), nbytes_of(c.npages), prot)))
+	protect_cut(a, c, prot);
+}
+
+static int map_over_cut(struct area *a, struct cut c, int prot)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (below(2) ? MAP_NORESERVE : 0);
+
+	if (answer(world->map(at(a, c.from), nbytes_of(c.npages), prot, flags, -1, 0) ==
+		    MAP_FAILED))
+		return 0;
+	fill(a, c.from, c.from + c.npages, prot);
+	return 1;
+}
+
+/* Piece by piece from some page on, some of it written to at once. */
+static void op_open(void)
+{
+	struct area *a = any_area(1);
+	int by_mapping = (int)below(2), npieces = 1 + (int)below(6);
+	struct cut c;
+
+	if (!a)
+		return;
+	c.from = below(a->npages);
+	for (int i = 0; i < npieces && c.from < a->npages; i++) {
+		c.npages = 1 + below(below(2) ? 30 : 700);
+		if (c.npages > a->npages - c.from)
+			c.npages = a->npages - c.from;
+		if (!(by_mapping ? map_over_cut : protect_cut)(a, c, RW))
+			return;
+		look(a, c.from);
+		write_page(a, c.from + below(c.npages));
+		c.from += c.npages + (below(3) ? 0 : below(20));
+	}
+}
+
+/* A part of an area is closed, and what it holds given up. */
+static void op_close(void)
+{
+	struct area *a = any_area(1);
+	struct cut c;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	if (below(2)) {
+		map_over_cut(a, c, PROT_NONE);
+		return;
+	}
+	if (answer(world->advise(at(a, c.from), nbytes_of(c.npages), MADV_DONTNEED)))
 		return;
 	for (unsigned i = c.from; i < c.from + c.npages; i++)
-		a->page[i].prot = (unsigned char)prot;
+		a->page[i].tag = 0;
+	protect_cut(a, c, PROT_NONE);
 }
 
 static void op_advise(void)
@@ -386,16 +464,17 @@ static void op_map_over(void)
 static struct area *fresh_area(unsigned npages)
 {
 	struct area *a = any_area(0);
+	int prot = below(6) ? RW : PROT_NONE;
 	char *got;
 
 	if (!a)
 		return NULL;
 	a->npages = npages;
-	got = world->map(NULL, (size_t)npages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	got = world->map(NULL, (size_t)npages * PAGE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (answer(got == MAP_FAILED))
 		return NULL;
 	a->addr = got;
-	fill(a, 0, npages, RW);
+	fill(a, 0, npages, prot);
 	for (unsigned i = 0; i < npages; i += 1 + below(50))
 		write_page(a, i);
 	if (below(4) == 0 && !answer(world->protect(a->addr, (size_t)npages * PAGE, PROT_READ)))
@@ -497,11 +576,12 @@ unsigned mmap_model_run(
 {
 	/* The last are not for the fake OS. */
 	enum {
-		NOPS_FAKE = 16
+		NOPS_FAKE = 21
 	};
-	static void (*const ops[])(void) = {op_map, op_map, op_map, op_write, op_write, op_write,
-		op_look, op_unmap, op_unmap, op_unmap, op_protect, op_protect, op_advise, op_advise,
-		op_map_over, op_remap, op_remap_fixed, op_refused};
+	static void (*const ops[])(void) = {op_map, op_map, op_map, op_reserve, op_open, op_open,
+		op_open, op_close, op_write, op_write, op_write, op_look, op_unmap, op_unmap,
+		op_unmap, op_protect, op_protect, op_advise, op_advise, op_map_over, op_remap,
+		op_remap_fixed, op_refused};
 
 	world = w;
 	numbers = n;

@@ -83,8 +83,8 @@ TEST(attributes_open_in_steps)
 	begin();
 	for (size_t i = 0; i < NSLOTS; i++) {
 		REQUIRE(!umpa_attributes_need(&a, (i + 1) * 512));
-		umpa_attributes_change(&a, i * 512 + 100, (i + 1) * 512, 0, PAGE_ODD);
-		CHECK_EQ(row(i * 512 + 100, (i + 1) * 512, &end), PAGE_ODD);
+		umpa_attributes_change(&a, i * 512 + 100, (i + 1) * 512, 0, PAGE_VOID);
+		CHECK_EQ(row(i * 512 + 100, (i + 1) * 512, &end), PAGE_VOID);
 		CHECK_EQ(end, (i + 1) * 512);
 	}
 	umpa_attributes_fini(&a);
@@ -126,7 +126,7 @@ TEST(attributes_are_as_a_byte_a_page)
 	REQUIRE(!umpa_attributes_need(&a, NPAGES));
 	for (uint64_t i = 0; i < nsteps; i++) {
 		size_t first = number_below(&numbers, NPAGES), end, row_end;
-		unsigned taken = number_below(&numbers, 32), given = number_below(&numbers, 32);
+		unsigned taken = number_below(&numbers, 64), given = number_below(&numbers, 64);
 
 		end = first + 1 + number_below(&numbers, (uint32_t)(NPAGES - first));
 		umpa_attributes_change(&a, first, end, taken, given);

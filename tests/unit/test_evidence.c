@@ -184,6 +184,38 @@ TEST(evidence_of_zeroed_blocks)
 	CHECK_EQ(is_used(900), 0); /* a mapping is another matter */
 }
 
+/* What is left of a reservation that was trimmed at both ends is of the size it had; mappings of
+ * that size are others. */
+TEST(evidence_of_reservations)
+{
+	const unsigned class = umpa_evidence_class_reserved(NPAGES);
+	char *p;
+	void *area;
+
+	PLAN(7);
+	begin();
+	REQUIRE(!umpa_os_map(NPAGES * PAGE_NBYTES, &area));
+	p = area;
+	CHECK_EQ(umpa_evidence_for(class), 0);
+	umpa_evidence_note(class, p, NPAGES);
+	unmap(p, 100);
+	p += 100 * PAGE_NBYTES;
+	unmap(p + 200 * PAGE_NBYTES, NPAGES - 300);
+	fake_touch(p, 120 * PAGE_NBYTES);
+	umpa_evidence_unmap(p + 50 * PAGE_NBYTES, 10); /* its middle: nothing is learned */
+	umpa_evidence_unmap(p + NLARGE * PAGE_NBYTES, 10);
+	unmap(p, 200);
+	CHECK_EQ(umpa_evidence_for(class), 1);
+	CHECK_EQ(umpa_evidence_for(umpa_evidence_class_reserved(2 * NPAGES)), 0);
+	CHECK_EQ(is_used(NPAGES), 0);
+	/* Opened hardly at all: what is closed has no frames. */
+	REQUIRE(!umpa_os_map(NPAGES * PAGE_NBYTES, &area));
+	umpa_evidence_note(class, area, NPAGES);
+	fake_touch(area, 10 * PAGE_NBYTES);
+	unmap(area, NPAGES);
+	CHECK_EQ(umpa_evidence_for(class), 0);
+}
+
 TEST(evidence_that_is_refused)
 {
 	PLAN(4);

@@ -7,6 +7,7 @@
 #include "core/core.h"
 #include "core/evidence.h"
 #include "core/space.h"
+#include "core/trial.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"
 #include "support/check.h"
@@ -86,7 +87,7 @@ TEST(mmap_makes_pages_ordinary_before_they_leave)
 	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 700)) | fake_oddity(at(p, 805)), 0);
 	CHECK_EQ(fake_ncalls_of("renew"), 1);
 	CHECK_EQ(umpa_space_pool_nslots(), 2);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 TEST(mmap_makes_many_protected_pages_ordinary_at_once)
@@ -95,7 +96,7 @@ TEST(mmap_makes_many_protected_pages_ordinary_at_once)
 	char *p;
 
 	PLAN(6);
-	begin();
+	fake_mmap_begin();
 	p = map(2 * SLOT_NPAGES);
 	for (size_t i = 0; i < 2 * SLOT_NPAGES; i += 7)
 		umpa_mprotect(at(p, i), PAGE_NBYTES, i % 2 ? PROT_NONE : PROT_READ);
@@ -105,7 +106,7 @@ TEST(mmap_makes_many_protected_pages_ordinary_at_once)
 	CHECK_EQ(fake_oddity(at(p, 0)) | fake_oddity(at(p, 7)) | fake_oddity(at(p, 1022)), 0);
 	CHECK_EQ(umpa_space_pool_nslots(), 2);
 	CHECK_EQ(fake_ncalls_of("renew"), 0);
-	CHECK(ends_well());
+	CHECK(fake_mmap_ends_well());
 }
 
 /* What fork shall leave out keeps its frames; unless it was left out, which the system tells. */
@@ -115,7 +116,7 @@ TEST(mmap_keeps_frames_that_fork_leaves_out)
 	char *p;
 
 	PLAN(12);
-	begin();
+	fake_mmap_begin();
 	p = map(2 * SLOT_NPAGES);
 	fake_touch(p, 2 * SLOT_NBYTES);
 	frame = fake_frame(at(p, 800));
@@ -178,16 +179,16 @@ TEST(mmap_grows_in_place)
 
 TEST(mmap_leaves_what_is_not_umpas_to_the_kernel)
 {
-	void *none, *unbooked, *hinted;
+	void *readable, *unbooked, *hinted;
 
 	PLAN(6);
 	fake_mmap_begin();
-	none = umpa_mmap(NULL, SLOT_NBYTES, PROT_NONE, ANON, -1, 0);
+	readable = umpa_mmap(NULL, SLOT_NBYTES, PROT_READ, ANON, -1, 0);
 	unbooked = umpa_mmap(NULL, SLOT_NBYTES, RW, ANON | MAP_NORESERVE, -1, 0);
 	hinted = umpa_mmap((void *)0x10000000, SLOT_NBYTES, RW, ANON, -1, 0);
 	CHECK_EQ(fake_ncalls_of("mmap"), 3);
-	CHECK(none != MAP_FAILED && unbooked != MAP_FAILED && hinted != MAP_FAILED);
-	CHECK_EQ(umpa_munmap(none, SLOT_NBYTES), 0);
+	CHECK(readable != MAP_FAILED && unbooked != MAP_FAILED && hinted != MAP_FAILED);
+	CHECK_EQ(umpa_munmap(readable, SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(unbooked, SLOT_NBYTES), 0);
 	CHECK_EQ(umpa_munmap(hinted, SLOT_NBYTES), 0);
 	CHECK(fake_mmap_ends_well());
@@ -347,7 +348,7 @@ TEST(mmap_again_over_a_decommitted_part)
 	*at(p, 40) = *at(p, 600) = *at(p, 1100) = 'k';
 	frame = fake_frame(at(p, 1100));
 	CHECK(umpa_mmap(at(p, 300), 500 * PAGE_NBYTES, PROT_NONE, nothing, -1, 0) == at(p, 300));
-	CHECK_EQ(fake_oddity(at(p, 600)), FAKE_GUARDED | FAKE_ODD);
+	CHECK_EQ(fake_oddity(at(p, 600)), FAKE_GUARDED);
 	CHECK(umpa_mmap(at(p, 300), 500 * PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0) == at(p, 300));
 	CHECK_EQ(fake_oddity(at(p, 600)), 0);
 	CHECK_EQ(*at(p, 600), 0);
@@ -408,7 +409,7 @@ TEST(mmap_copies_what_the_kernel_does_not_move)
 	p = map(SLOT_NPAGES);
 	*at(p, 77) = 'n';
 	umpa_mprotect(p, SLOT_NBYTES, PROT_READ);
-	to = umpa_mmap(NULL, 2 * SLOT_NBYTES, PROT_NONE, ANON, -1, 0);
+	to = umpa_mmap(NULL, 2 * SLOT_NBYTES, PROT_READ, ANON, -1, 0);
 	REQUIRE(p != MAP_FAILED && to != MAP_FAILED);
 	fake_fail_at(1, -EFAULT); /* several mappings, says the kernel */
 	CHECK(umpa_mremap(p, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
@@ -438,6 +439,371 @@ TEST(mmap_is_no_block)
 	CHECK_EQ(umpa_unback(p, SLOT_NBYTES), -1);
 	CHECK_EQ(umpa_munmap(p, (SLOT_NPAGES + 100) * PAGE_NBYTES), 0);
 	CHECK(fake_mmap_ends_well());
+}
+
+/* --- reservations --------------------------------------------------------------------------- */
+
+static int umpas(const void *p)
+{
+	return umpa_window_has(&umpa_core.window, p);
+}
+
+static size_t page_of(const char *p)
+{
+	return (size_t)(p - (char *)umpa_core.window.base) / PAGE_NBYTES;
+}
+
+static char *reserve(size_t npages)
+{
+	return umpa_mmap(NULL, npages * PAGE_NBYTES, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+}
+
+static void *map_fixed(void *p, size_t npages, int prot)
+{
+	return umpa_mmap(p, npages * PAGE_NBYTES, prot, ANON | MAP_FIXED, -1, 0);
+}
+
+/* The window is there, and has slots open. */
+static void begin_open(void)
+{
+	fake_mmap_begin();
+	umpa_munmap(map(8 * SLOT_NPAGES), 8 * SLOT_NBYTES);
+	reserve(SLOT_NPAGES);
+	umpa_trim(0);
+}
+
+static uint64_t ncalls_since(uint64_t before)
+{
+	return fake_ncalls() - before;
+}
+
+TEST(mmap_reserves_for_a_call_and_opens_for_a_call)
+{
+	const size_t npages = 3 * SLOT_NPAGES + 10;
+	uint64_t before;
+	size_t nframes;
+	char *p;
+
+	PLAN(12);
+	begin_open();
+	before = fake_ncalls();
+	nframes = fake_nframes();
+	p = reserve(npages);
+	CHECK(umpas(p));
+	CHECK_EQ(ncalls_since(before), 1);
+	CHECK_EQ(fake_oddity(p) & fake_oddity(at(p, npages - 1)), FAKE_GUARDED);
+	for (size_t i = 0; i < npages; i += 40)
+		umpa_mprotect(at(p, i), 20 * PAGE_NBYTES, RW);
+	CHECK_EQ(ncalls_since(before), 2 + npages / 40);
+	CHECK_EQ(fake_oddity(at(p, 1210)) | fake_oddity(at(p, 45)), 0);
+	CHECK_EQ(fake_oddity(at(p, 1230)) & fake_oddity(at(p, 39)), FAKE_GUARDED);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK(umpa_mapping_valid());
+	before = fake_ncalls();
+	CHECK_EQ(umpa_munmap(p, npages * PAGE_NBYTES), 0);
+	CHECK_EQ(ncalls_since(before), 1);
+	CHECK_EQ(fake_oddity(at(p, 1230)) | fake_oddity(at(p, 39)), 0);
+	CHECK(umpa_mapping_valid());
+}
+
+/* Slots that were not opened have no frames: they are not taken for the pool's. */
+TEST(mmap_ends_reservations_void_where_they_were_not_opened)
+{
+	char *p;
+
+	PLAN(6);
+	begin_open();
+	p = reserve(5 * SLOT_NPAGES);
+	umpa_mprotect(at(p, SLOT_NPAGES + 3), PAGE_NBYTES, RW);
+	*at(p, SLOT_NPAGES + 3) = 'o';
+	umpa_mprotect(at(p, 3 * SLOT_NPAGES), SLOT_NBYTES, PROT_READ);
+	CHECK_EQ(umpa_munmap(p, 5 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	/* A half of one is ended, and then the other. */
+	p = reserve(2 * SLOT_NPAGES);
+	CHECK_EQ(umpa_munmap(at(p, 700), 324 * PAGE_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+	CHECK_EQ(umpa_munmap(p, 700 * PAGE_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+}
+
+TEST(mmap_opens_with_frames_of_the_pool)
+{
+	uint64_t frame;
+	char *p, *q;
+
+	PLAN(11);
+	begin_open();
+	q = map(2 * SLOT_NPAGES);
+	fake_touch(q, 2 * SLOT_NBYTES);
+	*at(q, 600) = *at(q, 20) = 'q';
+	p = reserve(4 * SLOT_NPAGES);
+	frame = fake_frame(q);
+	CHECK_EQ(umpa_munmap(q, 2 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	/* Less than a slot is the kernel's to fill. */
+	CHECK_EQ(umpa_mprotect(at(p, 10), 600 * PAGE_NBYTES, RW), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_mprotect(at(p, 700), (4 * SLOT_NPAGES - 700) * PAGE_NBYTES, RW), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK(fake_frame(at(p, 2 * SLOT_NPAGES)) == frame ||
+		fake_frame(at(p, 3 * SLOT_NPAGES)) == frame);
+	CHECK_EQ(*at(p, 2 * SLOT_NPAGES + 20) | *at(p, 3 * SLOT_NPAGES + 20) |
+			 *at(p, 2 * SLOT_NPAGES + 88) | *at(p, 3 * SLOT_NPAGES + 88),
+		0);
+	CHECK_EQ(fake_frame(at(p, 800)), 0);
+	CHECK_EQ(umpa_munmap(p, 4 * SLOT_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+}
+
+/* Another thread may touch what has just been opened: its frame stays, and what it wrote. */
+TEST(mmap_opens_beside_a_thread)
+{
+	char *p, *q;
+
+	PLAN(5);
+	begin_open();
+	q = map(2 * SLOT_NPAGES);
+	fake_touch(q, 2 * SLOT_NBYTES);
+	p = reserve(2 * SLOT_NPAGES);
+	umpa_munmap(q, 2 * SLOT_NBYTES);
+	umpa_mprotect(p, 2 * SLOT_NBYTES, RW);
+	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	/* As if it were opened only now. */
+	umpa_munmap(map(2 * SLOT_NPAGES), 2 * SLOT_NBYTES);
+	*at(p, 5) = 't';
+	umpa_space_fill_in_use(umpa_window_slot(&umpa_core.window, p), 2);
+	CHECK_EQ(*at(p, 5), 't');
+	CHECK(fake_consistent());
+	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+}
+
+/* A mover that looks first and moves then might take away what a thread has just written. */
+TEST(mmap_opens_without_a_mover_in_one_step)
+{
+	char *p, *q;
+
+	PLAN(4);
+	begin_open();
+	q = map(2 * SLOT_NPAGES);
+	fake_touch(q, 2 * SLOT_NBYTES);
+	p = reserve(2 * SLOT_NPAGES);
+	umpa_munmap(q, 2 * SLOT_NBYTES);
+	umpa_trial_mover()->one_step = 0;
+	CHECK_EQ(umpa_mprotect(p, 2 * SLOT_NBYTES, RW), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(fake_frame(at(p, 7)), 0);
+	umpa_munmap(p, 2 * SLOT_NBYTES);
+	CHECK(umpa_mapping_valid());
+}
+
+TEST(mmap_commits_and_decommits_by_mapping_over)
+{
+	uint64_t before;
+	char *p;
+
+	PLAN(21);
+	begin_open();
+	p = reserve(3 * SLOT_NPAGES);
+	before = fake_ncalls();
+	CHECK(map_fixed(at(p, 100), 600, RW) == at(p, 100));
+	CHECK_EQ(ncalls_since(before), 1);
+	CHECK_EQ(fake_frame(at(p, 300)), 0);
+	*at(p, 300) = *at(p, 650) = 'd';
+	before = fake_ncalls();
+	CHECK(map_fixed(at(p, 200), 300, PROT_NONE) == at(p, 200));
+	CHECK_EQ(ncalls_since(before), 2);
+	CHECK_EQ(fake_frame(at(p, 300)), 0);
+	CHECK_EQ(fake_oddity(at(p, 300)), FAKE_GUARDED);
+	CHECK_EQ(*at(p, 650), 'd');
+	/* Closed it is already. */
+	before = fake_ncalls();
+	CHECK(map_fixed(at(p, 210), 100, PROT_NONE) == at(p, 210));
+	CHECK_EQ(ncalls_since(before), 0);
+	/* Over closed and open pages: zero all of them, and no frames for what was closed. */
+	umpa_mprotect(at(p, 800), 20 * PAGE_NBYTES, PROT_READ | PROT_EXEC);
+	CHECK(map_fixed(at(p, 790), 50, PROT_NONE) == at(p, 790));
+	CHECK_EQ(umpa_mapping_prot(page_of(at(p, 780)), page_of(at(p, 840))), PROT_NONE);
+	CHECK(map_fixed(at(p, 0), 3 * SLOT_NPAGES, RW) == at(p, 0));
+	CHECK_EQ(*at(p, 300) | *at(p, 650), 0);
+	CHECK_EQ(fake_frame(at(p, 300)), 0);
+	CHECK_EQ(fake_oddity(at(p, 300)) | fake_oddity(at(p, 1500)), 0);
+	/* What is mapped over is closed by the kernel. */
+	umpa_mmap(at(p, 40), PAGE_NBYTES, PROT_READ, ANON | MAP_FIXED, -1, 0);
+	CHECK(map_fixed(at(p, 30), 20, PROT_NONE) == at(p, 30));
+	CHECK_EQ(fake_oddity(at(p, 40)), FAKE_GUARDED | FAKE_ODD);
+	CHECK_EQ(fake_oddity(at(p, 35)), FAKE_GUARDED | FAKE_ODD);
+	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+}
+
+TEST(mmap_reserves_where_it_is_told)
+{
+	const int there = ANON | MAP_FIXED_NOREPLACE;
+	char *p, *q;
+
+	PLAN(12);
+	begin_open();
+	p = map(4 * SLOT_NPAGES);
+	*at(p, 600) = 'w';
+	CHECK_EQ(umpa_munmap(at(p, 500), 1000 * PAGE_NBYTES), 0);
+	q = umpa_mmap(at(p, 500), 900 * PAGE_NBYTES, PROT_NONE, there, -1, 0);
+	CHECK(q == at(p, 500));
+	CHECK_EQ(fake_oddity(at(p, 600)), FAKE_GUARDED);
+	CHECK_EQ(fake_frame(at(p, 600)), 0);
+	CHECK(umpa_mmap(at(p, 1399), 2 * PAGE_NBYTES, PROT_NONE, there, -1, 0) == MAP_FAILED);
+	CHECK_EQ(errno, EEXIST);
+	/* A wish is granted. */
+	q = umpa_mmap(at(p, 1400), 100 * PAGE_NBYTES, PROT_NONE, ANON, -1, 0);
+	CHECK(q == at(p, 1400));
+	CHECK_EQ(umpa_mprotect(at(p, 500), 1000 * PAGE_NBYTES, RW), 0);
+	CHECK_EQ(*at(p, 600), 0);
+	CHECK(umpa_mapping_valid());
+	CHECK_EQ(umpa_munmap(p, 4 * SLOT_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+}
+
+/* Where memory counts before it is touched a reservation must not, nor get frames when it is
+ * ended; a very large one is not worth a record for each slot, a small one no superpage. */
+TEST(mmap_leaves_reservations_to_the_kernel)
+{
+	const size_t most = ((size_t)4 << 30) / 64 / PAGE_NBYTES;
+	void *strict;
+
+	PLAN(8);
+	fake_mmap_begin();
+	fake_machine.strict_commit = 1;
+	strict = reserve(SLOT_NPAGES);
+	CHECK(strict != MAP_FAILED && !umpas(strict));
+	fake_mmap_begin();
+	CHECK(umpas(reserve(most)));
+	CHECK(!umpas(reserve(SLOT_NPAGES - 1)));
+	CHECK(!umpas(reserve(most + 1)));
+	CHECK_EQ(fake_ncalls_of("mmap"), 2);
+	CHECK(!umpas(umpa_mmap(NULL, SLOT_NBYTES, PROT_NONE, ANON | MAP_STACK, -1, 0)));
+	umpa_core.space.locked = 1;
+	CHECK(!umpas(reserve(SLOT_NPAGES)));
+	umpa_core.space.locked = 0;
+	CHECK(umpa_mapping_valid());
+}
+
+TEST(mmap_remaps_what_is_closed)
+{
+	uint64_t before;
+	size_t nframes;
+	char *p, *q;
+
+	PLAN(14);
+	begin_open();
+	p = reserve(2 * SLOT_NPAGES);
+	nframes = fake_nframes();
+	CHECK(umpa_mremap(p, 2 * SLOT_NBYTES, 3 * SLOT_NBYTES, 0, NULL) == MAP_FAILED);
+	CHECK_EQ(errno, ENOMEM);
+	q = umpa_mremap(p, 2 * SLOT_NBYTES, 3 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+	CHECK(umpas(q));
+	CHECK_EQ(fake_oddity(at(q, 3 * SLOT_NPAGES - 1)), FAKE_GUARDED);
+	before = fake_ncalls();
+	CHECK(umpa_mremap(q, 3 * SLOT_NBYTES, SLOT_NBYTES, 0, NULL) == (void *)q);
+	CHECK_EQ(ncalls_since(before), 1);
+	/* Beside others that were open once: as any pages that are protected alike. */
+	umpa_mprotect(at(q, 100), 50 * PAGE_NBYTES, RW);
+	*at(q, 120) = 'r';
+	umpa_mprotect(at(q, 100), 50 * PAGE_NBYTES, PROT_NONE);
+	p = umpa_mremap(q, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+	CHECK(p != MAP_FAILED);
+	CHECK_EQ(umpa_mprotect(p, 2 * SLOT_NBYTES, RW), 0);
+	CHECK_EQ(*at(p, 120), 'r');
+	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
+	p = reserve(SLOT_NPAGES);
+	q = umpa_mmap(NULL, 2 * SLOT_NBYTES, PROT_READ, ANON, -1, 0);
+	CHECK(umpa_mremap(p, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, q) ==
+		(void *)q);
+	CHECK_EQ(fake_oddity(at(q, 3)) & FAKE_GUARDED, FAKE_GUARDED);
+	CHECK(fake_nframes() <= nframes + 2 * SLOT_NPAGES);
+	CHECK(umpa_mapping_valid());
+}
+
+/* A lock, a key or advice: what is said of a closed page no longer holds of one that can be
+ * written another way. */
+TEST(mmap_opens_by_a_key)
+{
+	char *p;
+
+	PLAN(4);
+	begin_open();
+	p = reserve(SLOT_NPAGES);
+	CHECK_EQ(umpa_mm_protect_key(p, SLOT_NBYTES, RW, 1), 0);
+	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_space_pool_nslots(), 1);
+	CHECK(umpa_mapping_valid());
+}
+
+static int zero_where_open(char *p, size_t npages)
+{
+	for (size_t i = 0; i < npages; i++)
+		if (!fake_oddity(at(p, i)) && *at(p, i))
+			return 0;
+	return 1;
+}
+
+/* Any call of the system refused: pages are zero when they are opened, and nothing is lost. */
+static int reserve_and_use(void)
+{
+	const size_t npages = 2 * SLOT_NPAGES + 30;
+	char *p = reserve(npages), *q = reserve(SLOT_NPAGES);
+	int ok = 1;
+
+	if (q != MAP_FAILED)
+		umpa_mprotect(at(q, 10), 10 * PAGE_NBYTES, RW);
+	if (p != MAP_FAILED && umpas(p)) {
+		umpa_mprotect(at(p, 400), (npages - 400) * PAGE_NBYTES, RW);
+		ok &= zero_where_open(p, npages);
+		if (!fake_oddity(at(p, 700)))
+			*at(p, 700) = 'u';
+		map_fixed(at(p, 600), 300, PROT_NONE);
+		map_fixed(at(p, 650), 100, RW);
+		umpa_madvise(at(p, 3), 20 * PAGE_NBYTES, MADV_DONTFORK);
+		umpa_munmap(at(p, 900), 50 * PAGE_NBYTES);
+		umpa_mmap(
+			at(p, 910), 20 * PAGE_NBYTES, PROT_NONE, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+	}
+	fake_fail_at(0, 0);
+	if (p != MAP_FAILED)
+		ok &= !umpa_munmap(p, npages * PAGE_NBYTES);
+	if (q != MAP_FAILED)
+		ok &= !umpa_munmap(q, SLOT_NBYTES);
+	return ok;
+}
+
+static void begin_with_pool(void)
+{
+	char *p;
+
+	fake_mmap_begin();
+	p = map(2 * SLOT_NPAGES);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	memset(p, 'v', 2 * SLOT_NBYTES);
+	umpa_munmap(p, 2 * SLOT_NBYTES);
+}
+
+TEST(mmap_reservations_refused_anywhere)
+{
+	uint64_t ncalls;
+
+	begin_with_pool();
+	ncalls = fake_ncalls();
+	reserve_and_use();
+	ncalls = fake_ncalls() - ncalls;
+	PLAN(3 * ncalls + 1);
+	CHECK(ncalls > 15);
+	for (uint64_t n = 1; n <= ncalls; n++) {
+		begin_with_pool();
+		fake_fail_at(n, -ENOMEM);
+		CHECK(reserve_and_use());
+		CHECK(umpa_mapping_valid());
+		CHECK(fake_consistent());
+	}
 }
 
 /* Each call of the system refused in turn. */
@@ -505,11 +871,6 @@ static void *teach_engine(void)
 
 	fake_touch(p, 20 * SLOT_NBYTES);
 	return p;
-}
-
-static int umpas(const void *p)
-{
-	return umpa_window_has(&umpa_core.window, p);
 }
 
 TEST(mmap_for_an_engine)
@@ -601,6 +962,69 @@ TEST(mmap_if_used)
 	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON | MAP_NORESERVE, -1, 0);
 	CHECK(umpas(p));
 	CHECK_EQ(umpa_mm_unmap(p, nbytes), 0);
+	CHECK(fake_mmap_ends_well());
+}
+
+static char *reserve_if_used(void *wish, size_t npages)
+{
+	return umpa_mm_map_if_used(wish, npages * PAGE_NBYTES, PROT_NONE, ANON, -1, 0);
+}
+
+/* Reservations of a size are served once one was seen to be used, trimmed as it may be; a wish for
+ * an address is taken for its alignment then. Most of one is opened, so it has frames before. */
+TEST(mmap_reserves_if_used)
+{
+	const size_t npages = 2 * SLOT_NPAGES + 100;
+	uint64_t frame;
+	char *p, *q;
+
+	PLAN(13);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = reserve_if_used(NULL, npages);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	CHECK_EQ(umpa_mm_unmap(at(p, SLOT_NPAGES), (npages - SLOT_NPAGES) * PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_mprotect(p, SLOT_NBYTES, RW), 0);
+	fake_touch(p, SLOT_NBYTES);
+	CHECK_EQ(umpa_mm_unmap(p, SLOT_NBYTES), 0);
+	/* Not others. */
+	CHECK(!umpas(reserve_if_used(NULL, 2 * npages)));
+	p = map(3 * SLOT_NPAGES);
+	fake_touch(p, 3 * SLOT_NBYTES);
+	*at(p, 3) = 'x';
+	frame = fake_frame(p);
+	umpa_munmap(p, 3 * SLOT_NBYTES);
+	p = reserve_if_used(NULL, npages);
+	CHECK(umpas(p));
+	CHECK_EQ(fake_frame(p), frame);
+	CHECK_EQ(umpa_mprotect(p, npages * PAGE_NBYTES, RW), 0);
+	CHECK_EQ(*at(p, 3), 0);
+	q = reserve_if_used((void *)(6 * SLOT_NBYTES), npages);
+	CHECK(umpas(q) && (uintptr_t)q % (2 * SLOT_NBYTES) == 0);
+	CHECK_EQ(umpa_mm_unmap(p, npages * PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_mm_unmap(q, npages * PAGE_NBYTES), 0);
+	CHECK(fake_mmap_ends_well());
+}
+
+TEST(mmap_keeps_no_large_reservations_ready)
+{
+	const size_t npages = 10 * SLOT_NPAGES;
+	char *p;
+
+	PLAN(5);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = reserve_if_used(NULL, npages);
+	umpa_mprotect(p, npages * PAGE_NBYTES, RW);
+	fake_touch(p, npages * PAGE_NBYTES);
+	umpa_mm_unmap(p, npages * PAGE_NBYTES);
+	umpa_munmap(map(2 * SLOT_NPAGES), 2 * SLOT_NBYTES);
+	p = reserve_if_used(NULL, npages);
+	CHECK(umpas(p));
+	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	umpa_mprotect(p, npages * PAGE_NBYTES, RW);
+	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK_EQ(umpa_mm_unmap(p, npages * PAGE_NBYTES), 0);
 	CHECK(fake_mmap_ends_well());
 }
 

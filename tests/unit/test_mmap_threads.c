@@ -39,12 +39,28 @@ static int is_own(const struct own *m, uint64_t seed)
 	       m->p[(m->npages - 1) * PAGE_NBYTES + 8] == tag_of(m, seed);
 }
 
+/* Reserves it and opens it in two pieces, either way. */
+static void *map_in_pieces(const struct own *m, struct numbers *numbers)
+{
+	size_t nbytes = m->npages * PAGE_NBYTES;
+	size_t part = (1 + number_below(numbers, (uint32_t)m->npages - 1)) * PAGE_NBYTES;
+	char *p = umpa_mmap(NULL, nbytes, PROT_NONE, ANON, -1, 0);
+
+	if (p == MAP_FAILED || umpa_mprotect(p + part, nbytes - part, RW) ||
+		umpa_mmap(p, part, RW, ANON | MAP_FIXED, -1, 0) != p)
+		return MAP_FAILED;
+	return p;
+}
+
 static int map_one(struct own *m, uint64_t seed, struct numbers *numbers)
 {
 	int zero;
 
 	m->npages = 16 + number_below(numbers, 1500);
-	m->p = umpa_mmap(NULL, m->npages * PAGE_NBYTES, RW, ANON, -1, 0);
+	if (number_below(numbers, 3))
+		m->p = umpa_mmap(NULL, m->npages * PAGE_NBYTES, RW, ANON, -1, 0);
+	else
+		m->p = map_in_pieces(m, numbers);
 	if (m->p == MAP_FAILED)
 		return 0;
 	zero = !m->p[8] && !m->p[(m->npages - 1) * PAGE_NBYTES + 8];
@@ -102,6 +118,25 @@ static void *cut_up(void *arg)
 		wrong += umpa_mprotect(page, PAGE_NBYTES, PROT_NONE) != 0;
 		wrong += umpa_mprotect(page, PAGE_NBYTES, RW) != 0;
 		page[8] = 1;
+		wrong += umpa_munmap(page, PAGE_NBYTES) != 0;
+	}
+	return (void *)wrong;
+}
+
+/* The same of a reservation, to open and close. */
+static void *open_and_close(void *arg)
+{
+	size_t mine = *(uint64_t *)arg % NTHREADS;
+	uintptr_t wrong = 0;
+
+	for (size_t i = mine; i < 2 * SLOT_NPAGES; i += NTHREADS) {
+		char *page = shared + i * PAGE_NBYTES;
+
+		wrong += umpa_mprotect(page, PAGE_NBYTES, RW) != 0;
+		page[8] = 1;
+		wrong += umpa_mmap(page, PAGE_NBYTES, PROT_NONE, ANON | MAP_FIXED, -1, 0) != page;
+		wrong += umpa_mmap(page, PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0) != page;
+		wrong += page[8];
 		wrong += umpa_munmap(page, PAGE_NBYTES) != 0;
 	}
 	return (void *)wrong;
@@ -173,6 +208,16 @@ TEST(mmap_threads_cut_one_mapping_up)
 	shared = umpa_mmap(NULL, 2 * SLOT_NBYTES, RW, ANON, -1, 0);
 	REQUIRE(shared != MAP_FAILED);
 	CHECK_EQ(run_all(cut_up, cut_up), 0);
+	end();
+}
+
+TEST(mmap_threads_open_one_reservation)
+{
+	PLAN(6);
+	begin();
+	shared = umpa_mmap(NULL, 2 * SLOT_NBYTES, PROT_NONE, ANON, -1, 0);
+	REQUIRE(shared != MAP_FAILED);
+	CHECK_EQ(run_all(open_and_close, open_and_close), 0);
 	end();
 }
 
