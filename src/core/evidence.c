@@ -1,5 +1,6 @@
 #include "core/evidence.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -142,7 +143,7 @@ int umpa_evidence_for(unsigned class)
 	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
 }
 
-static void set_probe(struct alike *c, char *addr, size_t npages)
+static void set_probe(struct alike *c, void *addr, size_t npages)
 {
 	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->probe, addr, __ATOMIC_RELAXED);
@@ -159,21 +160,28 @@ void umpa_evidence_note(unsigned class, void *addr, size_t npages)
 			__ATOMIC_RELAXED);
 }
 
-/* The probe is over, or loses its front or its end, as where an alignment was wanted. */
-static void learn_from_end(struct alike *c, char *addr, size_t npages)
+/* Once they are served they are so for good. */
+static int is_of_blocks(const struct alike *c)
 {
-	char *probe = probe_of(c), *end = addr + (npages << PAGE_SHIFT), *probe_end;
-	size_t probe_npages = __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED);
+	return c == blocks() || (c >= &classes[OF_ZEROED] && c < &classes[OF_RESERVED]);
+}
 
-	probe_end = probe + (probe_npages << PAGE_SHIFT);
-	if (likely(!probe || end <= probe || addr >= probe_end))
+/* The probe is over, or loses its front or its end, as where an alignment was wanted. */
+static void learn_from_end(struct alike *c, void *addr, size_t npages)
+{
+	size_t probe_npages = __atomic_load_n(&c->probe_npages, __ATOMIC_RELAXED);
+	uintptr_t begin = (uintptr_t)addr, end = begin + (npages << PAGE_SHIFT);
+	uintptr_t probe = (uintptr_t)probe_of(c), probe_end = probe + (probe_npages << PAGE_SHIFT);
+
+	if (likely(!probe || end <= probe || begin >= probe_end) ||
+		(is_of_blocks(c) && is_used(c)))
 		return;
-	if (addr > probe && end >= probe_end) {
-		set_probe(c, probe, (size_t)(addr - probe) >> PAGE_SHIFT);
-	} else if (addr == probe && end < probe_end) {
-		set_probe(c, end, probe_npages - npages);
-	} else if (addr == probe) {
-		learn(c, probe);
+	if (begin > probe && end >= probe_end) {
+		set_probe(c, (void *)probe, (begin - probe) >> PAGE_SHIFT);
+	} else if (begin == probe && end < probe_end) {
+		set_probe(c, (void *)end, probe_npages - npages);
+	} else if (begin == probe) {
+		learn(c, addr);
 		set_probe(c, NULL, 0);
 	}
 }

@@ -152,8 +152,9 @@ static void free_block(void *p, size_t npages)
 TEST(evidence_of_blocks)
 {
 	unsigned nserved = 0;
+	void *last;
 
-	PLAN(6 * BLOCK_CHECKS + 3);
+	PLAN(6 * BLOCK_CHECKS + 5);
 	begin();
 	block(EVIDENCE_OF_BLOCKS, 800, 800);
 	block(EVIDENCE_OF_BLOCKS, 800, 599); /* breaks the row */
@@ -166,6 +167,11 @@ TEST(evidence_of_blocks)
 	umpa_evidence_stop();
 	free_block(block(EVIDENCE_OF_BLOCKS, 800, 800), 800);
 	free_block(block(EVIDENCE_OF_BLOCKS, 800, 800), 800);
+	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_BLOCKS), 1);
+	/* The last probe's end changes nothing. */
+	REQUIRE(!umpa_os_map(800 * PAGE_NBYTES, &last));
+	umpa_evidence_note(EVIDENCE_OF_BLOCKS, last, 800);
+	free_block(last, 800);
 	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_BLOCKS), 1);
 }
 
