@@ -156,8 +156,8 @@ void umpa_evidence_note(unsigned class, void *addr, size_t npages)
 	__atomic_fetch_add(&c->npages_probed, npages, __ATOMIC_RELAXED);
 	set_probe(c, addr, npages);
 	if (class - OF_RESERVED < NSIZES)
-		__atomic_fetch_or(&reserved_probes, (uint64_t)1 << (class - OF_RESERVED),
-			__ATOMIC_RELAXED);
+		__atomic_fetch_or(
+			&reserved_probes, (uint64_t)1 << (class - OF_RESERVED), __ATOMIC_RELAXED);
 }
 
 /* Once they are served they are so for good. */
@@ -173,8 +173,7 @@ static void learn_from_end(struct alike *c, void *addr, size_t npages)
 	uintptr_t begin = (uintptr_t)addr, end = begin + (npages << PAGE_SHIFT);
 	uintptr_t probe = (uintptr_t)probe_of(c), probe_end = probe + (probe_npages << PAGE_SHIFT);
 
-	if (likely(!probe || end <= probe || begin >= probe_end) ||
-		(is_of_blocks(c) && is_used(c)))
+	if (likely(!probe || end <= probe || begin >= probe_end) || (is_of_blocks(c) && is_used(c)))
 		return;
 	if (begin > probe && end >= probe_end) {
 		set_probe(c, (void *)probe, (begin - probe) >> PAGE_SHIFT);
