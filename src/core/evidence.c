@@ -14,7 +14,7 @@ enum {
 	OF_RESERVED = OF_ZEROED + NSIZES,
 	NCLASSES = EVIDENCE_OF_BLOCKS + 1,
 	PROBE_EACH = 16,
-	BLOCKS_NPAGES_MIN = 1536, /* of probes in a row, before blocks are served */
+	BLOCKS_NPAGES_MIN = 2048, /* of probes in a row, before blocks are served */
 	/* A large probe is looked at in places: a system call each. */
 	NPLACES = 4,
 	PLACE_NPAGES = 256,

@@ -15,7 +15,7 @@
  *                          of a superpage that is not used
  *                          weighs too much
  * zeroed blocks, by size   a probe used to a half            all are served
- * other blocks             probes of 6 MiB in a row, each    all are served
+ * other blocks             probes of 8 MiB in a row, each    all are served
  *                          used to three quarters
  *
  * Any number of threads, no lock: what races is a guess that is made again soon.

@@ -148,7 +148,7 @@ static void free_block(void *p, size_t npages)
 	umpa_os_unmap(p, npages * PAGE_NBYTES);
 }
 
-/* 6 MiB in a row, each filled to three quarters; then all are served. */
+/* 8 MiB in a row, each filled to three quarters; then all are served. */
 TEST(evidence_of_blocks)
 {
 	unsigned nserved = 0;
@@ -158,15 +158,15 @@ TEST(evidence_of_blocks)
 	begin();
 	block(EVIDENCE_OF_BLOCKS, 800, 800);
 	block(EVIDENCE_OF_BLOCKS, 800, 599); /* breaks the row */
-	block(EVIDENCE_OF_BLOCKS, 900, 900);
+	block(EVIDENCE_OF_BLOCKS, 1300, 1300);
 	block(EVIDENCE_OF_BLOCKS, 800, 600);
 	for (int i = 0; i < 100; i++)
 		nserved += umpa_evidence_for(EVIDENCE_OF_BLOCKS) != 0;
 	CHECK_EQ(nserved, 100);
 	CHECK_EQ(umpa_evidence_for(umpa_evidence_class_of_zeroed(800)), 0);
 	umpa_evidence_stop();
-	free_block(block(EVIDENCE_OF_BLOCKS, 800, 800), 800);
-	free_block(block(EVIDENCE_OF_BLOCKS, 800, 800), 800);
+	free_block(block(EVIDENCE_OF_BLOCKS, 1100, 1100), 1100);
+	free_block(block(EVIDENCE_OF_BLOCKS, 1100, 1100), 1100);
 	CHECK_EQ(umpa_evidence_for(EVIDENCE_OF_BLOCKS), 1);
 	/* The last probe's end changes nothing. */
 	REQUIRE(!umpa_os_map(800 * PAGE_NBYTES, &last));
