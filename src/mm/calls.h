@@ -15,6 +15,10 @@ int umpa_mm_unmap(void *addr, size_t nbytes);
 void *umpa_mm_map_for_engine(
 	void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 
+/* Address space without memory, as mmap(PROT_NONE) gives it: its address, or -errno. umpa is
+ * started before. */
+intptr_t umpa_mm_reserve(size_t nbytes);
+
 /* mlock2() (flags 0: mlock()) and pkey_mprotect(), of which umpa does not keep account: what of the
  * range lies in the window is mapped anew before anyone else gets it. 0, or -1 and errno. As the
  * kernel does they stop at the first page that is nobody's: ENOMEM. */

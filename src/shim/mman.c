@@ -1,5 +1,5 @@
 /*
- * The mmap family under libc's names, which is umpa's (mm/calls.c): that hands on what is not for
+ * The mmap family under libc's names, which is umpa's (src/mm): that hands on what is not for
  * it. Without the option mmap the program's own mmap is the system call; an engine's is served by
  * the option engine_mmap. In a program with more rights than its caller, and before it is known
  * whether it is one, all are system calls and nothing else.

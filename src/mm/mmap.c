@@ -1,0 +1,299 @@
+/* mmap: what is served, out of what, and where; by whose wish. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <umpa/mmap.h>
+
+#include "core/core.h"
+#include "core/evidence.h"
+#include "mm/answer.h"
+#include "mm/calls.h"
+#include "mm/mapping.h"
+#include "mm/pages.h"
+#include "mm/range.h"
+
+struct mmap_args {
+	void *addr;
+	size_t nbytes;
+	int prot, flags, fd;
+	off_t offset;
+};
+
+static intptr_t kernel_mmap(void *arg)
+{
+	const struct mmap_args *a = arg;
+
+	return umpa_os_mmap(a->addr, a->nbytes, a->prot, a->flags, a->fd, a->offset);
+}
+
+/* What umpa serves, wherever it is to be. */
+static int is_plain(const struct mmap_args *a)
+{
+	const int needed = MAP_PRIVATE | MAP_ANONYMOUS, allowed = needed | MAP_POPULATE;
+
+	return (a->flags & needed) == needed &&
+	       !(a->flags & ~(allowed | MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
+	       a->prot == (PROT_READ | PROT_WRITE) && a->offset % (off_t)PAGE_NBYTES == 0 &&
+	       a->nbytes && a->nbytes <= PTRDIFF_MAX;
+}
+
+/* A reservation: address space that nobody may use before it is opened. */
+static int is_reservation(const struct mmap_args *a)
+{
+	const int needed = MAP_PRIVATE | MAP_ANONYMOUS;
+
+	return (a->flags & needed) == needed &&
+	       !(a->flags & ~(needed | MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
+	       a->prot == PROT_NONE && a->offset % (off_t)PAGE_NBYTES == 0 && a->nbytes &&
+	       a->nbytes <= PTRDIFF_MAX;
+}
+
+/* Whether pages of the window can stand for it. They were open before and will be again: where
+ * memory counts before it is touched, or gets frames when it is opened, that is not for nothing. */
+static int can_close(const struct mmap_args *a)
+{
+	return is_reservation(a) && !umpa_core.machine.strict_commit && !umpa_space_locked();
+}
+
+/*
+ * More than that is the kernel's, which has one record for all of it where umpa has one a slot: it
+ * may never be opened. Less than a superpage is too: it shares one with others, whose mapping comes
+ * apart when a part is closed, and which keeps the frames of what has ended as long as one of them
+ * lives. (V8's pages of 256 KiB: a tenth fewer faults, a tenth more memory at the peak.)
+ */
+#define RESERVATION_SHARE      64 /* of the window */
+#define RESERVATION_NBYTES_MAX ((size_t)1 << 30)
+
+static int can_reserve(const struct mmap_args *a)
+{
+	return can_close(a) && a->nbytes >= SLOT_NBYTES &&
+	       a->nbytes >= umpa_option(OPTION_mmap_min) && a->nbytes <= RESERVATION_NBYTES_MAX &&
+	       a->nbytes <= umpa_core.window.nbytes / RESERVATION_SHARE;
+}
+
+/* MAP_POPULATE can't fail: what has no frame yet faults later. */
+static intptr_t ready(void *addr, const struct mmap_args *a)
+{
+	if (a->flags & MAP_POPULATE)
+		(void)!umpa_os_back(addr, pages_of(a->nbytes) << PAGE_SHIFT);
+	return (intptr_t)addr;
+}
+
+static int is_large_enough(const struct mmap_args *a)
+{
+	return is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
+}
+
+/* mmap in a signal handler is no rare thing: one that has interrupted umpa gets the kernel's. */
+static int may_serve(void)
+{
+	return !umpa_nlocks && umpa_mapping_need();
+}
+
+/* 0: not to be had from umpa. */
+static intptr_t serve(const struct mmap_args *a)
+{
+	void *addr = NULL;
+
+	if (is_large_enough(a) && may_serve())
+		addr = umpa_pages_new(pages_of(a->nbytes), UMPA_ZERO);
+	else if (can_reserve(a) && may_serve())
+		addr = umpa_mapping_reserve(pages_of(a->nbytes), 1, 0);
+	return addr ? ready(addr, a) : 0;
+}
+
+/* At an address in the window, where nothing is mapped as far as the program knows. 0: somebody has
+ * pages of it. */
+static intptr_t serve_at(const struct mmap_args *a, const struct range *r)
+{
+	int error = -ENOMEM;
+
+	if (!range_is_all_ours(r))
+		return 0;
+	if (is_plain(a))
+		error = umpa_mapping_extend(r->first, r->last);
+	else if (can_close(a))
+		error = umpa_mapping_reserve_at(r->first, r->last);
+	return error ? 0 : ready(a->addr, a);
+}
+
+/* The window has no reserves, with MAP_NORESERVE or without. */
+static struct mmap_args if_reserved(struct mmap_args a)
+{
+	a.flags &= ~MAP_NORESERVE;
+	return a;
+}
+
+/* Over what is mapped, or not, in the window. */
+static intptr_t map_over(struct mmap_args *a, const struct range *r)
+{
+	const struct mmap_args reserved = if_reserved(*a);
+	int error = -EBUSY;
+
+	if (range_is_all_ours(r) && is_plain(&reserved))
+		error = umpa_mapping_again(r->first, r->last);
+	else if (range_is_all_ours(r) && can_close(a))
+		error = umpa_mapping_close(r->first, r->last);
+	if (!error)
+		return ready(a->addr, a);
+	return umpa_mapping_over(r->first, r->last, a->prot, kernel_mmap, a);
+}
+
+/* Where nothing is mapped. The kernel would find the window there: so the pages are taken first,
+ * and then mapped over if they are to be something else. */
+static intptr_t map_unless_mapped(struct mmap_args *a, const struct range *r)
+{
+	intptr_t got = serve_at(a, r);
+
+	if (got)
+		return got;
+	if (!range_is_all_ours(r) || umpa_mapping_extend(r->first, r->last))
+		return -EEXIST;
+	a->flags = (a->flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+	got = map_over(a, r);
+	if (umpa_os_failed(got))
+		(void)!umpa_mapping_end(r->first, r->last);
+	return got;
+}
+
+/* At or near an address in the window. */
+static intptr_t map_near(struct mmap_args *a, const struct range *r)
+{
+	intptr_t got;
+
+	if (a->flags & MAP_FIXED_NOREPLACE)
+		return map_unless_mapped(a, r);
+	if (a->flags & MAP_FIXED)
+		return map_over(a, r);
+	got = serve_at(a, r);
+	if (!got)
+		got = serve(a);
+	return got ? got : kernel_mmap(a);
+}
+
+static intptr_t map(struct mmap_args *a)
+{
+	struct range r;
+	intptr_t got = 0;
+
+	if (a->addr && range_cut(a->addr, a->nbytes, &r) && range_is_ours(&r))
+		return map_near(a, &r);
+	/* An address outside the window is the kernel's to give, be it a wish or an order. */
+	if (!a->addr && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+		got = serve(a);
+	return got ? got : kernel_mmap(a);
+}
+
+public_api void *umpa_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
+
+	umpa_core_need();
+	return umpa_answer_address(map(&a));
+}
+
+intptr_t umpa_mm_reserve(size_t nbytes)
+{
+	struct mmap_args a = {
+		NULL, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0};
+
+	return map(&a);
+}
+
+/* --- mmap of a program that did not ask for umpa's -------------------------------------------- */
+
+static void *map_as_probe(struct mmap_args *a, unsigned class)
+{
+	intptr_t got = kernel_mmap(a);
+
+	if (!umpa_os_failed(got))
+		umpa_evidence_note(class, (void *)got, pages_of(a->nbytes));
+	return umpa_answer_address(got);
+}
+
+/* Who wishes for an address wishes for its alignment: in slots, up to its size. */
+static uint32_t wished_nslots(const struct mmap_args *a)
+{
+	uintptr_t addr = (uintptr_t)a->addr;
+	uint32_t nslots = 1;
+
+	while (addr && addr % ((uintptr_t)2 * nslots * SLOT_NBYTES) == 0 &&
+		a->nbytes >= (size_t)2 * nslots * SLOT_NBYTES)
+		nslots *= 2;
+	return nslots;
+}
+
+/* A size of which it is asked whether it is used. */
+static int may_learn_to_reserve(const struct mmap_args *a)
+{
+	return can_reserve(a) && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
+	       !umpa_in_window(a->addr);
+}
+
+static void *reserve_if_used(struct mmap_args *a)
+{
+	unsigned class = umpa_evidence_class_reserved(pages_of(a->nbytes));
+	void *p = NULL;
+
+	if (!umpa_evidence_for(class))
+		return map_as_probe(a, class);
+	if (may_serve())
+		p = umpa_mapping_reserve(pages_of(a->nbytes), wished_nslots(a), 1);
+	return p ? p : umpa_answer_address(kernel_mmap(a));
+}
+
+void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset}, reserved = if_reserved(a);
+	unsigned class;
+
+	umpa_core_need();
+	if (may_learn_to_reserve(&a))
+		return reserve_if_used(&a);
+	if (addr || !is_large_enough(&reserved))
+		return umpa_answer_address(map(&a));
+	class = umpa_evidence_class(pages_of(nbytes));
+	if (!umpa_evidence_for(class))
+		return map_as_probe(&a, class);
+	return umpa_answer_address(map(&reserved));
+}
+
+/* What an engine maps for blocks, and not for its books. */
+#define ENGINE_MAPPING_NBYTES_MIN ((size_t)1 << 20)
+
+static int is_for_blocks(const struct mmap_args *a)
+{
+	const struct mmap_args reserved = if_reserved(*a);
+
+	return is_plain(&reserved) && a->nbytes >= ENGINE_MAPPING_NBYTES_MIN;
+}
+
+static void *serve_engine(const struct mmap_args *a)
+{
+	size_t npages = pages_of(a->nbytes);
+
+	if (!may_serve())
+		return NULL;
+	return npages < SLOT_NPAGES ? umpa_pages_new(npages, UMPA_ZERO)
+				    : umpa_pages_new_aligned(npages, wished_nslots(a), UMPA_ZERO);
+}
+
+void *umpa_mm_map_for_engine(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
+	void *p;
+
+	umpa_core_need();
+	if (!is_for_blocks(&a))
+		return umpa_answer_address(kernel_mmap(&a));
+	if (!umpa_evidence_for(EVIDENCE_OF_ENGINE))
+		return map_as_probe(&a, EVIDENCE_OF_ENGINE);
+	p = serve_engine(&a);
+	return umpa_answer_address(p ? ready(p, &a) : kernel_mmap(&a));
+}
+
+int umpa_mm_unmap(void *addr, size_t nbytes)
+{
+	if (nbytes && nbytes <= PTRDIFF_MAX && !umpa_in_window(addr))
+		umpa_evidence_unmap(addr, pages_of(nbytes));
+	return umpa_munmap(addr, nbytes);
+}

@@ -1,0 +1,264 @@
+/* mremap: pages of the window that shrink, grow, move, or leave it. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <umpa/mmap.h>
+
+#include "core/core.h"
+#include "mm/answer.h"
+#include "mm/calls.h"
+#include "mm/mapping.h"
+#include "mm/pages.h"
+#include "mm/range.h"
+
+struct mremap_args {
+	char *addr;
+	size_t old_nbytes, new_nbytes;
+	int flags;
+	void *new_addr;
+};
+
+static intptr_t kernel_mremap(const struct mremap_args *a)
+{
+	return umpa_os_mremap(a->addr, a->old_nbytes, a->new_nbytes, a->flags, a->new_addr);
+}
+
+static intptr_t map_nothing(const struct mremap_args *a)
+{
+	return umpa_os_mmap(a->new_addr, a->new_nbytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static intptr_t map_nothing_over(void *arg)
+{
+	return map_nothing(arg);
+}
+
+/* A destination in the window: its pages become the kernel's first. */
+static int clear_way(struct mremap_args *a)
+{
+	struct range to;
+	intptr_t got = 0;
+
+	if (a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &to) &&
+		range_is_ours(&to))
+		got = umpa_mapping_over(to.first, to.last, PROT_NONE, map_nothing_over, a);
+	return umpa_os_failed(got) ? (int)got : 0;
+}
+
+/* What move_out() did is taken back: the pages are where they were, as the kernel's. */
+static void move_back(void *out, const struct mremap_args *a)
+{
+	struct mremap_args back = {
+		out, a->old_nbytes, a->old_nbytes, MREMAP_MAYMOVE | MREMAP_FIXED, a->addr};
+
+	INVARIANT(!clear_way(&back) && kernel_mremap(&back) == (intptr_t)a->addr);
+}
+
+/*
+ * Out of the window, by the kernel. In two steps: the pages leave a mapping behind, since nobody
+ * else may ever get an address in the window, and then what has left is made what was asked for.
+ */
+static intptr_t move_out(const struct mremap_args *a)
+{
+	const int leave = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
+	intptr_t out = umpa_os_mremap(a->addr, a->old_nbytes, a->old_nbytes, leave, NULL);
+	struct mremap_args rest = *a;
+	intptr_t got;
+
+	if (umpa_os_failed(out))
+		return out;
+	rest.addr = (char *)out;
+	got = kernel_mremap(&rest);
+	if (umpa_os_failed(got))
+		move_back((void *)out, a);
+	return got;
+}
+
+/* The same by copying. */
+static intptr_t copy_out(const struct mremap_args *a, const struct range *from, int prot)
+{
+	const int rw = PROT_READ | PROT_WRITE, fixed = a->flags & MREMAP_FIXED;
+	intptr_t got = umpa_os_mmap(fixed ? a->new_addr : NULL, a->new_nbytes, rw,
+		MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED : 0), -1, 0);
+
+	if (umpa_os_failed(got))
+		return got;
+	if (prot != rw && umpa_mapping_protect(from->first, from->last, rw)) {
+		(void)!umpa_munmap((void *)got, a->new_nbytes);
+		return -ENOMEM;
+	}
+	memcpy((void *)got, a->addr, a->old_nbytes < a->new_nbytes ? a->old_nbytes : a->new_nbytes);
+	if (prot != rw)
+		(void)!umpa_os_protect((void *)got, a->new_nbytes, prot);
+	return got;
+}
+
+/* To where the kernel puts it or was told to. What are several mappings for the kernel, as movers
+ * leave them or pages that were mapped anew, it does not move: that is copied. */
+static intptr_t leave_window(const struct mremap_args *a, const struct range *from)
+{
+	int prot = umpa_mapping_prot(from->first, from->last);
+	intptr_t got = move_out(a);
+
+	if (got == -EFAULT && prot >= 0)
+		got = copy_out(a, from, prot);
+	/* Where that is refused the pages stay mapped, empty. */
+	if (!umpa_os_failed(got))
+		(void)!umpa_mapping_end(from->first, from->last);
+	return got;
+}
+
+/* MREMAP_DONTUNMAP: what was in the pages goes, and they stay mapped, empty. What the kernel does
+ * not move is copied here too. */
+static intptr_t leave_behind(const struct mremap_args *a, const struct range *from)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	int prot = umpa_mapping_prot(from->first, from->last);
+	intptr_t got = kernel_mremap(a);
+
+	if (got != -EFAULT || prot < 0)
+		return got;
+	got = copy_out(a, from, prot);
+	if (umpa_os_failed(got))
+		return got;
+	if (umpa_mapping_again(from->first, from->last)) {
+		(void)!umpa_munmap((void *)got, a->new_nbytes);
+		got = -ENOMEM;
+	}
+	if (prot != rw)
+		(void)!umpa_mapping_protect(from->first, from->last, prot);
+	return got;
+}
+
+/* Of ordinary pages, in the window if there is room. */
+static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
+{
+	size_t npages = pages_of(a->new_nbytes);
+	void *to;
+
+	if (!umpa_mapping_extend(from->last, from->first + npages))
+		return (intptr_t)a->addr;
+	if (!(a->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	to = umpa_pages_move(from->first, from->last, npages);
+	return to ? (intptr_t)to : leave_window(a, from);
+}
+
+/* Where this is refused, the pages can do more than they should, which harms nobody who does no
+ * more. */
+static void protect_again(const struct mremap_args *a, intptr_t got, int prot)
+{
+	int failed = umpa_os_failed(got), kept = errno;
+
+	(void)!umpa_mprotect(
+		failed ? a->addr : (void *)got, failed ? a->old_nbytes : a->new_nbytes, prot);
+	errno = kept;
+}
+
+/* Pages that are all protected alike grow as ordinary ones, and are protected again. */
+static intptr_t grow(struct mremap_args *a, const struct range *from)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	int prot = umpa_mapping_prot(from->first, from->last);
+	int error = prot >= 0 && prot != rw ? umpa_mapping_protect(from->first, from->last, rw) : 0;
+	intptr_t got;
+
+	if (prot == MAPPING_MIXED)
+		return -EFAULT;
+	if (prot == MAPPING_ODD)
+		return a->flags & MREMAP_MAYMOVE ? leave_window(a, from) : -ENOMEM;
+	if (error)
+		return error;
+	got = grow_ordinary(a, from);
+	if (prot != rw)
+		protect_again(a, got, prot);
+	return got;
+}
+
+static intptr_t carry(struct mremap_args *a, const struct range *from)
+{
+	if (a->flags & MREMAP_DONTUNMAP)
+		return leave_behind(a, from);
+	return a->flags & MREMAP_FIXED ? leave_window(a, from) : grow(a, from);
+}
+
+/* What is closed has nothing to bring along: the place it goes to is reserved. */
+static intptr_t remap_closed(const struct mremap_args *a, const struct range *from)
+{
+	const int fixed = a->flags & MREMAP_FIXED;
+	intptr_t got;
+
+	if (!(a->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	got = fixed ? map_nothing(a) : umpa_mm_reserve(a->new_nbytes);
+	if (umpa_os_failed(got) || a->flags & MREMAP_DONTUNMAP ||
+		!umpa_mapping_end(from->first, from->last) || fixed)
+		return got;
+	/* Where that is refused too, address space is lost. */
+	(void)!umpa_munmap((void *)got, a->new_nbytes);
+	return -ENOMEM;
+}
+
+/* From the window. */
+static intptr_t remap(struct mremap_args *a, const struct range *from)
+{
+	size_t npages = pages_of(a->new_nbytes), have = from->last - from->first;
+	int mapped;
+
+	if (!range_is_all_ours(from) ||
+		umpa_mapping_row(from->first, from->last, &mapped) < from->last || !mapped)
+		return -EFAULT;
+	a->old_nbytes = have << PAGE_SHIFT;
+	a->new_nbytes = npages << PAGE_SHIFT;
+	if (a->flags & MREMAP_DONTUNMAP && npages != have)
+		return -EINVAL;
+	if (npages > have || a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
+		return umpa_mapping_is_closed(from->first, from->last) ? remap_closed(a, from)
+								       : carry(a, from);
+	if (npages < have) {
+		int error = umpa_mapping_end(from->first + npages, from->last);
+
+		if (error)
+			return error;
+	}
+	return (intptr_t)a->addr;
+}
+
+static int is_wrong(const struct mremap_args *a)
+{
+	const int all = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+
+	return a->flags & ~all || !a->new_nbytes || a->new_nbytes > PTRDIFF_MAX ||
+	       (a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(a->flags & MREMAP_MAYMOVE)) ||
+	       (a->flags & MREMAP_FIXED &&
+		       ((uintptr_t)a->new_addr % PAGE_NBYTES ||
+			       (uintptr_t)a->new_addr - (uintptr_t)a->addr < a->old_nbytes ||
+			       (uintptr_t)a->addr - (uintptr_t)a->new_addr < a->new_nbytes));
+}
+
+static intptr_t mremap_any(struct mremap_args *a)
+{
+	struct range from, to;
+	int ours = range_cut(a->addr, a->old_nbytes, &from) && range_is_ours(&from);
+	int into = a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &to) &&
+		   range_is_ours(&to);
+	int error;
+
+	if (!ours && !into)
+		return kernel_mremap(a);
+	if (is_wrong(a))
+		return -EINVAL;
+	error = into ? clear_way(a) : 0;
+	if (error)
+		return error;
+	return ours ? remap(a, &from) : kernel_mremap(a);
+}
+
+public_api void *umpa_mremap(
+	void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
+{
+	struct mremap_args a = {addr, old_nbytes, new_nbytes, flags, new_addr};
+
+	return umpa_answer_address(mremap_any(&a));
+}

@@ -1,0 +1,71 @@
+/*
+ * The range of a call of the mmap family: which of its pages lie in the window, and what lies
+ * before and behind.
+ */
+#ifndef UMPA_MM_RANGE_H
+#define UMPA_MM_RANGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/core.h"
+#include "core/owns.h"
+#include "mm/mapping.h"
+
+/* A range, and which of its pages lie in the window, numbered from the window's begin. */
+struct range {
+	uintptr_t begin, end;
+	size_t first, last; /* equal: none */
+};
+
+/* 0 if the kernel will refuse the range or find nothing to do: it shall say so itself. */
+static inline int range_cut(const void *addr, size_t nbytes, struct range *r)
+{
+	/* As umpa_in_window(): who sees nbytes sees base. */
+	size_t window_nbytes = __atomic_load_n(&umpa_bounds.nbytes, __ATOMIC_ACQUIRE);
+	uintptr_t base = __atomic_load_n(&umpa_bounds.base, __ATOMIC_RELAXED);
+	uintptr_t top = base + window_nbytes;
+
+	r->begin = (uintptr_t)addr;
+	if (r->begin % PAGE_NBYTES || !nbytes || nbytes > PTRDIFF_MAX ||
+		__builtin_add_overflow(r->begin, pages_of(nbytes) << PAGE_SHIFT, &r->end))
+		return 0;
+	r->first = r->last = 0;
+	if (r->begin < top && r->end > base) {
+		r->first = r->begin > base ? (r->begin - base) >> PAGE_SHIFT : 0;
+		r->last = ((r->end < top ? r->end : top) - base) >> PAGE_SHIFT;
+	}
+	return 1;
+}
+
+static inline int range_is_ours(const struct range *r)
+{
+	return r->first < r->last && umpa_mapping_need();
+}
+
+static inline uintptr_t window_address(size_t page)
+{
+	return (uintptr_t)page_address((struct slot){0}, page);
+}
+
+/* The parts of the range before the window and behind it. */
+static inline size_t range_nbytes_before(const struct range *r)
+{
+	uintptr_t from = window_address(r->first);
+
+	return r->begin < from ? from - r->begin : 0;
+}
+
+static inline size_t range_nbytes_behind(const struct range *r)
+{
+	uintptr_t to = window_address(r->last);
+
+	return r->end > to ? r->end - to : 0;
+}
+
+static inline int range_is_all_ours(const struct range *r)
+{
+	return !range_nbytes_before(r) && !range_nbytes_behind(r);
+}
+
+#endif
