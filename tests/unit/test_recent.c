@@ -436,10 +436,10 @@ static char *handed[16];
 /* Takes what another thread left at a place, looks whether it is as it was left, leaves another. */
 static void *hand_over(void *arg)
 {
-	uint64_t seed = *(uint64_t *)arg;
+	uint64_t seed = *(uint64_t *)arg, nsteps = check_times(200);
 	uintptr_t nwrong = 0;
 
-	for (int i = 0; i < 600; i++) {
+	for (uint64_t i = 0; i < nsteps; i++) {
 		size_t size, at;
 		char *block;
 
@@ -460,7 +460,7 @@ static void *hand_over(void *arg)
 		memset(block, 0, sizeof(size));
 		memset(block + size - sizeof(size), 0, sizeof(size));
 		umpa_free(block);
-		if (i % 128 == 0)
+		if (i % 64 == 0)
 			umpa_trim(32 * MIB);
 	}
 	return (void *)nwrong;
