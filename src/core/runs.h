@@ -15,6 +15,9 @@ enum {
 	RUN_NPAGES_MAX = SLOT_NPAGES - 1
 };
 
+/* So many threads a shard have it for good. Tests set it. */
+extern unsigned umpa_shard_crowd;
+
 /* This thread's shard. */
 struct umpa_shard *umpa_shard_of_thread(void);
 

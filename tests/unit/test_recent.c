@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/fork.h"
 #include "core/recent.h"
+#include "core/runs.h"
 #include "core/span.h"
 #include "support/check.h"
 #include "support/child.h"
@@ -25,6 +26,7 @@ static void begin(void)
 	fake_threads(1);
 	fake_machine.memory_nbytes = (size_t)1 << 30;
 	fake_machine.ncpus = 2;
+	umpa_shard_crowd = 1;
 	fake_cpu = 1; /* that all threads but the first run on */
 	in_use = umpa_alloc(400 * MIB, 0);
 }
