@@ -14,9 +14,9 @@ unsigned umpa_shard_crowd = 4;
  * The first threads have a shard each, in turns and for good: a thread that the system carries from
  * CPU to CPU does not leave half-used slots behind. Where a shard has a crowd of them, those that
  * come later share it with others whatever they do, so each uses the shard of its CPU, which is in
- * that one's caches, and which hardly anyone else uses at the same moment. (With a crowd of 1, a
- * program's two working threads behind an idle first one met on the second's: 2.1 million blocks of
- * their own a second instead of 6.1.)
+ * that one's caches, and which hardly anyone else uses at the same moment. A crowd is not just one
+ * more than the shards are: with as many working threads as CPUs behind an idle first one, the last
+ * would meet another all the time.
  */
 static void choose_shard(void)
 {
@@ -301,7 +301,9 @@ static int restock(struct umpa_shard *s)
  * Takes the lock of this thread's shard, or, for a thread of the crowd that finds it taken, of
  * another one: so it waits only where all are taken, which is where threads are stopped while they
  * hold them. A thread that has its shard for good keeps to it: one that went elsewhere for once
- * would leave blocks there which it frees across shards, and so would meet others ever after.
+ * would leave blocks there which it frees across shards, and so would meet others ever after. (Two
+ * threads with their own blocks of 64 KiB to 1 MiB: 2.6 million blocks a second instead of 5.7, by
+ * hand.)
  */
 static struct umpa_shard *lock_some_shard(void)
 {
