@@ -3,21 +3,7 @@
 "$programs/answers" >"$scratch/plain" 2>&1
 result "without umpa" $?
 
-# same OPTIONS: and umpa has served most of the mappings.
-same()
-{
-	UMPA_OPTIONS=$1,stats=1 LD_PRELOAD=$preload "$programs/answers" >"$scratch/umpa" 2>"$scratch/counters"
-	status=$?
-	diff "$scratch/plain" "$scratch/umpa" || status=1
-	awk '/nmappings/ { n = $3 } END { exit n > 130 ? 0 : 1 }' "$scratch/counters" || {
-		tail -n 30 "$scratch/counters"
-		status=1
-	}
-	result "$1" "$status"
-}
-
-same mmap=1
-same mover=mremap
-same huge=0,mover=plain
-same window=32M
+for options in mmap=1 mover=mremap huge=0,mover=plain window=32M; do
+	prints_the_same "$options" "$options" 130 "$programs/answers"
+done
 finish 5
