@@ -70,7 +70,8 @@ struct umpa_shard {
 	uint64_t nallocs, nfrees, block_npages;
 	uint64_t nslots_in_place; /* of the list below. atomic */
 	struct umpa_recent recent;
-	unsigned nidle_max; /* idle pages a slot of the nursery may have; 0: not decided yet */
+	unsigned long_npages; /* of the last block that might have been a long run. atomic */
+	unsigned nidle_max;   /* idle pages a slot of the nursery may have; 0: not decided yet */
 	struct umpa_run
 		idle_given; /* the longest row that went to the kernel last; npages 0: none */
 	uint64_t idle_given_ns;

@@ -59,7 +59,7 @@ static unsigned shard_count(const struct umpa_os_machine *m)
 }
 
 /* The tables beside the window: of extents, of what slots are used for, of runs, and of each
- * shelf's heights. */
+ * shelf's heights, its slots' and its pairs'. */
 enum {
 	TABLE_EXTENTS,
 	TABLE_RECORDS,
@@ -70,7 +70,7 @@ enum {
 /* A shard's own memory: itself, and the upper part of its shelf's heights. */
 static size_t shard_nbytes(const struct umpa_core *c)
 {
-	return pages_of(sizeof(struct umpa_shard) + umpa_heights_inner_nbytes(c->window.nslots))
+	return pages_of(sizeof(struct umpa_shard) + 2 * umpa_heights_inner_nbytes(c->window.nslots))
 	       << PAGE_SHIFT;
 }
 
@@ -84,11 +84,13 @@ static int init_shards(struct umpa_core *c)
 	c->shard_nbytes = shard_nbytes(c);
 	for (unsigned i = 0; i < c->nshards; i++) {
 		struct umpa_shard *s = umpa_shard(i);
+		const struct umpa_window_table *height = &c->window.table[TABLE_HEIGHTS + 2 * i];
 
 		umpa_lock_init(&s->lock, LOCK_SHELF);
 		s->number = i;
-		umpa_shelf_init(&s->shelf, c->map, c->window.nslots,
-			c->window.table[TABLE_HEIGHTS + i].base, s + 1);
+		umpa_shelf_init(&s->shelf, c->map, c->window.nslots, height[0].base, s + 1);
+		umpa_shelf_pair(&s->shelf, c->window.nslots, height[1].base,
+			(char *)(s + 1) + umpa_heights_inner_nbytes(c->window.nslots));
 	}
 	return 0;
 }
@@ -117,13 +119,13 @@ static void init_nursery(struct umpa_core *c)
 
 static int init_window(struct umpa_core *c)
 {
-	size_t record_nbytes[TABLE_HEIGHTS + NSHARDS_MAX] = {sizeof(struct umpa_extent),
+	size_t record_nbytes[TABLE_HEIGHTS + 2 * NSHARDS_MAX] = {sizeof(struct umpa_extent),
 		sizeof(struct slot_record), sizeof(struct umpa_run_map)};
 
-	for (unsigned i = 0; i < c->nshards; i++)
+	for (unsigned i = 0; i < 2 * c->nshards; i++)
 		record_nbytes[TABLE_HEIGHTS + i] = sizeof(int16_t);
 	return umpa_window_init(&c->window, window_size(&c->machine), SLOT_NBYTES, record_nbytes,
-		TABLE_HEIGHTS + c->nshards);
+		TABLE_HEIGHTS + 2 * c->nshards);
 }
 
 static uint32_t keep_nslots(void)

@@ -325,22 +325,27 @@ static struct umpa_shard *lock_some_shard(void)
 	return s;
 }
 
-/* Takes a run, under the shard's lock, which is given. */
-static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct umpa_run *run,
-	struct bitmap *dirty)
+/* Ends the taking of a run, under the shard's lock, which is given. got: 0 if there is none. */
+static int end_taking(struct umpa_shard *s, const struct umpa_run *run, int got)
 {
-	int got = umpa_shelf_take(&s->shelf, npages, align, run, dirty);
 	int was_given = 0;
 
 	if (got) {
 		s->nallocs++;
-		s->block_npages += npages;
+		s->block_npages += run->npages;
 		was_given = s->idle_given.npages && overlap(run, &s->idle_given);
 	}
 	umpa_lock_give(&s->lock);
 	if (unlikely(was_given))
 		note_idle_wanted(s);
 	return got;
+}
+
+/* Takes a run, under the shard's lock, which is given. */
+static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct umpa_run *run,
+	struct bitmap *dirty)
+{
+	return end_taking(s, run, umpa_shelf_take(&s->shelf, npages, align, run, dirty));
 }
 
 /* A run from this many pages on may straddle two slots; smaller ones find a place soon enough.
@@ -369,15 +374,42 @@ static int take_back(struct slot slot, unsigned npages, unsigned nblocks, unsign
 	return got;
 }
 
+/* A run that begins in the free back of a slot of the shelf, from `from` on, and ends in the free
+ * front of the next. */
+static void *alloc_across(struct umpa_shard *s, struct slot from, unsigned npages, unsigned flags)
+{
+	struct bitmap dirty[2];
+	struct umpa_run run;
+
+	umpa_lock_take(&s->lock);
+	if (!end_taking(s, &run, umpa_shelf_take_across(&s->shelf, from, npages, &run, dirty)))
+		return NULL;
+	if (flags & UMPA_ZERO) {
+		unsigned nfirst = SLOT_NPAGES - run.page;
+
+		umpa_clear_dirty(slot_address(run.slot), run.page, nfirst, &dirty[0]);
+		umpa_clear_dirty(
+			slot_address(slot_after(run.slot, 1)), 0, npages - nfirst, &dirty[1]);
+	}
+	return page_address(run.slot, run.page);
+}
+
+/* What a run that is to end in the next slot must have in the first at least. */
+static unsigned nback_min(unsigned npages)
+{
+	return npages < SLOT_NPAGES + STRADDLE_NPAGES_MIN / 2 ? STRADDLE_NPAGES_MIN / 2
+							      : npages - RUN_NPAGES_MAX;
+}
+
 /* A run that begins in the free back of a slot and ends in a fresh one. */
-static void *alloc_straddling(unsigned npages, unsigned flags)
+static void *alloc_straddling(unsigned npages, unsigned flags, int may_grow)
 {
 	struct space_grant g;
 	struct slot first;
 	unsigned nback;
 	int dirty;
 
-	if (umpa_space_take_behind_back(SLOT_SHELF, 1, STRADDLE_NPAGES_MIN / 2, 0, &g, &nback))
+	if (umpa_space_take_behind_back(SLOT_SHELF, 1, nback_min(npages), may_grow, &g, &nback))
 		return NULL;
 	first = (struct slot){g.slot.i - 1};
 	dirty = g.piece[0].kind == EXTENT_RESIDENT;
@@ -400,6 +432,27 @@ static int nursery_is_used_up(void)
 	return __atomic_load_n(&s->nnursery_used, __ATOMIC_RELAXED) == s->nnursery;
 }
 
+static void *alloc_in_two_slots(struct umpa_shard *s, unsigned npages, unsigned flags)
+{
+	void *block = alloc_across(s, (struct slot){0}, npages, flags);
+
+	return block || !nursery_is_used_up() ? block : alloc_straddling(npages, flags, 0);
+}
+
+void *umpa_run_alloc_long(unsigned npages, unsigned flags)
+{
+	struct umpa_shard *s = umpa_shard_of_thread();
+	struct slot from = {umpa_core.space.nnursery};
+	void *block = NULL;
+
+	if (__atomic_exchange_n(&s->long_npages, npages, __ATOMIC_RELAXED) != npages)
+		return NULL;
+	do
+		block = alloc_across(s, from, npages, flags);
+	while (!block && collect(s));
+	return block ? block : alloc_straddling(npages, flags, 1);
+}
+
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 {
 	struct umpa_shard *s = lock_some_shard();
@@ -410,8 +463,8 @@ void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 		void *block = NULL;
 
 		if (!collect(s)) {
-			if (npages >= STRADDLE_NPAGES_MIN && align == 1 && nursery_is_used_up())
-				block = alloc_straddling(npages, flags);
+			if (npages >= STRADDLE_NPAGES_MIN && align == 1)
+				block = alloc_in_two_slots(s, npages, flags);
 			if (block)
 				return block;
 			if (restock(s))

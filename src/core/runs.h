@@ -1,18 +1,22 @@
 /*
  * Runs: blocks below a superpage, and the heads and tails of spans. A run lies in one slot, or
  * where no slot has room, in the last pages of one and the first of the next: its tail there is
- * like a span's. Shared out to shards: a thread takes from its own shard's shelf and gives to the
- * one the slot is on, or leaves it in that one's inbox (frame/inbox.h), which is emptied when it is
- * half full, when a slot's last run is given back, and before a place is looked for in vain. Each
- * shard's lock guards its shelf; no other lock is taken while it is held.
+ * like a span's. Such runs may be longer than a slot. Shared out to shards: a thread takes from its
+ * own shard's shelf and gives to the one the slot is on, or leaves it in that one's inbox
+ * (frame/inbox.h), which is emptied when it is half full, when a slot's last run is given back, and
+ * before a place is looked for in vain. Each shard's lock guards its shelf; no other lock is taken
+ * while it is held.
  */
 #ifndef UMPA_CORE_RUNS_H
 #define UMPA_CORE_RUNS_H
 
 #include "core/core.h"
 
+/* In one slot; and across two. Above the latter two spans that share the slot of their ends leave
+ * an eleventh unused at most. */
 enum {
-	RUN_NPAGES_MAX = SLOT_NPAGES - 1
+	RUN_NPAGES_MAX = SLOT_NPAGES - 1,
+	RUN_LONG_NPAGES_MAX = SLOT_NPAGES + SLOT_NPAGES * 3 / 8
 };
 
 /* So many threads a shard have it for good. Tests set it. */
@@ -24,6 +28,10 @@ struct umpa_shard *umpa_shard_of_thread(void);
 /* Hands out a run of 1 to RUN_NPAGES_MAX pages at a multiple of align pages (up to 512). flags:
  * UMPA_ZERO counts. NULL: no slot to be had. */
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags);
+
+/* Hands out a run of SLOT_NPAGES + 1 to RUN_LONG_NPAGES_MAX pages, across two slots of which the
+ * first has room already. flags as above. NULL: there is none. */
+void *umpa_run_alloc_long(unsigned npages, unsigned flags);
 
 /* The run that begins at page `page` of a slot on a shelf; npages 0 if none. */
 struct umpa_run umpa_run_find(struct slot slot, unsigned page);

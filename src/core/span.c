@@ -203,7 +203,9 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (block)
 		return block;
 	umpa_recent_flush();
-	if (tail && !bare && align_slots == 1)
+	if (tail && !bare && align == 1 && npages <= RUN_LONG_NPAGES_MAX)
+		block = umpa_run_alloc_long((unsigned)npages, flags);
+	if (!block && tail && !bare && align_slots == 1)
 		block = alloc_before_tail(npages, tail, flags);
 	if (!block && tail && !bare && align == 1)
 		block = alloc_behind_head(npages, tail, flags);

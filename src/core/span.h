@@ -12,8 +12,9 @@
 #include "core/core.h"
 
 /*
- * Hands out a span of npages, at a multiple of align pages, with room to grow to npages_room
- * (npages or more). flags: UMPA_ZERO and UMPA_NOBACK count. NULL: the window has no room.
+ * Hands out a span of npages, or where that packs tighter a run across two slots, at a multiple of
+ * align pages, with room to grow to npages_room (npages or more). flags: UMPA_ZERO and UMPA_NOBACK
+ * count. NULL: the window has no room.
  */
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags);
 

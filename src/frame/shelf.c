@@ -79,6 +79,44 @@ void umpa_shelf_init(
 	umpa_heights_init(&s->heights, nslots, leaf, inner);
 }
 
+void umpa_shelf_pair(struct umpa_shelf *s, uint32_t nslots, void *leaf, void *inner)
+{
+	umpa_heights_init(&s->pairs, nslots, leaf, inner);
+}
+
+static int is_on(const struct umpa_shelf *s, uint32_t i)
+{
+	return umpa_heights_get(&s->heights, i) != 0;
+}
+
+/* What a slot and the next have together, if both are on the shelf and each has some; else 0. */
+static unsigned npages_across(const struct umpa_shelf *s, uint32_t i)
+{
+	const struct umpa_run_map *m = &s->map[i];
+
+	return is_on(s, i) && m[0].nback && is_on(s, i + 1) && m[1].nfront
+		       ? m[0].nback + m[1].nfront
+		       : 0;
+}
+
+/* A slot's last row or the next one's first became longer. */
+static void rate_pair(struct umpa_shelf *s, uint32_t i)
+{
+	int16_t height = s->pairs.level[0] ? height_of(npages_across(s, i)) : 0;
+
+	if (height > 1 && umpa_heights_get(&s->pairs, i) < height)
+		umpa_heights_set(&s->pairs, i, height);
+}
+
+/* The ends of a slot of the shelf, of which these became longer. */
+static void rate_pairs(struct umpa_shelf *s, uint32_t i, int front, int back)
+{
+	if (front && i)
+		rate_pair(s, i - 1);
+	if (back)
+		rate_pair(s, i);
+}
+
 /* A row of free pages became shorter, perhaps the slot's longest. Its height stays, as a bound. */
 static void use_pages(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages,
 	struct bitmap *dirty)
@@ -115,11 +153,11 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	s->nslots++;
 	s->nall_free++;
 	s->nfree_pages += SLOT_NPAGES;
-	if (!npages)
-		return;
-	if (part != FIRST_TAIL)
+	if (npages && part != FIRST_TAIL)
 		set_head(m, page);
-	use_pages(s, slot, page, npages, NULL);
+	if (npages)
+		use_pages(s, slot, page, npages, NULL);
+	rate_pairs(s, slot.i, 1, 1);
 }
 
 /* The length alone does not tell whether an aligned run fits. So some slots are tried, and then
@@ -149,6 +187,38 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 		return 0;
 	set_head(&s->map[run->slot.i], run->page);
 	use_pages(s, run->slot, run->page, npages, dirty);
+	return 1;
+}
+
+/* How many of npages a block across a slot and the next has in the first; 0: it doesn't fit. */
+static unsigned first_part(const struct umpa_shelf *s, uint32_t i, unsigned npages)
+{
+	unsigned nback = s->map[i].nback;
+	unsigned n = nback < npages ? nback : npages - 1;
+
+	/* A slot that is nothing but a tail would be no slot of the shelf. */
+	return npages_across(s, i) >= npages && npages - n < SLOT_NPAGES ? n : 0;
+}
+
+int umpa_shelf_take_across(struct umpa_shelf *s, struct slot from, unsigned npages,
+	struct umpa_run *run, struct bitmap dirty[2])
+{
+	uint32_t i = from.i;
+	unsigned n = 0;
+
+	while (!n && (i = umpa_heights_find(&s->pairs, i, height_of(npages))) != HEIGHTS_NONE) {
+		n = first_part(s, i, npages);
+		if (!n && npages_across(s, i) < npages)
+			umpa_heights_set(&s->pairs, i, height_of(npages_across(s, i)));
+		i += !n;
+	}
+	if (!n)
+		return 0;
+	*run = (struct umpa_run){{i}, (uint16_t)(SLOT_NPAGES - n), (uint16_t)npages};
+	set_head(&s->map[i], SLOT_NPAGES - n);
+	use_pages(s, run->slot, SLOT_NPAGES - n, n, dirty);
+	set_tail(&s->map[i + 1], npages - n);
+	use_pages(s, slot_after(run->slot, 1), 0, npages - n, dirty ? dirty + 1 : NULL);
 	return 1;
 }
 
@@ -211,6 +281,7 @@ static void rate_row(struct umpa_shelf *s, struct slot slot, unsigned page, unsi
 	set_ends(m, begin ? m->nfront : end, end < SLOT_NPAGES ? m->nback : SLOT_NPAGES - begin);
 	if (umpa_heights_get(&s->heights, slot.i) < height_of(end - begin))
 		umpa_heights_set(&s->heights, slot.i, height_of(end - begin));
+	rate_pairs(s, slot.i, !begin, end == SLOT_NPAGES);
 }
 
 int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages)
@@ -352,6 +423,13 @@ static int height_valid(const struct umpa_run_map *m, int16_t height)
 	       height <= height_of(SLOT_NPAGES);
 }
 
+static int pair_valid(const struct umpa_shelf *s, uint32_t i)
+{
+	unsigned n = npages_across(s, i);
+
+	return !s->pairs.level[0] || !n || umpa_heights_get(&s->pairs, i) >= height_of(n);
+}
+
 int umpa_shelf_valid(const struct umpa_shelf *s)
 {
 	uint32_t nslots = 0, nall_free = 0, nfree = 0;
@@ -362,12 +440,12 @@ int umpa_shelf_valid(const struct umpa_shelf *s)
 
 		if (!height)
 			continue;
-		if (!height_valid(m, height) || !slot_valid(m))
+		if (!height_valid(m, height) || !slot_valid(m) || !pair_valid(s, i))
 			return 0;
 		nslots++;
 		nall_free += bitmap_count(&m->used) == 0;
 		nfree += SLOT_NPAGES - bitmap_count(&m->used);
 	}
 	return nslots == s->nslots && nall_free == s->nall_free && nfree == s->nfree_pages &&
-	       umpa_heights_valid(&s->heights);
+	       umpa_heights_valid(&s->heights) && umpa_heights_valid(&s->pairs);
 }

@@ -7,6 +7,11 @@
  * fullest slot and against best fit, on the scaling test: the least memory.) The tail of a span may
  * occupy the first pages of a slot: used pages that begin no run.
  *
+ * A run that no slot has a row for may lie across two neighbouring slots of the shelf, in the last
+ * pages of one and the first of the next, as they are left by one that lay so before: what a slot
+ * and the next have together is looked up like the longest row. That is for shelves of which
+ * umpa_shelf_pair() was told.
+ *
  * Pure: no OS call, no allocation, no lock. The caller supplies one struct umpa_run_map a slot of
  * the window, shared by all shelves, and holds the lock of the shelf that a slot is on.
  *
@@ -16,6 +21,8 @@
  *  2. A page not dirty reads as zero: no one has been given it since the kernel cleared it.
  *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1, or
  * more; else 0.
+ *  4. pairs has, for a slot on this shelf that the next one is on, too, how many free pages are at
+ * the end of the one and the beginning of the other plus 1, or more.
  *
  * Heights are bounds, as taking pages leaves them alone: only then would all of a map have to be
  * looked at for what is its longest row now. A search that finds no room where a height promised it
@@ -44,6 +51,7 @@ struct umpa_run_map {
 struct umpa_shelf {
 	struct umpa_run_map *map;
 	struct umpa_heights heights;
+	struct umpa_heights pairs; /* without memory: not looked after */
 	uint32_t nslots;
 	uint32_t nall_free; /* of those, slots without a page in use */
 	uint32_t nfree_pages;
@@ -58,6 +66,9 @@ struct umpa_run {
 /* leaf and inner: memory for the heights of nslots slots (base/heights.h). */
 void umpa_shelf_init(
 	struct umpa_shelf *s, struct umpa_run_map *maps, uint32_t nslots, void *leaf, void *inner);
+
+/* Before anything is on the shelf: memory for umpa_shelf_take_across(). */
+void umpa_shelf_pair(struct umpa_shelf *s, uint32_t nslots, void *leaf, void *inner);
 
 /*
  * Puts a slot on the shelf, free but for npages, 0 to 511: its first, which are a run (FIRST_RUN)
@@ -80,6 +91,14 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
  */
 int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty);
+
+/*
+ * Takes npages, 2 to 1022, of which the first are all the free ones at the end of a slot, from
+ * `from` on, and the others the first of the next: those are a tail. Result as umpa_shelf_take();
+ * dirty, if not NULL, gets the bits of the two slots.
+ */
+int umpa_shelf_take_across(struct umpa_shelf *s, struct slot from, unsigned npages,
+	struct umpa_run *run, struct bitmap dirty[2]);
 
 /* Takes exactly those pages of a slot as a run, which may go on behind the slot if it reaches the
  * end. 1; 0 if they are not free, or the slot is not on this shelf. *dirty as above. */

@@ -17,7 +17,7 @@
 #include "base/units.h"
 
 enum {
-	WINDOW_NTABLES_MAX = 72
+	WINDOW_NTABLES_MAX = 136
 };
 
 struct umpa_window_table {

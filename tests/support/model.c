@@ -40,6 +40,9 @@ static size_t draw_size(struct model *m)
 {
 	unsigned log2 = m->o->log2_min + (unsigned)below(m, m->o->log2_max - m->o->log2_min);
 
+	/* A little above a superpage, what counts is whether sizes repeat. */
+	if (log2 == 21 && below(m, 2))
+		return ((size_t)1 << log2) + (1 + m->o->seed % 200) * PAGE;
 	return ((size_t)1 << log2) + below(m, (uint64_t)1 << log2);
 }
 

@@ -181,6 +181,52 @@ static const char *take_at(struct shelf_model *m, struct numbers *numbers)
 	return NULL;
 }
 
+static unsigned nfree_at_end(const struct shelf_model *m, unsigned slot)
+{
+	unsigned n = 0;
+
+	while (n < SLOT_NPAGES && !m->owner[slot][SLOT_NPAGES - 1 - n])
+		n++;
+	return n;
+}
+
+/* How many of npages lie in the slot if the others are the first of the next; 0: they don't fit. */
+static unsigned first_part(const struct shelf_model *m, unsigned slot, unsigned npages)
+{
+	unsigned n;
+
+	if (slot + 1 >= SHELF_MODEL_NSLOTS || !m->on_shelf[slot] || !m->on_shelf[slot + 1])
+		return 0;
+	n = nfree_at_end(m, slot);
+	n = n < npages ? n : npages - 1;
+	return npages - n < SLOT_NPAGES && are_free(m, slot + 1, 0, npages - n) ? n : 0;
+}
+
+static const char *take_across(struct shelf_model *m, struct numbers *numbers)
+{
+	unsigned npages = 1 + number_up_to(numbers, 2 * SLOT_NPAGES - 3);
+	unsigned from = number_below(numbers, 2) ? 0 : any_slot(numbers), slot = from, n = 0;
+	int look = number_below(numbers, 2), got;
+	struct bitmap dirty[2];
+	struct umpa_run run;
+
+	while (slot < SHELF_MODEL_NSLOTS && !(n = first_part(m, slot, npages)))
+		slot++;
+	got = umpa_shelf_take_across(
+		&m->shelf, (struct slot){from}, npages, &run, look ? dirty : NULL);
+	if (got != (n != 0))
+		return got ? "take_across: no room" : "take_across: refused though there is room";
+	if (!got)
+		return NULL;
+	if (run.slot.i != slot || run.page != SLOT_NPAGES - n || run.npages != npages)
+		return "take_across: not the first place";
+	if (look && (!dirty_is(m, slot, &dirty[0]) || !dirty_is(m, slot + 1, &dirty[1])))
+		return "take_across: other pages are dirty";
+	use(m, slot, run.page, n, ++m->last_owner);
+	use(m, slot + 1, 0, npages - n, TAIL);
+	return NULL;
+}
+
 static const char *find(struct shelf_model *m, struct numbers *numbers)
 {
 	unsigned slot = any_slot(numbers), page = number_below(numbers, SLOT_NPAGES);
@@ -384,13 +430,14 @@ void shelf_model_init(struct shelf_model *m)
 	memset(m, 0, sizeof(*m));
 	m->last_owner = TAIL;
 	umpa_shelf_init(&m->shelf, m->map, SHELF_MODEL_NSLOTS, m->leaf, m->inner);
+	umpa_shelf_pair(&m->shelf, SHELF_MODEL_NSLOTS, m->pair_leaf, m->pair_inner);
 }
 
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct shelf_model *, struct numbers *) = {add,
-		take, take, take, take, take_at, find, give, give, give, give_part, give_all,
-		extend, remove_tail, remove_free};
+		take, take, take, take, take_at, take_across, find, give, give, give, give_part,
+		give_all, extend, remove_tail, remove_free};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);
 

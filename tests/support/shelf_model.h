@@ -16,6 +16,7 @@ struct shelf_model {
 	struct umpa_shelf shelf;
 	struct umpa_run_map map[SHELF_MODEL_NSLOTS];
 	int16_t leaf[HEIGHTS_FANOUT], inner[2 * HEIGHTS_FANOUT];
+	int16_t pair_leaf[HEIGHTS_FANOUT], pair_inner[2 * HEIGHTS_FANOUT];
 	int on_shelf[SHELF_MODEL_NSLOTS];
 	uint32_t owner[SHELF_MODEL_NSLOTS]
 		      [SLOT_NPAGES]; /* 0: free, 1: a tail, else one number a run */

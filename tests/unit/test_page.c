@@ -736,3 +736,103 @@ TEST(page_spans_with_a_header_lie_densely)
 	all_valid();
 	end();
 }
+
+/* A pattern in every page, which says whose it is. */
+static void write_pages(char *block, size_t npages, int number)
+{
+	fake_touch(block, npages * 4096);
+	for (size_t p = 0; p < npages; p++)
+		block[p * 4096 + 8] = (char)(number + (int)p % 97);
+}
+
+static uint64_t nwrong_pages(const char *block, size_t npages, int number)
+{
+	uint64_t nwrong = 0;
+
+	for (size_t p = 0; p < npages; p++)
+		nwrong += block[p * 4096 + 8] != (char)(number + (int)p % 97);
+	return nwrong;
+}
+
+/* Blocks of one size, a little over a superpage, lie one behind the other, and their places are
+ * found again. */
+TEST(page_blocks_of_one_size_lie_densely)
+{
+	enum {
+		N = 40,
+		NPAGES = 513,
+		NSLOTS_MAX = N * NPAGES / 512 + 3
+	};
+	char *a[N];
+	uint64_t nwrong = 0;
+
+	PLAN(9 + END_CHECKS);
+	begin();
+	for (int i = 0; i < N; i++) {
+		a[i] = umpa_alloc(NPAGES * 4096, 0);
+		write_pages(a[i], NPAGES, i);
+	}
+	CHECK(fake_nframes() <= NSLOTS_MAX * SLOT_NPAGES);
+	CHECK_EQ(stats().block_nbytes, (uint64_t)N * NPAGES * 4096);
+	for (int round = 0; round < 6; round++)
+		for (int i = round % 3; i < N; i += 3) {
+			nwrong += nwrong_pages(a[i], NPAGES, i);
+			umpa_free(a[i]);
+			a[i] = umpa_alloc(NPAGES * 4096, UMPA_ZERO);
+			fake_touch(a[i], NPAGES * 4096);
+			for (int p = 0; p < NPAGES; p++)
+				nwrong += a[i][p * 4096 + 8] != 0;
+			nwrong += umpa_usable_size(a[i]) != NPAGES * 4096;
+			write_pages(a[i], NPAGES, i);
+		}
+	CHECK_EQ(nwrong, 0);
+	CHECK(fake_nframes() <= NSLOTS_MAX * SLOT_NPAGES);
+	all_valid();
+	/* Many free at once, and taken again. */
+	for (int i = 0; i < N; i++)
+		if (i % 4)
+			umpa_free(a[i]);
+	for (int i = 0; i < N; i++)
+		if (i % 4) {
+			a[i] = umpa_alloc(NPAGES * 4096, 0);
+			write_pages(a[i], NPAGES, i);
+		}
+	CHECK(fake_nframes() <= (NSLOTS_MAX + N / 8) * SLOT_NPAGES);
+	/* Shorter in place, longer elsewhere. */
+	for (int i = 0; i < N; i += 2)
+		for (int npages = NPAGES; npages > 0; npages -= 73)
+			nwrong += umpa_realloc(a[i], (size_t)npages * 4096, UMPA_NOMOVE) != a[i];
+	for (int i = 1; i < N; i += 2) {
+		a[i] = umpa_realloc(a[i], 5 * MIB, 0);
+		fake_touch(a[i], 5 * MIB);
+		nwrong += nwrong_pages(a[i], NPAGES, i);
+	}
+	CHECK_EQ(nwrong, 0);
+	CHECK(fake_consistent());
+	for (int i = 0; i < N; i++)
+		umpa_free(a[i]);
+	all_valid();
+	end();
+}
+
+/* Sizes that differ keep whole superpages free for others: they have slots of their own. */
+TEST(page_blocks_of_many_sizes_begin_on_slots)
+{
+	enum {
+		N = 20
+	};
+	char *a[N];
+	uint64_t nruns = 0;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	for (int i = 0; i < N; i++) {
+		a[i] = umpa_alloc((size_t)(513 + 7 * i) * 4096, 0);
+		nruns += slot_use(umpa_window_slot(&umpa_core.window, a[i])) == SLOT_SHELF &&
+			 !slot_nhead(slot_after(umpa_window_slot(&umpa_core.window, a[i]), 1));
+	}
+	CHECK_EQ(nruns, 0);
+	for (int i = 0; i < N; i++)
+		umpa_free(a[i]);
+	end();
+}

@@ -10,7 +10,7 @@ enum {
 };
 
 static struct umpa_run_map maps[NSLOTS];
-static int16_t leaf[64], inner[128];
+static int16_t leaf[64], inner[128], pair_leaf[64], pair_inner[128];
 static struct umpa_shelf s;
 
 static void begin(void)
@@ -18,7 +18,10 @@ static void begin(void)
 	memset(maps, 0, sizeof(maps));
 	memset(leaf, 0, sizeof(leaf));
 	memset(inner, 0, sizeof(inner));
+	memset(pair_leaf, 0, sizeof(pair_leaf));
+	memset(pair_inner, 0, sizeof(pair_inner));
 	umpa_shelf_init(&s, maps, NSLOTS, leaf, inner);
+	umpa_shelf_pair(&s, NSLOTS, pair_leaf, pair_inner);
 }
 
 static void add(uint32_t slot, unsigned npages, enum umpa_shelf_part part, int dirty)
@@ -96,6 +99,55 @@ TEST(shelf_aligns_runs)
 	CHECK_EQ(take(1, 256), 256);
 	CHECK_EQ(take(1, 512), -1);
 	CHECK_EQ(take(200, 128), -1);
+	CHECK(umpa_shelf_valid(&s));
+}
+
+/* Where the run begins, in pages from slot 0 on; -1 if there is no room. */
+static int across(unsigned npages, uint32_t from)
+{
+	struct umpa_run run;
+
+	if (!umpa_shelf_take_across(&s, (struct slot){from}, npages, &run, NULL))
+		return -1;
+	return (int)(run.slot.i * SLOT_NPAGES + run.page);
+}
+
+TEST(shelf_takes_runs_across_two_slots)
+{
+	PLAN(18);
+	begin();
+	CHECK_EQ(across(2, 0), -1);
+	add(1, 500, FIRST_RUN, 0); /* free: 12 at the end */
+	add(3, 0, FIRST_TAIL, 0);
+	CHECK_EQ(across(2, 0), -1); /* not neighbours */
+	add(2, 100, LAST_RUN, 0);   /* free: 412 at the beginning */
+	CHECK_EQ(across(425, 0), -1);
+	CHECK_EQ(across(424, 2), -1);
+	CHECK_EQ(across(300, 0), 1 * 512 + 500);
+	CHECK_EQ(found(1, 500), 12);
+	CHECK_EQ(maps[2].ntail, 288);
+	CHECK_EQ(across(2, 0), -1);
+	CHECK(umpa_shelf_valid(&s));
+	/* What is given back is found again, in any order of the two parts. */
+	give(2, 0, 288);
+	give(1, 500, 12);
+	CHECK_EQ(across(424, 0), 1 * 512 + 500);
+	give(1, 500, 12);
+	give(2, 0, 412);
+	CHECK_EQ(across(13, 0), 1 * 512 + 500);
+	give(2, 0, 1);
+	/* All of a slot is no tail: the run begins in one and ends in the other. */
+	give(2, 412, 100);
+	umpa_shelf_remove(&s, (struct slot){2});
+	add(2, 0, FIRST_TAIL, 0);
+	give(1, 500, 12);
+	CHECK_EQ(across(12 + 512, 1), 2 * 512);
+	CHECK_EQ(found(2, 0), 512);
+	CHECK_EQ(maps[3].ntail, 12);
+	CHECK_EQ(across(13, 0), -1);
+	give(2, 0, 512);
+	CHECK_EQ(across(12 + 511, 1), 1 * 512 + 500);
+	CHECK_EQ(maps[2].ntail, 511);
 	CHECK(umpa_shelf_valid(&s));
 }
 
@@ -292,7 +344,7 @@ TEST(shelf_gives_idle_pages_to_the_system)
 TEST(shelf_valid_sees_what_is_broken)
 {
 	static struct umpa_run_map whole[NSLOTS];
-	int16_t heights[array_len(leaf)];
+	int16_t heights[array_len(leaf)], pairs[array_len(pair_leaf)];
 	struct umpa_shelf before;
 	uint32_t nmissed = 0;
 
@@ -300,12 +352,14 @@ TEST(shelf_valid_sees_what_is_broken)
 	begin();
 	add(0, 10, FIRST_TAIL, 0);
 	add(1, 10, FIRST_RUN, 0);
+	add(2, 10, LAST_RUN, 0);
 	take(20, 1);
 	CHECK(umpa_shelf_valid(&s));
 	memcpy(whole, maps, sizeof(whole));
 	before = s;
 	memcpy(heights, leaf, sizeof(heights));
-	for (int fault = 0; fault < 12; fault++) {
+	memcpy(pairs, pair_leaf, sizeof(pairs));
+	for (int fault = 0; fault < 14; fault++) {
 		if (fault == 0)
 			bitmap_set(&maps[0].used, 200);
 		else if (fault == 1)
@@ -328,11 +382,17 @@ TEST(shelf_valid_sees_what_is_broken)
 			s.nall_free++;
 		else if (fault == 10)
 			leaf[1] = 502; /* its longest row has 502 pages */
-		else
+		else if (fault == 11)
 			leaf[1] = 514;
+		else if (fault == 12)
+			pair_leaf[1] = 1004; /* 502 and 502 pages */
+		else
+			pair_inner[0] = 1004;
 		nmissed += umpa_shelf_valid(&s) != 0;
 		memcpy(maps, whole, sizeof(maps));
 		memcpy(leaf, heights, sizeof(leaf));
+		memcpy(pair_leaf, pairs, sizeof(pair_leaf));
+		pair_inner[0] = pairs[1];
 		s = before;
 	}
 	CHECK_EQ(nmissed, 0);
