@@ -70,8 +70,8 @@ struct umpa_shard {
 	uint64_t nallocs, nfrees, block_npages;
 	uint64_t nslots_in_place; /* of the list below. atomic */
 	struct umpa_recent recent;
-	unsigned long_npages; /* of the last block that might have been a long run. atomic */
-	unsigned nidle_max;   /* idle pages a slot of the nursery may have; 0: not decided yet */
+	uint64_t uneven_npages; /* of the last span that left much of its last slot. atomic */
+	unsigned nidle_max;     /* idle pages a slot of the nursery may have; 0: not decided yet */
 	struct umpa_run
 		idle_given; /* the longest row that went to the kernel last; npages 0: none */
 	uint64_t idle_given_ns;

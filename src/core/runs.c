@@ -445,8 +445,6 @@ void *umpa_run_alloc_long(unsigned npages, unsigned flags)
 	struct slot from = {umpa_core.space.nnursery};
 	void *block = NULL;
 
-	if (__atomic_exchange_n(&s->long_npages, npages, __ATOMIC_RELAXED) != npages)
-		return NULL;
 	do
 		block = alloc_across(s, from, npages, flags);
 	while (!block && collect(s));

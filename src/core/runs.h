@@ -12,11 +12,9 @@
 
 #include "core/core.h"
 
-/* In one slot; and across two. Above the latter two spans that share the slot of their ends leave
- * an eleventh unused at most. */
 enum {
 	RUN_NPAGES_MAX = SLOT_NPAGES - 1,
-	RUN_LONG_NPAGES_MAX = SLOT_NPAGES + SLOT_NPAGES * 3 / 8
+	RUN_LONG_NPAGES_MAX = 2 * RUN_NPAGES_MAX /* across two slots */
 };
 
 /* So many threads a shard have it for good. Tests set it. */

@@ -754,65 +754,81 @@ static uint64_t nwrong_pages(const char *block, size_t npages, int number)
 	return nwrong;
 }
 
-/* Blocks of one size, a little over a superpage, lie one behind the other, and their places are
- * found again. */
-TEST(page_blocks_of_one_size_lie_densely)
+/* Writes to every page of each block, which begin as zero. */
+static uint64_t nwrong_of_new(char *block, size_t npages, int number)
 {
-	enum {
-		N = 40,
-		NPAGES = 513,
-		NSLOTS_MAX = N * NPAGES / 512 + 3
-	};
-	char *a[N];
-	uint64_t nwrong = 0;
+	uint64_t nwrong = umpa_usable_size(block) != npages * 4096;
 
-	PLAN(9 + END_CHECKS);
-	begin();
-	for (int i = 0; i < N; i++) {
-		a[i] = umpa_alloc(NPAGES * 4096, 0);
-		write_pages(a[i], NPAGES, i);
+	fake_touch(block, npages * 4096);
+	for (size_t p = 0; p < npages; p++)
+		nwrong += block[p * 4096 + 8] != 0;
+	write_pages(block, npages, number);
+	return nwrong;
+}
+
+enum {
+	DENSE_N = 40,
+	DENSE_CHECKS = 6
+};
+
+static void fill_densely(char *a[DENSE_N], size_t npages)
+{
+	uint64_t nframes = DENSE_N * npages, nwrong = 0;
+
+	for (int i = 0; i < DENSE_N; i++) {
+		a[i] = umpa_alloc(npages * 4096, 0);
+		write_pages(a[i], npages, i);
 	}
-	CHECK(fake_nframes() <= NSLOTS_MAX * SLOT_NPAGES);
-	CHECK_EQ(stats().block_nbytes, (uint64_t)N * NPAGES * 4096);
+	CHECK(fake_nframes() <= nframes + nframes / 12);
+	CHECK_EQ(stats().block_nbytes, nframes * 4096);
 	for (int round = 0; round < 6; round++)
-		for (int i = round % 3; i < N; i += 3) {
-			nwrong += nwrong_pages(a[i], NPAGES, i);
+		for (int i = round % 3; i < DENSE_N; i += 3) {
+			nwrong += nwrong_pages(a[i], npages, i);
 			umpa_free(a[i]);
-			a[i] = umpa_alloc(NPAGES * 4096, UMPA_ZERO);
-			fake_touch(a[i], NPAGES * 4096);
-			for (int p = 0; p < NPAGES; p++)
-				nwrong += a[i][p * 4096 + 8] != 0;
-			nwrong += umpa_usable_size(a[i]) != NPAGES * 4096;
-			write_pages(a[i], NPAGES, i);
+			a[i] = umpa_alloc(npages * 4096, UMPA_ZERO);
+			nwrong += nwrong_of_new(a[i], npages, i);
 		}
 	CHECK_EQ(nwrong, 0);
-	CHECK(fake_nframes() <= NSLOTS_MAX * SLOT_NPAGES);
+	CHECK(fake_nframes() <= nframes + nframes / 10);
 	all_valid();
 	/* Many free at once, and taken again. */
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < DENSE_N; i++)
 		if (i % 4)
 			umpa_free(a[i]);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < DENSE_N; i++)
 		if (i % 4) {
-			a[i] = umpa_alloc(NPAGES * 4096, 0);
-			write_pages(a[i], NPAGES, i);
+			a[i] = umpa_alloc(npages * 4096, 0);
+			write_pages(a[i], npages, i);
 		}
-	CHECK(fake_nframes() <= (NSLOTS_MAX + N / 8) * SLOT_NPAGES);
-	/* Shorter in place, longer elsewhere. */
-	for (int i = 0; i < N; i += 2)
-		for (int npages = NPAGES; npages > 0; npages -= 73)
-			nwrong += umpa_realloc(a[i], (size_t)npages * 4096, UMPA_NOMOVE) != a[i];
-	for (int i = 1; i < N; i += 2) {
-		a[i] = umpa_realloc(a[i], 5 * MIB, 0);
-		fake_touch(a[i], 5 * MIB);
-		nwrong += nwrong_pages(a[i], NPAGES, i);
+	CHECK(fake_nframes() <= nframes + nframes / 6);
+}
+
+/* Blocks of one size lie one behind the other, wherever that is, and their places are found again.
+ */
+TEST(page_blocks_of_one_size_lie_densely)
+{
+	static const size_t npages[] = {513, 586, 769, 855, 1148, 1636};
+	char *a[DENSE_N];
+	uint64_t nwrong = 0;
+
+	PLAN(array_len(npages) * (DENSE_CHECKS + 2 + END_CHECKS));
+	for (size_t k = 0; k < array_len(npages); k++) {
+		begin();
+		fill_densely(a, npages[k]);
+		/* Shorter in place, longer elsewhere. */
+		for (int i = 0; i < DENSE_N; i += 2)
+			for (size_t n = npages[k]; n > 73; n -= 73)
+				nwrong += umpa_realloc(a[i], n * 4096, UMPA_NOMOVE) != a[i];
+		for (int i = 1; i < DENSE_N; i += 2) {
+			a[i] = umpa_realloc(a[i], 9 * MIB, 0);
+			nwrong += nwrong_pages(a[i], npages[k], i);
+		}
+		CHECK_EQ(nwrong, 0);
+		for (int i = 0; i < DENSE_N; i++)
+			umpa_free(a[i]);
+		all_valid();
+		end();
 	}
-	CHECK_EQ(nwrong, 0);
-	CHECK(fake_consistent());
-	for (int i = 0; i < N; i++)
-		umpa_free(a[i]);
-	all_valid();
-	end();
 }
 
 /* Sizes that differ keep whole superpages free for others: they have slots of their own. */
