@@ -32,4 +32,9 @@ int umpa_mm_unlock(const void *addr, size_t nbytes);
 int umpa_mm_sync(void *addr, size_t nbytes, int flags);
 int umpa_mm_incore(const void *addr, size_t nbytes, unsigned char *vec);
 
+/* shmat() and shmdt(): a segment over pages of the window, or where none of them is anybody's, and
+ * the end of one. */
+void *umpa_mm_attach(int id, const void *addr, int flags);
+int umpa_mm_detach(const void *addr);
+
 #endif

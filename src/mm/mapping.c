@@ -40,6 +40,7 @@ void umpa_mapping_stop(void)
 {
 	if (!started)
 		return;
+	umpa_attachments_stop();
 	umpa_attributes_fini(&table);
 	umpa_pages_stop();
 	started = 0;
@@ -524,28 +525,78 @@ int umpa_mapping_again(size_t first, size_t end)
 	return 0;
 }
 
+static intptr_t over(size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg)
+{
+	struct rows rest;
+	intptr_t got = umpa_attributes_need(&table, end);
+
+	if (!got)
+		got = take_rest(first, end, &rest);
+	if (got)
+		return got;
+	got = map(arg);
+	if (umpa_os_failed(got)) {
+		end_rows(&rest);
+		return got;
+	}
+	umpa_attributes_change(
+		&table, first, end, PAGE_GUARDED | PAGE_VOID, PAGE_ODD | attributes_of_prot(prot));
+	umpa_attachments_forget(first, end);
+	mark_all(first, end);
+	return got;
+}
+
 intptr_t umpa_mapping_over(
 	size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg)
 {
-	struct rows rest;
 	intptr_t got;
 
 	umpa_pages_lock();
-	got = umpa_attributes_need(&table, end);
-	if (!got)
-		got = take_rest(first, end, &rest);
-	if (!got) {
-		got = map(arg);
-		if (umpa_os_failed(got)) {
-			end_rows(&rest);
-		} else {
-			umpa_attributes_change(&table, first, end, PAGE_GUARDED | PAGE_VOID,
-				PAGE_ODD | attributes_of_prot(prot));
-			mark_all(first, end);
-		}
-	}
+	got = over(first, end, prot, map, arg);
 	umpa_pages_unlock();
 	return got;
+}
+
+/* --- shared memory ------------------------------------------------------------------------ */
+
+intptr_t umpa_mapping_attach(size_t first, size_t end, int prot, intptr_t (*map)(void *arg),
+	void *arg, struct umpa_attachment *a)
+{
+	intptr_t got;
+
+	umpa_pages_lock();
+	got = over(first, end, prot, map, arg);
+	if (umpa_os_failed(got))
+		umpa_attachment_give(a);
+	else
+		umpa_attachments_add(a, first, end);
+	umpa_pages_unlock();
+	return got;
+}
+
+int umpa_mapping_detach(uintptr_t begin)
+{
+	const struct umpa_attachment *a;
+	size_t first, end;
+	int error;
+
+	if (!umpa_attachments_exist())
+		return -EINVAL;
+	umpa_pages_lock();
+	a = umpa_attachments_find(begin);
+	error = a ? 0 : -EINVAL;
+	while (!error && umpa_attachment_row(a, &first, &end))
+		error = end_mapped(first, end);
+	umpa_pages_unlock();
+	umpa_space_keep_limit();
+	return error;
+}
+
+void umpa_mapping_moved(size_t first, size_t end, size_t to)
+{
+	umpa_pages_lock();
+	umpa_attachments_copy(first, end, to);
+	umpa_pages_unlock();
 }
 
 /* --- reservations ------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@
 
 #include "base/compiler.h"
 #include "base/units.h"
+#include "mm/attachments.h"
 
 /* Makes mappings ready if they are not. 1, or 0 if there is no window to serve them from. umpa is
  * started before. */
@@ -84,6 +85,18 @@ must_check int umpa_mapping_expect_oddity(size_t first, size_t end);
  */
 intptr_t umpa_mapping_over(
 	size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg);
+
+/* The same where map(arg) attaches a segment of shared memory, which `a` is made for; where it does
+ * not, that is given back. */
+intptr_t umpa_mapping_attach(size_t first, size_t end, int prot, intptr_t (*map)(void *arg),
+	void *arg, struct umpa_attachment *a);
+
+/* What umpa_attachments_find() finds for that address is ended. 0; -EINVAL: nothing is; -ENOMEM as
+ * umpa_mapping_end(). */
+must_check int umpa_mapping_detach(uintptr_t begin);
+
+/* The pages, all of them mapped over, are at `to` as well, which is: mremap() has been called. */
+void umpa_mapping_moved(size_t first, size_t end, size_t to);
 
 /* Gives all back; no page may be mapped. For tests. */
 void umpa_mapping_stop(void);

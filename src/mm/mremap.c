@@ -94,6 +94,18 @@ static intptr_t copy_out(const struct mremap_args *a, const struct range *from, 
 	return got;
 }
 
+/* What has been brought to another place in the window may be shared memory. */
+static void note_moved(const struct mremap_args *a, const struct range *from)
+{
+	size_t npages = pages_of(a->new_nbytes), have = from->last - from->first;
+	struct range to;
+
+	if (a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &to) &&
+		range_is_ours(&to) && range_is_all_ours(&to))
+		umpa_mapping_moved(
+			from->first, from->first + (npages < have ? npages : have), to.first);
+}
+
 /* To where the kernel puts it or was told to. What are several mappings for the kernel, as movers
  * leave them or pages that were mapped anew, it does not move: that is copied. */
 static intptr_t leave_window(const struct mremap_args *a, const struct range *from)
@@ -103,9 +115,11 @@ static intptr_t leave_window(const struct mremap_args *a, const struct range *fr
 
 	if (got == -EFAULT && prot >= 0)
 		got = copy_out(a, from, prot);
+	if (umpa_os_failed(got))
+		return got;
+	note_moved(a, from);
 	/* Where that is refused the pages stay mapped, empty. */
-	if (!umpa_os_failed(got))
-		(void)!umpa_mapping_end(from->first, from->last);
+	(void)!umpa_mapping_end(from->first, from->last);
 	return got;
 }
 
@@ -117,6 +131,8 @@ static intptr_t leave_behind(const struct mremap_args *a, const struct range *fr
 	int prot = umpa_mapping_prot(from->first, from->last);
 	intptr_t got = kernel_mremap(a);
 
+	if (!umpa_os_failed(got))
+		note_moved(a, from);
 	if (got != -EFAULT || prot < 0)
 		return got;
 	got = copy_out(a, from, prot);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "core/core.h"
+#include "mm/attachments.h"
 #include "mm/pages.h"
 
 static void tell_mover(size_t first, size_t nbytes)
@@ -48,9 +49,11 @@ static int renew(const struct unlike *u)
 	size_t nbytes = (u->end - u->first) << PAGE_SHIFT;
 	int error = umpa_os_renew(umpa_pages_address(u->first), nbytes, umpa_core.huge);
 
-	if (!error)
-		tell_mover(u->first, nbytes);
-	return error;
+	if (error)
+		return error;
+	umpa_attachments_forget(u->first, u->end);
+	tell_mover(u->first, nbytes);
+	return 0;
 }
 
 /* In a child, what was not handed on is not there: it must be mapped anew. */

@@ -77,6 +77,16 @@ must_check int umpa_os_sync(void *addr, size_t nbytes, int flags);
 must_check int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec);
 must_check int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key);
 
+/*
+ * System V's shared memory: shmat() and shmdt(). And how many bytes, of whole pages, a segment
+ * takes where it is attached with those flags: it is attached for a moment, wherever there is room,
+ * so that -errno is what shmat() would say. -EINVAL: it is of huge pages, and takes more than is
+ * known.
+ */
+intptr_t umpa_os_attach(int id, const void *addr, int flags);
+must_check int umpa_os_detach(const void *addr);
+must_check int umpa_os_measure(int id, int flags, size_t *nbytes);
+
 /* Makes an opened range of the window what it was when it was opened, whatever has been mapped over
  * it, locked or advised since: no frames, advised for (huge) or against huge pages. -ENOMEM. */
 must_check int umpa_os_renew(void *addr, size_t nbytes, int huge);

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <linux/mman.h>
+#include <linux/shm.h>
 #include <linux/sysinfo.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -192,6 +193,45 @@ int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec)
 int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key)
 {
 	return (int)SYS_4(SYS_pkey_mprotect, addr, nbytes, prot, key);
+}
+
+intptr_t umpa_os_attach(int id, const void *addr, int flags)
+{
+	return SYS_3(SYS_shmat, id, addr, flags);
+}
+
+int umpa_os_detach(const void *addr)
+{
+	return (int)SYS_1(SYS_shmdt, addr);
+}
+
+/*
+ * A segment of huge pages says how large it was to be, and takes up to a huge page more. One is
+ * known by this: the kernel unmaps no part of a huge page. Asked of the last page, and not of the
+ * first, since shmdt() must not find what another thread may have attached in its place.
+ */
+static int measure_at(int id, char *at, size_t *nbytes)
+{
+	struct shmid64_ds segment = {0};
+	int error = (int)SYS_3(SYS_shmctl, id, IPC_STAT, &segment);
+
+	*nbytes = pages_of(segment.shm_segsz) * PAGE_NBYTES;
+	if (!error)
+		error = umpa_os_munmap(at + *nbytes - PAGE_NBYTES, PAGE_NBYTES);
+	if (!error && *nbytes == PAGE_NBYTES)
+		return 0;
+	(void)!umpa_os_detach(at);
+	return error;
+}
+
+int umpa_os_measure(int id, int flags, size_t *nbytes)
+{
+	intptr_t at;
+
+	if (umpa_os_confined())
+		return -EPERM;
+	at = umpa_os_attach(id, NULL, flags & ~(SHM_REMAP | SHM_RND));
+	return umpa_os_failed(at) ? (int)at : measure_at(id, (char *)at, nbytes);
 }
 
 int umpa_os_renew(void *addr, size_t nbytes, int huge)

@@ -1,8 +1,8 @@
 /*
- * The mmap family under libc's names, which is umpa's (src/mm): that hands on what is not for
- * it. Without the option mmap the program's own mmap is the system call; an engine's is served by
- * the option engine_mmap. In a program with more rights than its caller, and before it is known
- * whether it is one, all are system calls and nothing else.
+ * The mmap family, and System V's shared memory, under libc's names, which is umpa's (src/mm): that
+ * hands on what is not for it. Without the option mmap the program's own mmap is the system call;
+ * an engine's is served by the option engine_mmap. In a program with more rights than its caller,
+ * and before it is known whether it is one, all are system calls and nothing else.
  *
  * What the loader and libc map for themselves they map by calls of their own, which no library
  * replaces.
@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <umpa/mmap.h>
 
 #include "core/options.h"
@@ -148,4 +149,18 @@ public_api int pkey_mprotect(void *addr, size_t nbytes, int prot, int key)
 	if (may_act())
 		return umpa_mm_protect_key(addr, nbytes, prot, key);
 	return umpa_answer(umpa_os_protect_key(addr, nbytes, prot, key));
+}
+
+public_api void *shmat(int id, const void *addr, int flags)
+{
+	if (may_act())
+		return umpa_mm_attach(id, addr, flags);
+	return umpa_answer_address(umpa_os_attach(id, addr, flags));
+}
+
+public_api int shmdt(const void *addr)
+{
+	if (may_act())
+		return umpa_mm_detach(addr);
+	return umpa_answer(umpa_os_detach(addr));
 }

@@ -1,8 +1,8 @@
 /*
  * Calls of the mmap family that random ones seldom make or never, on mappings that umpa may have
- * served: rare flags and advice, locks, what only looks at pages, code, files, guard pages with a
- * handler, careless MAP_FIXED, what a child or a daemon sees. Prints each answer and what can be
- * seen of the pages; with and without umpa it must be the same text.
+ * served: rare flags and advice, locks, what only looks at pages, code, files, System V's shared
+ * memory, guard pages with a handler, careless MAP_FIXED, what a child or a daemon sees. Prints
+ * each answer and what can be seen of the pages; with and without umpa it must be the same text.
  *
  * Addresses are not printed, and of resident pages only those that cannot be otherwise.
  */
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -416,6 +417,168 @@ static void files(size_t npages)
 	drop(p, npages);
 }
 
+/* --- System V's shared memory --- */
+
+enum {
+	NSEGMENT = 7 /* pages, the last not all of it */
+};
+
+/* The segment is gone with its last attachment, or at the end. */
+static int segment(int flags)
+{
+	int id = shmget(IPC_PRIVATE, NSEGMENT * PAGE - 1000, IPC_CREAT | flags);
+	char *p = shmat(id, NULL, 0);
+
+	if (p != MAP_FAILED) {
+		fill(p, NSEGMENT, 70);
+		shmdt(p);
+	}
+	return id;
+}
+
+static long count_attached(int id)
+{
+	struct shmid_ds seen;
+
+	return shmctl(id, IPC_STAT, &seen) ? -1 : (long)seen.shm_nattch;
+}
+
+/* Over what is mapped; an end that is not where it began, or the second one. */
+static void segments(size_t npages)
+{
+	size_t nbytes = npages * PAGE;
+	char *p = area(npages, 10), *q;
+	int id = segment(0600);
+
+	MAPPED(shmat(id, p + PAGE, 0));
+	MAPPED(shmat(id, p + PAGE + 5, SHM_REMAP));
+	MAPPED(shmat(-1, p + PAGE, SHM_REMAP));
+	MAPPED(shmat(id, NULL, SHM_REMAP));
+	look("nothing has changed", p, npages);
+	q = MAPPED(shmat(id, p + PAGE + 5, SHM_REMAP | SHM_RND));
+	say("at the page's begin", q == p + PAGE);
+	look("attached", p, npages);
+	say("attached", count_attached(id));
+	q = MAPPED(shmat(id, NULL, 0));
+	p[2 * PAGE + 100] = 50;
+	say("shared", q[PAGE + 100]);
+	ANSWER(shmdt(q));
+	ANSWER(shmdt(q));
+	ANSWER(shmdt(p));
+	ANSWER(shmdt(p + 2 * PAGE));
+	ANSWER(shmdt(p + PAGE));
+	ANSWER(shmdt(p + PAGE));
+	say("attached", count_attached(id));
+	look("before", p, 1);
+	look("behind", p + 8 * PAGE, npages - 8);
+	ANSWER(mprotect(p + PAGE, PAGE, RW));
+	MAPPED(mremap(p, nbytes, nbytes + PAGE, MREMAP_MAYMOVE));
+	/* Where nothing is; half on something. */
+	MAPPED(shmat(id, p + 2 * PAGE, 0));
+	MAPPED(shmat(id, p, 0));
+	q = MAPPED(shmat(id, p + PAGE, SHM_RDONLY));
+	say("where it was told to", q == p + PAGE);
+	look("attached where nothing was", p, npages);
+	look_up("read only", p + PAGE);
+	say("may be written", may_write(p + PAGE));
+	ANSWER(mprotect(p + PAGE, PAGE, RW));
+	ANSWER(shmdt(p + PAGE));
+	drop(p, npages);
+	p = area(npages, 20);
+	look("the next one", p, npages);
+	look_up("the next one", p + PAGE);
+	drop(p, npages);
+	say("attached", count_attached(id));
+	ANSWER(shmctl(id, IPC_RMID, NULL));
+	MAPPED(shmat(id, p, SHM_REMAP));
+}
+
+/* Parts of one go, by themselves, and it is brought elsewhere. */
+static void pieces_of_segments(size_t npages)
+{
+	char *p = area(npages, 10), *q, *elsewhere = area(npages, 30);
+	int id = segment(0600), other = segment(0600);
+
+	MAPPED(shmat(id, p, SHM_REMAP));
+	ANSWER(munmap(p, PAGE));
+	MAPPED(mmap(p + 2 * PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0));
+	ANSWER(mprotect(p + 3 * PAGE, PAGE, PROT_READ));
+	ANSWER(madvise(p + 4 * PAGE, PAGE, MADV_DONTNEED));
+	p[2 * PAGE + 100] = 44;
+	look("in pieces", p + PAGE, npages - 1);
+	ANSWER(shmdt(p));
+	ANSWER(shmdt(p));
+	look("mapped over", p + 2 * PAGE, 1);
+	ANSWER(mprotect(p + 3 * PAGE, PAGE, RW));
+	say("attached", count_attached(id));
+	/* Two at one address. */
+	MAPPED(shmat(id, p + PAGE, SHM_REMAP));
+	MAPPED(shmat(other, p + PAGE, SHM_REMAP));
+	ANSWER(munmap(p + PAGE, 2 * PAGE));
+	MAPPED(shmat(id, p + 3 * PAGE, SHM_REMAP));
+	ANSWER(shmdt(p + PAGE));
+	say("attached", 10 * count_attached(id) + count_attached(other));
+	ANSWER(shmdt(p + 3 * PAGE));
+	say("attached", 10 * count_attached(id) + count_attached(other));
+	/* Moved: away, over another area, and there left behind as well. */
+	MAPPED(shmat(id, p, SHM_REMAP));
+	q = MAPPED(mremap(p + 3 * PAGE, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		elsewhere + 4 * PAGE));
+	look("moved", elsewhere, 8);
+	ANSWER(shmdt(elsewhere + 4 * PAGE));
+	ANSWER(shmdt(elsewhere + PAGE));
+	say("attached", count_attached(id));
+	q = MAPPED(
+		mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, elsewhere));
+	say("attached", count_attached(id));
+	p[100] = 33;
+	say("shared", q[100]);
+	ANSWER(shmdt(q));
+	q = MAPPED(mremap(p + 5 * PAGE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE));
+	look("grown", q, 2);
+	ANSWER(shmdt(p));
+	ANSWER(shmdt(q - 5 * PAGE));
+	say("attached", count_attached(id));
+	drop(p, npages);
+	drop(elsewhere, npages);
+	ANSWER(shmctl(id, IPC_RMID, NULL));
+	ANSWER(shmctl(other, IPC_RMID, NULL));
+}
+
+/* Both have it, and each ends its own. */
+static void inherited_segments(size_t npages)
+{
+	char *p = area(npages, 10);
+	int id = segment(0600), status = 0;
+	pid_t child;
+
+	MAPPED(shmat(id, p, SHM_REMAP));
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		scenario = "child";
+		say("attached", count_attached(id));
+		p[100] = 99;
+		ANSWER(shmdt(p));
+		ANSWER(shmdt(p));
+		look("the rest", p + NSEGMENT * PAGE, npages - NSEGMENT);
+		drop(p, npages);
+		p = area(npages, 20);
+		look("its own", p, npages);
+		drop(p, npages);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	say("child", status);
+	say("attached", count_attached(id));
+	look("parent", p, npages);
+	ANSWER(shmctl(id, IPC_RMID, NULL));
+	ANSWER(shmdt(p));
+	say("gone", count_attached(id));
+	drop(p, npages);
+}
+
 static sigjmp_buf back;
 static char *guarded;
 static volatile int ncaught;
@@ -584,8 +747,10 @@ int main(void)
 		void (*run)(size_t npages);
 	} scenarios[] = {{"rare flags", rare_flags}, {"rare advice", rare_advice}, {"locks", locks},
 		{"lookers", lookers}, {"code", code}, {"moves", moves}, {"files", files},
-		{"barrier", barrier}, {"careless", careless}, {"children", children},
-		{"daemons", daemons}, {"keys", keys}};
+		{"segments", segments}, {"pieces of segments", pieces_of_segments},
+		{"inherited segments", inherited_segments}, {"barrier", barrier},
+		{"careless", careless}, {"children", children}, {"daemons", daemons},
+		{"keys", keys}};
 	/* A few of a slot of umpa's; a slot and a piece, twice of which are some. */
 	static const size_t npages[] = {16, 700};
 	const struct rlimit no_core = {0, 0};

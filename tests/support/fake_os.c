@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 
 #include "base/units.h"
 
@@ -57,17 +58,21 @@ enum verb {
 	UNLOCK,
 	SYNC,
 	INCORE,
-	PROTECT_KEY
+	PROTECT_KEY,
+	ATTACH,
+	DETACH,
+	MEASURE
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
 	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
-	"protect", "advise", "renew", "lock", "unlock", "sync", "incore", "protect_key"};
+	"protect", "advise", "renew", "lock", "unlock", "sync", "incore", "protect_key", "attach",
+	"detach", "measure"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
 unsigned fake_cpu;
 static int nlooks; /* readings of the clock behind the last move */
-size_t fake_nframes_max, fake_open_max;
+size_t fake_nframes_max, fake_open_max, fake_segment_nbytes;
 
 static struct area **areas; /* sorted by base */
 static size_t nareas, areas_room;
@@ -102,7 +107,7 @@ static void unlock(void)
 static int enter(enum verb v)
 {
 	lock();
-	if (umpa_os_confined() && (v == RESIDENT || v == BARE))
+	if (umpa_os_confined() && (v == RESIDENT || v == BARE || v == MEASURE))
 		return -EPERM;
 	ncalls_of[v]++;
 	ncalls++;
@@ -838,6 +843,48 @@ int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key)
 	return leave(error);
 }
 
+intptr_t umpa_os_attach(int id, const void *addr, int flags)
+{
+	int error = enter(ATTACH);
+	int prot = flags & SHM_RDONLY ? PROT_READ : PROT_READ | PROT_WRITE;
+	struct area *a = area_of(addr);
+
+	if (!error && (id < 0 || (a && ~flags & SHM_REMAP)))
+		error = -EINVAL;
+	if (error)
+		return leave(error);
+	if (!a)
+		addr = map_fresh(fake_segment_nbytes, prot);
+	else
+		map_over(pages_in(a, addr, fake_segment_nbytes), prot);
+	unlock();
+	return (intptr_t)addr;
+}
+
+/* Of a segment outside of reservations: there it would leave a hole. */
+int umpa_os_detach(const void *addr)
+{
+	int error = enter(DETACH);
+	struct area *a = area_of(addr);
+
+	if (!error && a && !a->mapped)
+		wrong("shmdt in a reservation", addr);
+	if (!error && !a)
+		error = -EINVAL;
+	if (!error)
+		unmap_pages(pages_in(a, addr, fake_segment_nbytes));
+	return leave(error);
+}
+
+int umpa_os_measure(int id, int flags, size_t *nbytes)
+{
+	int error = enter(MEASURE);
+
+	(void)flags;
+	*nbytes = fake_segment_nbytes;
+	return leave(error ? error : id < 0 ? -EINVAL : 0);
+}
+
 int umpa_os_renew(void *addr, size_t nbytes, int huge)
 {
 	int error = enter(RENEW);
@@ -1014,6 +1061,7 @@ void fake_reset(void)
 	fake_cpu = 0;
 	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
+	fake_segment_nbytes = PAGE_NBYTES;
 	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,
 		.memory_nbytes = (size_t)256 << 20,
 		.as_limit_nbytes = SIZE_MAX,

@@ -36,6 +36,9 @@ extern unsigned fake_cpu; /* that all threads run on. atomic */
 /* What the first look at what a mover has moved takes: the second reading of the clock behind a
  * move is that much later. 0 after reset. */
 extern uint64_t fake_first_look_ns;
+/* What every segment of shared memory takes; it is attached anew each time, zero. A page after
+ * reset. */
+extern size_t fake_segment_nbytes;
 /* Frames there are: backing one more is -ENOMEM (fake_touch then ends the program). SIZE_MAX after
  * reset. */
 extern size_t fake_nframes_max;
@@ -50,7 +53,7 @@ void fake_fail_from(uint64_t n, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
  * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
  * "munmap", "mremap", "protect", "advise", "renew", "lock", "unlock", "sync", "incore",
- * "protect_key". */
+ * "protect_key", "attach", "detach", "measure". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 

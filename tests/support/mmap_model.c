@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 enum {
@@ -30,7 +31,7 @@ static void *kernel_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int 
 }
 
 const struct mmap_world mmap_world_kernel = {
-	kernel_map, munmap, kernel_remap, mprotect, madvise, 0, NULL, NULL};
+	kernel_map, munmap, kernel_remap, mprotect, madvise, shmat, shmdt, 0, NULL, NULL};
 
 /* What a page holds (0: zero) and what may be done to it. */
 struct page {
@@ -320,6 +321,16 @@ static void split(struct area *a, struct cut gap)
 		a->addr = NULL;
 }
 
+/* What may be done to a gap before the area is two. */
+static void leave_gap(struct area *a, struct cut gap)
+{
+	if (!world->fake && below(3) == 0 && gap.npages < a->npages)
+		over_gap(a, gap);
+	if (below(3) == 0 && gap.npages < a->npages && refill(a, gap))
+		return;
+	split(a, gap);
+}
+
 static void op_unmap(void)
 {
 	struct area *a = any_area(1);
@@ -335,11 +346,7 @@ static void op_unmap(void)
 		world->cancel();
 		world->unmap(at(a, c.from), (size_t)c.npages * PAGE);
 	}
-	if (!world->fake && below(3) == 0 && c.npages < a->npages)
-		over_gap(a, c);
-	if (below(3) == 0 && c.npages < a->npages && refill(a, c))
-		return;
-	split(a, c);
+	leave_gap(a, c);
 }
 
 static int protect_cut(struct area *a, struct cut c, int prot)
@@ -524,6 +531,55 @@ static void op_remap_fixed(void)
 	look_at_all(b);
 }
 
+/* A segment of shared memory that nobody else has: 1 if it was attached. */
+static int attach(struct area *a, struct cut c, int flags)
+{
+	int id = shmget(IPC_PRIVATE, nbytes_of(c.npages), IPC_CREAT | 0600);
+	char *got = world->attach(id, at(a, c.from), flags);
+	int error = answer(got == MAP_FAILED);
+
+	shmctl(id, IPC_RMID, NULL);
+	if (!error && got != at(a, c.from))
+		wrong("attached elsewhere than asked for", a, c.from);
+	if (!error)
+		fill(a, c.from, c.from + c.npages, flags & SHM_RDONLY ? PROT_READ : RW);
+	return !error;
+}
+
+/* Over a part of an area, used for a while, partly mapped over, and detached. Once more where it
+ * was, perhaps. */
+static void op_segment(void)
+{
+	struct area *a = any_area(1);
+	struct cut c, piece;
+
+	if (!a)
+		return;
+	c = any_cut(a);
+	attach(a, c, 0);
+	if (!attach(a, c, SHM_REMAP | (below(4) ? 0 : SHM_RDONLY)))
+		return;
+	piece.from = c.from + below(c.npages);
+	piece.npages = 1 + below(c.from + c.npages - piece.from);
+	if (below(2))
+		protect_cut(a, piece, any_prot());
+	write_page(a, c.from + below(c.npages));
+	look_at_all(a);
+	if (below(2) && piece.from > c.from) {
+		piece.npages = c.from + c.npages - piece.from;
+		if (map_over_cut(a, piece, any_prot()))
+			c.npages -= piece.npages;
+	}
+	answer(world->detach(at(a, c.from + 1)));
+	answer(world->detach(at(a, c.from)));
+	answer(world->detach(at(a, c.from)));
+	if (!below(3) && attach(a, c, 0)) {
+		look(a, c.from);
+		answer(world->detach(at(a, c.from)));
+	}
+	leave_gap(a, c);
+}
+
 /* What every kernel refuses. */
 static void op_refused(void)
 {
@@ -581,7 +637,7 @@ unsigned mmap_model_run(
 	static void (*const ops[])(void) = {op_map, op_map, op_map, op_reserve, op_open, op_open,
 		op_open, op_close, op_write, op_write, op_write, op_look, op_unmap, op_unmap,
 		op_unmap, op_protect, op_protect, op_advise, op_advise, op_map_over, op_remap,
-		op_remap_fixed, op_refused};
+		op_remap_fixed, op_segment, op_refused};
 
 	world = w;
 	numbers = n;

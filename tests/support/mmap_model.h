@@ -21,6 +21,8 @@ struct mmap_world {
 	void *(*remap)(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr);
 	int (*protect)(void *addr, size_t nbytes, int prot);
 	int (*advise)(void *addr, size_t nbytes, int advice);
+	void *(*attach)(int id, const void *addr, int flags);
+	int (*detach)(const void *addr);
 	/* On the fake OS, which knows less of mappings: only the first bytes of a page count, and
 	 * what begins outside the window is left out. Before each call `plan` may see to it that it
 	 * fails, and cancel to it that it doesn't. */
