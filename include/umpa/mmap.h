@@ -21,7 +21,9 @@
  *  - memory that was unmapped may stay readable and writable, as part of the pool;
  *  - pages that the kernel still reads or writes for somebody when they are unmapped (vmsplice,
  *    sends without copying, I/O under way) belong to the pool at once: wait for these first;
- *  - memory of the window can't be registered with a userfaultfd of the program's: EBUSY;
+ *  - memory of the window must not be registered with a userfaultfd of the program's, unless the
+ *    preload library is there, which hears of it: EBUSY, or it is registered, and stays so when it
+ *    has been unmapped;
  *  - what is unmapped of a slot of 2 MiB of which other pages are still mapped keeps its frames;
  *  - closed pages of a reservation may count for RLIMIT_DATA when they are unmapped, as the pool's:
  *    ENOMEM if the limit was lowered since;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
+
 /* As umpa_mmap() and umpa_munmap(), for a program that did not ask for them: what it maps comes
  * from umpa where it is known to use what it maps (core/evidence.h). */
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
@@ -36,5 +38,30 @@ int umpa_mm_incore(const void *addr, size_t nbytes, unsigned char *vec);
  * the end of one. */
 void *umpa_mm_attach(int id, const void *addr, int flags);
 int umpa_mm_detach(const void *addr);
+
+/* The program has a userfaultfd: what it maps from now on, without saying where, is the kernel's.
+ */
+void umpa_mm_keep_off(void);
+
+/* What it registers, pages without frame at the least if `missing`. */
+struct umpa_mm_watch {
+	int fd;
+	void *addr;
+	size_t nbytes;
+	int missing;
+	int was_ours; /* umpa had registered some of it */
+};
+
+/* 1 if any of it lies in the window. */
+int umpa_mm_may_watch(const struct umpa_mm_watch *w);
+
+/*
+ * Makes the range the kernel's, content and all, after UFFDIO_REGISTER has done so for the program
+ * (is_registered), or was refused since umpa has registered it. 0: that is to be called, again, and
+ * umpa_mm_handed_over() then, with whether it is registered. -ENOMEM: it is not; -EBUSY: nothing is
+ * changed.
+ */
+must_check int umpa_mm_hand_over(struct umpa_mm_watch *w, int is_registered);
+void umpa_mm_handed_over(const struct umpa_mm_watch *w, int is_registered);
 
 #endif

@@ -372,6 +372,28 @@ int umpa_mapping_expect_oddity(size_t first, size_t end)
 	return error;
 }
 
+int umpa_mapping_ordinary(size_t first, size_t end, size_t *row_end)
+{
+	unsigned attributes;
+	struct row row;
+
+	umpa_pages_lock();
+	row = row_at(first, end);
+	attributes = umpa_attributes_row(&table, first, row.end, row_end);
+	umpa_pages_unlock();
+	return row.owner != OF_NOBODY && !attributes;
+}
+
+size_t umpa_mapping_gap(size_t first, size_t end)
+{
+	struct row row;
+
+	umpa_pages_lock();
+	row = row_at(first, end);
+	umpa_pages_unlock();
+	return row.owner == OF_NOBODY ? row.end : first;
+}
+
 /* --- blocks ------------------------------------------------------------------------------- */
 
 /* Some page has content that may be lost when it is made ordinary. */

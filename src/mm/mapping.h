@@ -79,6 +79,13 @@ must_check int umpa_mapping_advise(size_t first, size_t end, int advice, int las
 /* From now on what of the range is somebody's is MAPPING_ODD. 0 or -ENOMEM. */
 must_check int umpa_mapping_expect_oddity(size_t first, size_t end);
 
+/* 1 if the first page is somebody's and like any other, 0 if it is not; in *row_end how far that is
+ * so. */
+int umpa_mapping_ordinary(size_t first, size_t end, size_t *row_end);
+
+/* The end of the pages from the first on that are nobody's; first if that is somebody's. */
+size_t umpa_mapping_gap(size_t first, size_t end);
+
 /*
  * Calls map(arg), which maps something of the kernel's over the range, with that protection, if the
  * range is or can be mapped here. Result: that of map, or -ENOMEM and map not called.

@@ -201,6 +201,13 @@ intptr_t umpa_mm_reserve(size_t nbytes)
 
 /* --- mmap of a program that did not ask for umpa's -------------------------------------------- */
 
+static int kept_off; /* atomic */
+
+void umpa_mm_keep_off(void)
+{
+	__atomic_store_n(&kept_off, 1, __ATOMIC_RELAXED);
+}
+
 static void *map_as_probe(struct mmap_args *a, unsigned class)
 {
 	intptr_t got = kernel_mmap(a);
@@ -246,6 +253,8 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset}, reserved = if_reserved(a);
 	unsigned class;
 
+	if (__atomic_load_n(&kept_off, __ATOMIC_RELAXED))
+		return umpa_answer_address(kernel_mmap(&a));
 	umpa_core_need();
 	if (may_learn_to_reserve(&a))
 		return reserve_if_used(&a);

@@ -47,6 +47,10 @@ struct umpa_mover {
 	/* Takes note that a part of the window has been mapped anew (umpa_os_renew()). Where that
 	 * fails, moves from and to it are refused. NULL: nothing to note. */
 	void (*renewed)(struct umpa_mover *m, void *addr, size_t nbytes);
+	/* Leaves a part of the window to a mechanism of the program's own, until it is renewed: no
+	 * moves from and to it. 0; -EBUSY: it is another's already, or can't be left. NULL: the
+	 * mover has nothing anywhere, so it is. */
+	int (*let_go)(struct umpa_mover *m, void *addr, size_t nbytes);
 	void (*fini)(struct umpa_mover *m); /* gives back what init took; frames stay */
 	void *window;
 	size_t window_nbytes;
@@ -55,6 +59,7 @@ struct umpa_mover {
 	uint32_t lock;      /* of the mover alone */
 	int fd;             /* uffd: the parked descriptor, -1 while there is none */
 	uint64_t file[2];   /* uffd: device and inode of its file */
+	uint32_t pid;       /* uffd: of the process that opened it */
 	uint32_t *origin;   /* mremap: a slot, where its mapping was made */
 	uint32_t nsplit;    /* mremap: mappings split off */
 	uint32_t split_max; /* mremap: most it may split off */
@@ -106,6 +111,11 @@ static inline void umpa_mover_renewed(struct umpa_mover *m, void *addr, size_t n
 {
 	if (m->renewed && !umpa_os_confined())
 		m->renewed(m, addr, nbytes);
+}
+
+static inline int umpa_mover_let_go(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	return m->let_go && !umpa_os_confined() ? m->let_go(m, addr, nbytes) : -EBUSY;
 }
 
 #endif

@@ -69,11 +69,22 @@ static int identify(int fd, uint64_t file[2])
 	return (int)error;
 }
 
+static uint32_t self(void)
+{
+	return (uint32_t)SYS_1(SYS_getpid, 0);
+}
+
 static int is_ours(const struct umpa_mover *m, int fd)
 {
 	uint64_t file[2];
 
 	return fd >= 0 && !identify(fd, file) && file[0] == m->file[0] && file[1] == m->file[1];
+}
+
+/* And not inherited: a parent's does to the parent what it is told. */
+static int is_own(const struct umpa_mover *m, int fd)
+{
+	return is_ours(m, fd) && m->pid == self();
 }
 
 static int park(int fd)
@@ -180,6 +191,7 @@ static int reopen_locked(struct umpa_mover *m, int failed)
 		SYS_1(SYS_close, failed); /* inherited from the parent */
 	if (identify(fd, m->file))
 		m->file[0] = m->file[1] = 0;
+	m->pid = self();
 	__atomic_store_n(&m->fd, fd, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -300,8 +312,22 @@ static void renewed_uffd(struct umpa_mover *m, void *addr, size_t nbytes)
 	/* Whole slots: the other pages of one may have been left out because of these. A descriptor
 	 * that is lost, or the parent's, is opened anew at the next move, which registers all of
 	 * the window. */
-	if (is_ours(m, fd) && register_range(fd, (void *)from, to - from))
+	if (is_own(m, fd) && register_range(fd, (void *)from, to - from))
 		return; /* this part does not move */
+}
+
+/*
+ * That a range is registered with this descriptor is known by registering it: done again where it
+ * is, refused where it is with another. Unregistering would not tell: until Linux 6.16 any
+ * descriptor could end the registration with any other.
+ */
+static int let_go_uffd(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	int fd = __atomic_load_n(&m->fd, __ATOMIC_RELAXED);
+
+	if (!is_own(m, fd) || register_range(fd, addr, nbytes))
+		return -EBUSY;
+	return umpa_os_unregister(fd, addr, nbytes) ? -EBUSY : 0;
 }
 
 static void fini_uffd(struct umpa_mover *m)
@@ -325,9 +351,11 @@ int umpa_mover_uffd_init(struct umpa_mover *m, void *window, size_t nbytes)
 		return error;
 	}
 	m->fd = fd;
+	m->pid = self();
 	m->name = "uffd";
 	m->move = move_uffd;
 	m->renewed = renewed_uffd;
+	m->let_go = let_go_uffd;
 	m->fini = fini_uffd;
 	m->one_step = 1;
 	return 0;

@@ -87,6 +87,10 @@ intptr_t umpa_os_attach(int id, const void *addr, int flags);
 must_check int umpa_os_detach(const void *addr);
 must_check int umpa_os_measure(int id, int flags, size_t *nbytes);
 
+/* ioctl() as the program makes it. And the end of a registration with a userfaultfd of its own. */
+long umpa_os_ioctl(int fd, unsigned long request, void *arg);
+must_check int umpa_os_unregister(int fd, void *addr, size_t nbytes);
+
 /* Makes an opened range of the window what it was when it was opened, whatever has been mapped over
  * it, locked or advised since: no frames, advised for (huge) or against huge pages. -ENOMEM. */
 must_check int umpa_os_renew(void *addr, size_t nbytes, int huge);

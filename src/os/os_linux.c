@@ -2,7 +2,9 @@
 #include <linux/mman.h>
 #include <linux/shm.h>
 #include <linux/sysinfo.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
@@ -232,6 +234,18 @@ int umpa_os_measure(int id, int flags, size_t *nbytes)
 		return -EPERM;
 	at = umpa_os_attach(id, NULL, flags & ~(SHM_REMAP | SHM_RND));
 	return umpa_os_failed(at) ? (int)at : measure_at(id, (char *)at, nbytes);
+}
+
+long umpa_os_ioctl(int fd, unsigned long request, void *arg)
+{
+	return SYS_3(SYS_ioctl, fd, request, arg);
+}
+
+int umpa_os_unregister(int fd, void *addr, size_t nbytes)
+{
+	struct uffdio_range range = {.start = (uintptr_t)addr, .len = nbytes};
+
+	return (int)umpa_os_ioctl(fd, UFFDIO_UNREGISTER, &range);
 }
 
 int umpa_os_renew(void *addr, size_t nbytes, int huge)

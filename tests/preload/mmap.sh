@@ -9,7 +9,7 @@ same()
 }
 
 same 11 mmap=1
-same 12 mmap=1,mmap_min=64K
+same 15 mmap=1,mmap_min=64K
 same 13 mmap=1,mover=mremap
-same 14 mmap=1,huge=0,mover=plain
+same 22 mmap=1,huge=0,mover=plain
 finish 4

@@ -61,12 +61,14 @@ enum verb {
 	PROTECT_KEY,
 	ATTACH,
 	DETACH,
-	MEASURE
+	MEASURE,
+	UNREGISTER,
+	LET_GO
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
 	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
 	"protect", "advise", "renew", "lock", "unlock", "sync", "incore", "protect_key", "attach",
-	"detach", "measure"};
+	"detach", "measure", "unregister", "let_go"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
@@ -885,6 +887,16 @@ int umpa_os_measure(int id, int flags, size_t *nbytes)
 	return leave(error ? error : id < 0 ? -EINVAL : 0);
 }
 
+/* Pages of a program's userfaultfd look like others. */
+int umpa_os_unregister(int fd, void *addr, size_t nbytes)
+{
+	int error = enter(UNREGISTER);
+
+	(void)fd;
+	range_of(addr, nbytes, 0);
+	return leave(error);
+}
+
 int umpa_os_renew(void *addr, size_t nbytes, int huge)
 {
 	int error = enter(RENEW);
@@ -981,6 +993,15 @@ static int fake_move(
 	return leave(error ? error : move_range(m, dst, src, nbytes, flags, moved));
 }
 
+static int fake_let_go(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	int error = enter(LET_GO);
+
+	(void)m;
+	range_of(addr, nbytes, 1);
+	return leave(error ? -EBUSY : 0);
+}
+
 static int plain_move(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
@@ -1009,6 +1030,7 @@ void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes)
 	umpa_mover_plain_init(m, window, nbytes);
 	m->name = "fake";
 	m->move = fake_move;
+	m->let_go = fake_let_go;
 	m->one_step = 1;
 }
 

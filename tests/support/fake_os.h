@@ -53,7 +53,7 @@ void fake_fail_from(uint64_t n, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
  * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
  * "munmap", "mremap", "protect", "advise", "renew", "lock", "unlock", "sync", "incore",
- * "protect_key", "attach", "detach", "measure". */
+ * "protect_key", "attach", "detach", "measure", "unregister", "let_go". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 
