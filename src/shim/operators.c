@@ -136,21 +136,27 @@ void *umpa_new_array_aligned(size_t nbytes, size_t align)
 	return umpa_new_aligned(nbytes, align);
 }
 
+/* Where the linker put the library. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char __etext[] __attribute__((visibility("hidden")));
+
+static int is_ours(uintptr_t function)
+{
+	return function - (uintptr_t)__ehdr_start < (uintptr_t)__etext - (uintptr_t)__ehdr_start;
+}
+
 /* 1 if the program or a library before this one has put its own in the place of these. */
 static int replaced(void)
 {
 	static new_fn *const volatile found[] = {umpa_new, umpa_new_array};
 	static int answer; /* atomic: 0 not asked yet, 1 no, 2 yes */
 	int known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
-	Dl_info here, there;
 
 	if (likely(known))
 		return known - 1;
 	known = 1;
 	for (size_t i = 0; i < array_len(found); i++)
-		if (!dladdr((const void *)&answer, &here) ||
-			!dladdr((const void *)(uintptr_t)found[i], &there) ||
-			here.dli_fbase != there.dli_fbase)
+		if (!is_ours((uintptr_t)found[i]))
 			known = 2;
 	__atomic_store_n(&answer, known, __ATOMIC_RELAXED);
 	return known - 1;
