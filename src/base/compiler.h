@@ -10,6 +10,11 @@
 #define cold_path         __attribute__((cold, noinline))
 #define format_like(f, a) __attribute__((format(printf, f, a)))
 
+/* Where what the linker has put in order lies (cmake/start.ld): code that every process runs, in
+ * front; zeros that are large and that few touch, behind. */
+#define start_path __attribute__((section(".text.startup")))
+#define late_data  __attribute__((section(".bss.late")))
+
 /* In a loop that waits for another thread. */
 static inline void cpu_relax(void)
 {

@@ -30,7 +30,7 @@ struct alike {
 	size_t npages_used;   /* of probes in a row that were used */
 };
 
-static struct alike classes[NCLASSES];
+static late_data struct alike classes[NCLASSES];
 static uint64_t reserved_probes; /* a bit for each class of reservations that had a probe. atomic */
 
 /* 0 to 63. */

@@ -111,7 +111,7 @@ void umpa_fork_child(void)
 	renew_gate();
 }
 
-void umpa_fork_register(void)
+start_path void umpa_fork_register(void)
 {
 	static int registered; /* atomic */
 

@@ -6,7 +6,7 @@
 #include "core/owns.h"
 #include "core/space.h"
 
-struct umpa_core umpa_core;
+late_data struct umpa_core umpa_core;
 int umpa_core_started;
 struct umpa_bounds umpa_bounds;
 

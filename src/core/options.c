@@ -39,7 +39,7 @@ static int text_is(struct text t, const char *s)
 	return strlen(s) == t.n && !memcmp(t.at, s, t.n);
 }
 
-static int parse_digits(struct text *t, size_t *value)
+start_path static int parse_digits(struct text *t, size_t *value)
 {
 	size_t n = 0, ndigits = 0;
 
@@ -51,7 +51,7 @@ static int parse_digits(struct text *t, size_t *value)
 	return ndigits > 0;
 }
 
-static int parse_size(struct text t, size_t *value)
+start_path static int parse_size(struct text t, size_t *value)
 {
 	static const char units[] = "KMGT";
 	const char *unit;
@@ -66,18 +66,18 @@ static int parse_size(struct text t, size_t *value)
 	       *value <= PTRDIFF_MAX;
 }
 
-static int parse_auto(struct text t, size_t *value)
+start_path static int parse_auto(struct text t, size_t *value)
 {
 	*value = OPTION_AUTO;
 	return text_is(t, "auto");
 }
 
-static int parse_count(struct text t, size_t *value)
+start_path static int parse_count(struct text t, size_t *value)
 {
 	return parse_digits(&t, value) && !t.n && *value <= 1024;
 }
 
-static int parse_mover(struct text t, size_t *value)
+start_path static int parse_mover(struct text t, size_t *value)
 {
 	for (size_t i = 0; i < array_len(mover_names); i++)
 		if (text_is(t, mover_names[i])) {
@@ -87,7 +87,7 @@ static int parse_mover(struct text t, size_t *value)
 	return 0;
 }
 
-static int parse_value(enum option_type type, struct text t, size_t *value)
+start_path static int parse_value(enum option_type type, struct text t, size_t *value)
 {
 	switch (type) {
 	case TYPE_SIZE:
@@ -137,7 +137,7 @@ static void warn_of(struct text part)
 		copy);
 }
 
-int umpa_options_parse(struct umpa_options *o, const char *text, int warn)
+start_path int umpa_options_parse(struct umpa_options *o, const char *text, int warn)
 {
 	int nrefused = 0;
 
@@ -164,7 +164,7 @@ int umpa_options_parse(struct umpa_options *o, const char *text, int warn)
 	return nrefused;
 }
 
-const struct umpa_options *umpa_options_get(void)
+start_path const struct umpa_options *umpa_options_get(void)
 {
 	enum {
 		UNREAD,

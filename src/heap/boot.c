@@ -1,9 +1,9 @@
 #include "heap/boot.h"
 
-char umpa_boot_arena[BOOT_NBYTES] __attribute__((aligned(4096)));
+late_data char umpa_boot_arena[BOOT_NBYTES] __attribute__((aligned(4096)));
 
 /* Of the block that begins at each page. */
-static size_t block_nbytes[BOOT_NPAGES];
+static late_data size_t block_nbytes[BOOT_NPAGES];
 static size_t nused;
 
 void *umpa_boot_alloc(size_t nbytes)
