@@ -58,15 +58,15 @@ static void renew_gate(void)
 
 /* --- the phases --------------------------------------------------------------------------- */
 
-static int have_window;
+/* Of the fork under way: there is a window; all locks were taken, which guard both of these. */
+static int have_window, is_locked;
 
 struct umpa_fork_above umpa_fork_above;
 
-void umpa_fork_prepare(void)
+static void take_all(void)
 {
 	struct umpa_core *c = &umpa_core;
 
-	close_gate();
 	if (umpa_fork_above.take)
 		umpa_fork_above.take();
 	umpa_core_fork_start_take();
@@ -79,6 +79,23 @@ void umpa_fork_prepare(void)
 		take_space_at_rest(&c->space);
 	}
 	umpa_outside_fork_take();
+}
+
+/*
+ * Without other threads nobody holds a lock or can come to hold one, so none is taken: a lock that
+ * is given after the fork is a page that parent and child each have to copy. libc does so with its
+ * own.
+ */
+void umpa_fork_prepare(void)
+{
+	int may_be_held = !umpa_os_single_threaded();
+
+	if (may_be_held) {
+		close_gate();
+		take_all();
+	}
+	if (is_locked != may_be_held) /* else its page may be a child's too, and stay so */
+		is_locked = may_be_held;
 }
 
 static void give_all(void)
@@ -99,12 +116,16 @@ static void give_all(void)
 
 void umpa_fork_parent(void)
 {
+	if (!is_locked)
+		return;
 	give_all();
 	open_gate();
 }
 
 void umpa_fork_child(void)
 {
+	if (!is_locked)
+		return;
 	if (have_window)
 		umpa_recent_fork_child();
 	give_all();

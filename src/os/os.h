@@ -146,6 +146,9 @@ void umpa_os_machine(struct umpa_os_machine *m);
 /* Monotonic nanoseconds. */
 uint64_t umpa_os_clock_ns(void);
 
+/* 1 if this process surely has no thread but the caller's; 0: it has, had, or it can't be told. */
+int umpa_os_single_threaded(void);
+
 /* The number of the CPU this thread runs on, or ran on a moment ago; 0 if not to be learned. Not
  * below machine.ncpus where this process may not run on all. */
 unsigned umpa_os_cpu(void);

@@ -8,6 +8,11 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
+#if defined(__has_include) && __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#else
+#define __libc_single_threaded 0 /* glibc < 2.32, other libcs */
+#endif
 
 #include "base/units.h"
 #include "os/os.h"
@@ -389,6 +394,11 @@ uint64_t umpa_os_clock_ns(void)
 	/* libc's, which asks the kernel's page of clocks; it can't fail for this clock. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int umpa_os_single_threaded(void)
+{
+	return __libc_single_threaded != 0;
 }
 
 /* From what the kernel keeps in the thread's own memory (rseq), or the vDSO. */

@@ -73,6 +73,7 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
 unsigned fake_cpu;
+int fake_single_threaded;
 static int nlooks; /* readings of the clock behind the last move */
 size_t fake_nframes_max, fake_open_max, fake_segment_nbytes;
 
@@ -931,6 +932,11 @@ uint64_t umpa_os_clock_ns(void)
 	return now_ns;
 }
 
+int umpa_os_single_threaded(void)
+{
+	return __atomic_load_n(&fake_single_threaded, __ATOMIC_RELAXED);
+}
+
 unsigned umpa_os_cpu(void)
 {
 	return __atomic_load_n(&fake_cpu, __ATOMIC_RELAXED);
@@ -1081,6 +1087,7 @@ void fake_reset(void)
 	__atomic_store_n(&confined, 0, __ATOMIC_RELAXED);
 	fake_clock_ns = 0;
 	fake_cpu = 0;
+	fake_single_threaded = 0;
 	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
 	fake_segment_nbytes = PAGE_NBYTES;

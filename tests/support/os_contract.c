@@ -1,6 +1,7 @@
 #include "os_contract.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -324,4 +325,22 @@ void os_cpu_is_a_number_of_one(os_touch_fn *touch)
 	(void)touch;
 	PLAN(1);
 	CHECK(umpa_os_cpu() < 1 << 16);
+}
+
+static void *ask(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)umpa_os_single_threaded();
+}
+
+void os_two_threads_are_not_taken_for_one(os_touch_fn *touch)
+{
+	pthread_t thread;
+	void *answer = NULL;
+
+	(void)touch;
+	PLAN(2);
+	REQUIRE(!pthread_create(&thread, NULL, ask, NULL));
+	pthread_join(thread, &answer);
+	CHECK_EQ((intptr_t)answer, 0);
 }

@@ -26,7 +26,8 @@ typedef void os_touch_fn(void *addr, size_t nbytes);
 	X(what_cannot_be_had_is_refused)                                                           \
 	X(machine_is_known)                                                                        \
 	X(clock_does_not_go_back)                                                                  \
-	X(cpu_is_a_number_of_one)
+	X(cpu_is_a_number_of_one)                                                                  \
+	X(two_threads_are_not_taken_for_one)
 
 #define DECLARE(name) void os_##name(os_touch_fn *touch);
 OS_CONTRACT_CASES(DECLARE)

@@ -98,3 +98,27 @@ TEST(gate_is_open_in_the_child)
 	CHECK(umpa_fork_enter());
 	umpa_fork_leave();
 }
+
+/* No other thread can hold a lock, so a fork takes none and leaves no page written. */
+TEST(gate_stays_open_in_a_process_of_one_thread)
+{
+	void (*const end[])(void) = {umpa_fork_parent, umpa_fork_child};
+
+	PLAN(2 * 2 + 1);
+	fake_single_threaded = 1;
+	for (size_t i = 0; i < array_len(end); i++) {
+		char *block;
+
+		umpa_fork_prepare();
+		CHECK(umpa_fork_enter());
+		umpa_fork_leave();
+		block = umpa_alloc(1 << 20, 0);
+		CHECK(block != NULL);
+		end[i]();
+		umpa_free(block);
+	}
+	fake_single_threaded = 0;
+	umpa_fork_prepare();
+	CHECK(!umpa_fork_enter());
+	umpa_fork_parent();
+}
