@@ -134,10 +134,15 @@ extern struct umpa_core umpa_core;
 void umpa_core_start(void);
 extern int umpa_core_started; /* atomic */
 
-static inline void umpa_core_need(void)
+static inline int umpa_core_is_started(void)
 {
 	/* Pairs with the release store at the end of umpa_core_start(). */
-	if (unlikely(!__atomic_load_n(&umpa_core_started, __ATOMIC_ACQUIRE)))
+	return likely(__atomic_load_n(&umpa_core_started, __ATOMIC_ACQUIRE));
+}
+
+static inline void umpa_core_need(void)
+{
+	if (!umpa_core_is_started())
 		umpa_core_start();
 }
 

@@ -107,7 +107,7 @@ public_api const char *umpa_mover_in_use(void)
 
 int umpa_stats_started(void)
 {
-	return __atomic_load_n(&umpa_core_started, __ATOMIC_ACQUIRE);
+	return umpa_core_is_started();
 }
 
 void umpa_stats_so_far(struct umpa_stats *out)

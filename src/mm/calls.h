@@ -8,9 +8,13 @@
 #include "base/compiler.h"
 
 /* As umpa_mmap() and umpa_munmap(), for a program that did not ask for them: what it maps comes
- * from umpa where it is known to use what it maps (core/evidence.h). */
+ * from umpa where it is known to use what it maps (core/evidence.h), and umpa is started for that
+ * alone. */
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 int umpa_mm_unmap(void *addr, size_t nbytes);
+
+/* As umpa_mmap() where the flags order an address, but that umpa is not started for it. */
+void *umpa_mm_map_at(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 
 /* mmap() by an engine, for its blocks: out of the pool too, once it has some and is seen to use
  * them. Where it wishes for an address it gets one aligned alike. */

@@ -63,10 +63,15 @@ static int can_close(const struct mmap_args *a)
 #define RESERVATION_SHARE      64 /* of the window */
 #define RESERVATION_NBYTES_MAX ((size_t)1 << 30)
 
+static int is_worth_reserving(const struct mmap_args *a)
+{
+	return is_reservation(a) && a->nbytes >= SLOT_NBYTES &&
+	       a->nbytes >= umpa_option(OPTION_mmap_min) && a->nbytes <= RESERVATION_NBYTES_MAX;
+}
+
 static int can_reserve(const struct mmap_args *a)
 {
-	return can_close(a) && a->nbytes >= SLOT_NBYTES &&
-	       a->nbytes >= umpa_option(OPTION_mmap_min) && a->nbytes <= RESERVATION_NBYTES_MAX &&
+	return is_worth_reserving(a) && can_close(a) &&
 	       a->nbytes <= umpa_core.window.nbytes / RESERVATION_SHARE;
 }
 
@@ -83,17 +88,28 @@ static int is_large_enough(const struct mmap_args *a)
 	return is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
 }
 
-/* mmap in a signal handler is no rare thing: one that has interrupted umpa gets the kernel's. */
-static int may_serve(void)
+/* Starts umpa if it is not. mmap in a signal handler is no rare thing: one that has interrupted
+ * umpa, its start perhaps, gets the kernel's. */
+static int may_start(void)
 {
-	return !umpa_nlocks && umpa_mapping_need();
+	if (umpa_nlocks)
+		return 0;
+	umpa_core_need();
+	return 1;
 }
 
-/* 0: not to be had from umpa. */
+static int may_serve(void)
+{
+	return may_start() && umpa_mapping_need();
+}
+
+/* 0: not to be had from umpa, which may not be started. */
 static intptr_t serve(const struct mmap_args *a)
 {
 	void *addr = NULL;
 
+	if (!umpa_core_is_started())
+		return 0;
 	if (is_large_enough(a) && may_serve())
 		addr = umpa_pages_new(pages_of(a->nbytes), UMPA_ZERO);
 	else if (can_reserve(a) && may_serve())
@@ -199,7 +215,9 @@ intptr_t umpa_mm_reserve(size_t nbytes)
 	return map(&a);
 }
 
-/* --- mmap of a program that did not ask for umpa's -------------------------------------------- */
+/* --- mmap of a program that did not ask for umpa's --------------------------------------------
+ *
+ * Many map a file or two and little else: umpa is started when it is to serve, and not before. */
 
 static int kept_off; /* atomic */
 
@@ -232,7 +250,7 @@ static uint32_t wished_nslots(const struct mmap_args *a)
 /* A size of which it is asked whether it is used. */
 static int may_learn_to_reserve(const struct mmap_args *a)
 {
-	return can_reserve(a) && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
+	return is_worth_reserving(a) && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
 	       !umpa_in_window(a->addr);
 }
 
@@ -243,7 +261,7 @@ static void *reserve_if_used(struct mmap_args *a)
 
 	if (!umpa_evidence_for(class))
 		return map_as_probe(a, class);
-	if (may_serve())
+	if (may_start() && can_reserve(a) && may_serve())
 		p = umpa_mapping_reserve(pages_of(a->nbytes), wished_nslots(a), 1);
 	return p ? p : umpa_answer_address(kernel_mmap(a));
 }
@@ -255,7 +273,6 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 
 	if (__atomic_load_n(&kept_off, __ATOMIC_RELAXED))
 		return umpa_answer_address(kernel_mmap(&a));
-	umpa_core_need();
 	if (may_learn_to_reserve(&a))
 		return reserve_if_used(&a);
 	if (addr || !is_large_enough(&reserved))
@@ -263,7 +280,14 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 	class = umpa_evidence_class(pages_of(nbytes));
 	if (!umpa_evidence_for(class))
 		return map_as_probe(&a, class);
-	return umpa_answer_address(map(&reserved));
+	return umpa_answer_address(may_start() ? map(&reserved) : kernel_mmap(&a));
+}
+
+void *umpa_mm_map_at(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
+{
+	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
+
+	return umpa_answer_address(map(&a));
 }
 
 /* What an engine maps for blocks, and not for its books. */
@@ -291,7 +315,6 @@ void *umpa_mm_map_for_engine(void *addr, size_t nbytes, int prot, int flags, int
 	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
 	void *p;
 
-	umpa_core_need();
 	if (!is_for_blocks(&a))
 		return umpa_answer_address(kernel_mmap(&a));
 	if (!umpa_evidence_for(EVIDENCE_OF_ENGINE))

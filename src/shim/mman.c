@@ -38,7 +38,7 @@ static void *map(
 {
 	if (may_act()) {
 		if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-			return umpa_mmap(addr, nbytes, prot, flags, fd, offset);
+			return umpa_mm_map_at(addr, nbytes, prot, flags, fd, offset);
 		if (umpa_engine_has(caller)) {
 			if (umpa_option(OPTION_engine_mmap))
 				return umpa_mm_map_for_engine(

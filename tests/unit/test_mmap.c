@@ -965,6 +965,35 @@ TEST(mmap_if_used)
 	CHECK(fake_mmap_ends_well());
 }
 
+/* Until it is to serve, umpa is not started: not by probes, nor by what is ordered somewhere. */
+TEST(mmap_if_used_does_without_umpa)
+{
+	const size_t nbytes = 3 * SLOT_NBYTES;
+	char *p, *q;
+
+	PLAN(11);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(umpa_mm_map_if_used(NULL, nbytes, PROT_NONE, ANON, -1, 0) != MAP_FAILED);
+	CHECK(umpa_mm_map_at(p, PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0) == p);
+	CHECK(map_for_engine(NULL, nbytes) != MAP_FAILED);
+	CHECK_EQ(umpa_mprotect(p, PAGE_NBYTES, PROT_READ), 0);
+	CHECK_EQ(umpa_mprotect(p, PAGE_NBYTES, RW), 0);
+	CHECK(!umpa_core_started);
+	fake_touch(p, nbytes);
+	/* A handler that has interrupted the start. */
+	umpa_nlocks++;
+	q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+	umpa_nlocks--;
+	CHECK(q != MAP_FAILED && !umpa_core_started);
+	CHECK_EQ(umpa_mm_unmap(q, nbytes), 0);
+	q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+	CHECK(umpas(q));
+	CHECK_EQ(umpa_mm_unmap(q, nbytes), 0);
+}
+
 static char *reserve_if_used(void *wish, size_t npages)
 {
 	return umpa_mm_map_if_used(wish, npages * PAGE_NBYTES, PROT_NONE, ANON, -1, 0);
