@@ -182,9 +182,12 @@ void umpa_page_free(void *block, const char *call)
 
 	if (!block)
 		return;
-	umpa_core_need();
-	free_block(call, block);
-	umpa_space_keep_limit();
+	/* A block outside the window may be all there is so far. */
+	if (umpa_core_is_started() || !umpa_outside_free(block)) {
+		umpa_core_need();
+		free_block(call, block);
+		umpa_space_keep_limit();
+	}
 	errno = saved;
 }
 

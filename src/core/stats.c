@@ -73,7 +73,7 @@ static void gather_events(struct umpa_stats *st)
 static void gather(struct umpa_stats *st)
 {
 	memset(st, 0, sizeof(*st));
-	if (umpa_core.window.nbytes) {
+	if (umpa_core_is_started() && umpa_core.window.nbytes) {
 		umpa_recent_flush();
 		umpa_run_collect();
 		gather_shards(st);
@@ -112,9 +112,7 @@ int umpa_stats_started(void)
 
 void umpa_stats_so_far(struct umpa_stats *out)
 {
-	memset(out, 0, sizeof(*out));
-	if (umpa_stats_started())
-		gather(out);
+	gather(out);
 }
 
 const char *umpa_mover_so_far(void)

@@ -8,7 +8,7 @@
 int umpa_stats_started(void);
 
 /* As umpa_get_stats() and umpa_mover_in_use(), but where umpa has not started that does not start
- * it: zeros, and "undecided". */
+ * it: blocks outside the window are all there are, and "undecided". */
 void umpa_stats_so_far(struct umpa_stats *out);
 const char *umpa_mover_so_far(void);
 

@@ -12,7 +12,6 @@ void *umpa_prove_alloc(size_t nbytes, int zero)
 
 	if (!umpa_option(OPTION_prove) || (!zero && nbytes >= PROVE_NBYTES_MAX))
 		return NULL;
-	umpa_core_need();
 	if (umpa_evidence_for(class))
 		return NULL;
 	p = umpa_outside_alloc(npages, PAGE_NBYTES);
