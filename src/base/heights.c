@@ -32,8 +32,9 @@ size_t umpa_heights_inner_nbytes(uint32_t nindexes)
 void umpa_heights_init(struct umpa_heights *h, uint32_t nindexes, void *leaf, void *inner)
 {
 	h->level[0] = leaf;
-	h->level[1] = inner;
-	h->level[TOP] = h->level[1] + ninner(nindexes);
+	/* The small one in front: what the first indexes take of both is on one page. */
+	h->level[TOP] = inner;
+	h->level[1] = h->level[TOP] + nodes_of(ninner(nindexes));
 	h->nused = 0;
 }
 

@@ -62,6 +62,11 @@ struct umpa_recent {
 	uint32_t nslots;
 };
 
+/* Two cache lines, which are fetched together, as shards are different threads'. */
+enum {
+	SHARD_ALIGN = 128
+};
+
 struct umpa_shard {
 	struct umpa_lock lock; /* guards all below but the inbox, and the run maps of the shelf's
 				  slots */
@@ -76,7 +81,7 @@ struct umpa_shard {
 		idle_given; /* the longest row that went to the kernel last; npages 0: none */
 	uint64_t idle_given_ns;
 	struct umpa_inbox inbox; /* the shelf's runs that threads of other shards have freed */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(SHARD_ALIGN)));
 
 struct umpa_space {
 	struct umpa_lock lock; /* guards all below but the mover, and the window's frontier */
@@ -116,8 +121,8 @@ struct umpa_core {
 	struct umpa_mover mover;
 	int mover_state; /* atomic, enum mover_state; mover is constant once it is MOVER_CHOSEN */
 	struct umpa_events events;
-	char *shards; /* nshards times shard_nbytes: a struct umpa_shard each and its heights */
-	size_t shard_nbytes;
+	struct umpa_shard *shards; /* nshards of them, and behind them their heights */
+	size_t shards_nbytes;
 	unsigned nshards;
 	int huge;             /* huge pages may be behind slots */
 	uint32_t keep_nslots; /* option keep; UINT32_MAX: auto */
@@ -151,7 +156,7 @@ void umpa_core_stop(void);
 
 static inline struct umpa_shard *umpa_shard(unsigned i)
 {
-	return (struct umpa_shard *)(void *)(umpa_core.shards + i * umpa_core.shard_nbytes);
+	return &umpa_core.shards[i];
 }
 
 static inline void event_add(uint64_t *counter, uint64_t n)

@@ -67,30 +67,35 @@ enum {
 	TABLE_HEIGHTS
 };
 
-/* A shard's own memory: itself, and the upper part of its shelf's heights. */
-static size_t shard_nbytes(const struct umpa_core *c)
+/* The upper part of one of the heights of a shard's shelf. */
+static size_t inner_nbytes(const struct umpa_core *c)
 {
-	return pages_of(sizeof(struct umpa_shard) + 2 * umpa_heights_inner_nbytes(c->window.nslots))
-	       << PAGE_SHIFT;
+	size_t nbytes = umpa_heights_inner_nbytes(c->window.nslots);
+
+	return (nbytes + SHARD_ALIGN - 1) & ~(size_t)(SHARD_ALIGN - 1);
 }
 
+/* The shards lie side by side, as all of them are written to here, and then what they need. */
 static int init_shards(struct umpa_core *c)
 {
+	size_t nbytes = c->nshards * (sizeof(struct umpa_shard) + 2 * inner_nbytes(c));
 	void *memory;
+	char *inner;
 
-	if (umpa_os_map(c->nshards * shard_nbytes(c), &memory))
+	c->shards_nbytes = pages_of(nbytes) << PAGE_SHIFT;
+	if (umpa_os_map(c->shards_nbytes, &memory))
 		return -1;
 	c->shards = memory;
-	c->shard_nbytes = shard_nbytes(c);
-	for (unsigned i = 0; i < c->nshards; i++) {
+	inner = (char *)(c->shards + c->nshards);
+	for (unsigned i = 0; i < c->nshards; i++, inner += 2 * inner_nbytes(c)) {
 		struct umpa_shard *s = umpa_shard(i);
 		const struct umpa_window_table *height = &c->window.table[TABLE_HEIGHTS + 2 * i];
 
 		umpa_lock_init(&s->lock, LOCK_SHELF);
 		s->number = i;
-		umpa_shelf_init(&s->shelf, c->map, c->window.nslots, height[0].base, s + 1);
-		umpa_shelf_pair(&s->shelf, c->window.nslots, height[1].base,
-			(char *)(s + 1) + umpa_heights_inner_nbytes(c->window.nslots));
+		umpa_shelf_init(&s->shelf, c->map, c->window.nslots, height[0].base, inner);
+		umpa_shelf_pair(
+			&s->shelf, c->window.nslots, height[1].base, inner + inner_nbytes(c));
 	}
 	return 0;
 }
@@ -176,7 +181,7 @@ void umpa_core_stop(void)
 	if (c->window.nbytes) {
 		if (c->mover.fini)
 			c->mover.fini(&c->mover);
-		umpa_os_unmap(c->shards, c->nshards * c->shard_nbytes);
+		umpa_os_unmap(c->shards, c->shards_nbytes);
 		umpa_window_fini(&c->window);
 	}
 	umpa_outside_stop();

@@ -24,11 +24,13 @@ static size_t table_size(const struct umpa_window *w, const size_t *record_nbyte
 	return whole_slots(nbytes);
 }
 
+/* The last one in front. A process that opens few slots touches the fronts alone: they lie in fewer
+ * page tables if small tables, which come last, lie before large ones. */
 static void place_tables(struct umpa_window *w, const size_t *record_nbytes)
 {
 	char *at = w->table_memory;
 
-	for (unsigned i = 0; i < w->ntables; i++) {
+	for (unsigned i = w->ntables; i-- > 0;) {
 		w->table[i] = (struct umpa_window_table){at, record_nbytes[i], 0};
 		at += whole_pages(record_nbytes[i] * w->nslots);
 	}
