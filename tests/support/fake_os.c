@@ -252,6 +252,8 @@ static struct area *area_add(size_t nbytes, int mapped)
 	a->huge = calloc(a->npages / SLOT_NPAGES + 1, 1);
 	if (!a->base || !a->entries || !a->huge)
 		wrong("the host has no memory for the fake", NULL);
+	if (!mapped)
+		madvise(a->base, nbytes, MADV_HUGEPAGE);
 	a->top = mapped ? a->npages : 0;
 	for (size_t i = 0; i < a->top; i++)
 		a->entries[i] = OPEN;
@@ -453,7 +455,7 @@ static void advise_range(struct range r, int on)
 		r.area->huge[slot] = on != 0;
 	/* Only saves the host's faults: what it does is not looked at. */
 	madvise(r.area->base + r.first * PAGE_NBYTES, (r.end - r.first) * PAGE_NBYTES,
-		on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+		MADV_HUGEPAGE);
 }
 
 int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
