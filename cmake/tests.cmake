@@ -13,6 +13,9 @@ set(run_test)
 
 # umpa_test(LABEL NAME command...)
 function(umpa_test label name)
+	if(NOT UMPA_KERNEL_TESTS AND NOT label MATCHES "unit|fuzz")
+		return()
+	endif()
 	add_test(NAME ${label}/${name} COMMAND ${run_test} ${ARGN})
 	set_tests_properties(${label}/${name} PROPERTIES LABELS ${label}
 		SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
@@ -25,7 +28,11 @@ endfunction()
 function(umpa_program kind source)
 	get_filename_component(name ${source} NAME_WE)
 	set(program ${kind}-${name})
-	add_executable(${program} ${source})
+	if(UMPA_KERNEL_TESTS OR kind MATCHES "unit|fuzz")
+		add_executable(${program} ${source})
+	else()
+		add_library(${program} OBJECT ${source})
+	endif()
 	set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}
 		RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${kind})
 	target_include_directories(${program} PRIVATE
@@ -66,6 +73,8 @@ if(UMPA_SANITIZE STREQUAL "thread")
 			set(run_test ${SETARCH} -R)
 		endif()
 	endif()
+	# Huge pages behind its shadow: else every page of it is a fault.
+	list(APPEND test_environment TSAN_OPTIONS=no_huge_pages_for_shadow=0)
 endif()
 
 umpa_fake(umpa_fake "${portable_sources};${support_sources}" ${sanitize})
@@ -133,6 +142,7 @@ endif()
 
 add_library(umpa_test_support STATIC ${real_support})
 set_target_properties(umpa_test_support PROPERTIES
+	EXCLUDE_FROM_ALL ON # what nothing is linked with is compiled for the fake OS
 	ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 
 file(GLOB contract_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/contract/*.c)
@@ -149,6 +159,9 @@ endforeach()
 # One program a misuse, with the shared library; those named malloc_* know nothing of umpa and run
 # with it preloaded.
 file(GLOB misuses CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/misuse/*.c)
+if(NOT UMPA_KERNEL_TESTS)
+	set(misuses) # compiled without warnings
+endif()
 foreach(source ${misuses})
 	umpa_program(misuse ${source} umpa)
 	target_compile_options(${program} PRIVATE -w) # compilers warn of some, rightly
@@ -182,7 +195,7 @@ foreach(source ${helpers})
 		umpa_program(preload ${source} m)
 		target_compile_options(${program} PRIVATE -fno-builtin)
 		target_link_options(${program} PRIVATE -rdynamic)
-		if(name STREQUAL "mmap")
+		if(name STREQUAL "mmap" AND UMPA_KERNEL_TESTS)
 			target_sources(${program} PRIVATE
 				${CMAKE_SOURCE_DIR}/tests/support/mmap_model.c)
 		endif()
