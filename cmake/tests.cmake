@@ -142,7 +142,7 @@ endif()
 
 add_library(umpa_test_support STATIC ${real_support})
 set_target_properties(umpa_test_support PROPERTIES
-	EXCLUDE_FROM_ALL ON # what nothing is linked with is compiled for the fake OS
+	EXCLUDE_FROM_ALL ON # where nothing is linked with it: its files are the fake OS's too
 	ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 
 file(GLOB contract_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/contract/*.c)
@@ -160,7 +160,7 @@ endforeach()
 # with it preloaded.
 file(GLOB misuses CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/misuse/*.c)
 if(NOT UMPA_KERNEL_TESTS)
-	set(misuses) # compiled without warnings
+	set(misuses) # compiled without warnings, so for nothing
 endif()
 foreach(source ${misuses})
 	umpa_program(misuse ${source} umpa)

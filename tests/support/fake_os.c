@@ -252,6 +252,7 @@ static struct area *area_add(size_t nbytes, int mapped)
 	a->huge = calloc(a->npages / SLOT_NPAGES + 1, 1);
 	if (!a->base || !a->entries || !a->huge)
 		wrong("the host has no memory for the fake", NULL);
+	/* Only saves the host's faults: what is advised of it is not looked at. */
 	if (!mapped)
 		madvise(a->base, nbytes, MADV_HUGEPAGE);
 	a->top = mapped ? a->npages : 0;
@@ -453,9 +454,6 @@ static void advise_range(struct range r, int on)
 
 	for (size_t slot = first; slot < end; slot++)
 		r.area->huge[slot] = on != 0;
-	/* Only saves the host's faults: what it does is not looked at. */
-	madvise(r.area->base + r.first * PAGE_NBYTES, (r.end - r.first) * PAGE_NBYTES,
-		MADV_HUGEPAGE);
 }
 
 int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
