@@ -131,6 +131,7 @@ public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 	if (!parse(nbytes, flags, &r))
 		return NULL;
 	block = alloc_block(&r);
+	umpa_run_give_for_growth();
 	if (unlikely(!block)) {
 		errno = ENOMEM;
 		return NULL;
@@ -290,6 +291,7 @@ void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *
 		}
 		event_add(&umpa_core.events.nreallocs_moved, 1);
 	}
+	umpa_run_give_for_growth();
 	umpa_space_keep_limit();
 	if (flags & UMPA_BACKED)
 		(void)!umpa_os_back(to, r.npages << PAGE_SHIFT);

@@ -67,14 +67,21 @@ static int in_nursery(struct slot slot)
 
 /*
  * Blocks that grow by copying leave pages behind which larger ones don't fit into. Of the nursery's
- * slots, in base pages, they go back to the kernel where a slot has more of them than this. Where
- * such are wanted again within IDLE_PAGE_NS for each (twenty times what a fault takes), twice as
- * many may stay, and then all: so giving back is in vain for a superpage's pages at most.
+ * slots, in base pages, they go back to the kernel where a slot has more of them than this after a
+ * free, but for what is little beside all slots in use. Where such are wanted again within
+ * IDLE_PAGE_NS for each (twenty times what a fault takes), twice as many may stay, and then all: so
+ * giving back is in vain for a superpage's pages at most.
+ *
+ * Where slots come from the kernel, a few idle pages are given for them, so that the peak of a
+ * small process is not both; within IDLE_FORGET_NS of a time that was in vain they are not.
  */
 enum {
 	NIDLE_MAX = 256,
+	NIDLE_MAX_AT_GROWTH = 64,
+	NIDLE_LITTLE = 4,     /* of a slot of the nursery, for each slot in use */
 	IDLE_NPAGES_MIN = 16, /* in a row, for a system call */
-	IDLE_PAGE_NS = 50000
+	IDLE_PAGE_NS = 50000,
+	IDLE_FORGET_NS = 250000000
 };
 
 static unsigned nidle_max(const struct umpa_shard *s)
@@ -82,10 +89,17 @@ static unsigned nidle_max(const struct umpa_shard *s)
 	return s->nidle_max ? s->nidle_max : NIDLE_MAX;
 }
 
+static int has_idle_above(const struct umpa_shard *s, struct slot slot, unsigned n)
+{
+	unsigned nidle = umpa_shelf_count_idle(&s->shelf, slot);
+
+	return nidle > n &&
+	       nidle / NIDLE_LITTLE > __atomic_load_n(&umpa_core.space.nused, __ATOMIC_RELAXED);
+}
+
 static int has_too_many_idle(const struct umpa_shard *s, struct slot slot)
 {
-	return in_nursery(slot) && umpa_space_may_shed() &&
-	       umpa_shelf_count_idle(&s->shelf, slot) > nidle_max(s);
+	return in_nursery(slot) && umpa_space_may_shed() && has_idle_above(s, slot, nidle_max(s));
 }
 
 /* Gives the next row of idle pages, from page `from` on, to the kernel. Result: that row; npages 0
@@ -128,6 +142,40 @@ static void give_idle(struct umpa_shard *s, struct slot slot)
 	s->idle_given = longest;
 	s->idle_given_ns = now_ns;
 	umpa_lock_give(&s->lock);
+}
+
+static int is_to_give(struct umpa_shard *s, struct slot slot, uint64_t now_ns)
+{
+	int in_vain, is;
+
+	umpa_lock_take(&s->lock);
+	in_vain = s->nidle_max && now_ns - s->idle_given_ns < IDLE_FORGET_NS;
+	is = !in_vain && has_idle_above(s, slot, NIDLE_MAX_AT_GROWTH);
+	umpa_lock_give(&s->lock);
+	return is;
+}
+
+static void give_idle_of_all(uint32_t nslots)
+{
+	uint64_t now_ns = umpa_os_clock_ns();
+
+	for (struct slot slot = {0}; slot.i < nslots; slot.i++) {
+		struct umpa_shard *s = shard_of(slot);
+
+		if (is_to_give(s, slot, now_ns))
+			give_idle(s, slot);
+	}
+}
+
+void umpa_run_give_for_growth(void)
+{
+	struct umpa_space *s = &umpa_core.space;
+
+	if (likely(!__atomic_load_n(&s->grown, __ATOMIC_RELAXED)))
+		return;
+	__atomic_store_n(&s->grown, 0, __ATOMIC_RELAXED);
+	if (umpa_space_may_shed())
+		give_idle_of_all(__atomic_load_n(&s->nnursery_used, __ATOMIC_RELAXED));
 }
 
 static int overlap(const struct umpa_run *a, const struct umpa_run *b)

@@ -73,6 +73,10 @@ int umpa_run_extend_tail(struct slot slot, unsigned ntail, unsigned npages, unsi
 void umpa_run_trim_tail(struct slot slot, unsigned ntail, unsigned nkeep);
 int umpa_run_reclaim(struct slot slot, unsigned ntail);
 
+/* Where slots were handed out that the kernel has to fill, and umpa_space_sheds: gives it idle
+ * pages of the nursery for them. */
+void umpa_run_give_for_growth(void);
+
 /* Moves free slots from the shelves to the pool; those of the nursery stay, and their frames go
  * back to the kernel. Result: the bytes given back so, as far as they were ever in use. */
 size_t umpa_run_release_free(void);

@@ -123,6 +123,8 @@ static void note_asked(uint32_t nslots)
 	struct umpa_space *s = &umpa_core.space;
 	uint64_t now_ns;
 
+	if (nslots)
+		__atomic_store_n(&s->grown, 1, __ATOMIC_RELAXED);
 	if (likely(!nslots || !__atomic_load_n(&s->has_given, __ATOMIC_RELAXED)))
 		return;
 	now_ns = umpa_os_clock_ns();

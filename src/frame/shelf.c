@@ -320,8 +320,11 @@ static struct bitmap idle_pages(const struct umpa_run_map *m)
 
 unsigned umpa_shelf_count_idle(const struct umpa_shelf *s, struct slot slot)
 {
-	struct bitmap idle = idle_pages(&s->map[slot.i]);
+	struct bitmap idle;
 
+	if (!umpa_heights_get(&s->heights, slot.i))
+		return 0;
+	idle = idle_pages(&s->map[slot.i]);
 	return bitmap_count(&idle);
 }
 

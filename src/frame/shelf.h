@@ -127,8 +127,8 @@ int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, 
 /*
  * Idle pages of a slot are free and not zero: frames are behind them. Their number; and the first
  * row of nmin or more of them, from page `from` on, taken as a run while its frames are given to
- * the system: npages 0 if there is none, or the slot is not on this shelf. Given back so, its
- * pages are zero.
+ * the system: npages 0 if there is none. None are there if the slot is not on this shelf. Given
+ * back so, its pages are zero.
  */
 unsigned umpa_shelf_count_idle(const struct umpa_shelf *s, struct slot slot);
 struct umpa_run umpa_shelf_take_idle(

@@ -300,7 +300,6 @@ TEST(shelf_knows_what_is_zero)
 	CHECK_EQ(bitmap_count(&maps[1].dirty), 512);
 }
 
-/* What umpa_shelf_valid() is for: every tampering is seen. */
 TEST(shelf_gives_idle_pages_to_the_system)
 {
 	struct slot slot = {0};
@@ -341,6 +340,20 @@ TEST(shelf_gives_idle_pages_to_the_system)
 	CHECK(umpa_shelf_valid(&s));
 }
 
+TEST(shelf_has_no_idle_pages_of_a_slot_that_is_elsewhere)
+{
+	struct slot slot = {0};
+
+	PLAN(3);
+	begin();
+	add(0, 0, FIRST_TAIL, 1);
+	CHECK_EQ(umpa_shelf_count_idle(&s, slot), SLOT_NPAGES);
+	umpa_shelf_remove(&s, slot);
+	CHECK_EQ(umpa_shelf_count_idle(&s, slot), 0);
+	CHECK_EQ(umpa_shelf_take_idle(&s, slot, 0, 1).npages, 0);
+}
+
+/* What umpa_shelf_valid() is for: every tampering is seen. */
 TEST(shelf_valid_sees_what_is_broken)
 {
 	static struct umpa_run_map whole[NSLOTS];

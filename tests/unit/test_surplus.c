@@ -309,6 +309,102 @@ TEST(surplus_of_idle_pages_stays_with_who_calls_umpa_by_name)
 	end();
 }
 
+/* Before memory is had from the kernel, fewer than those go back: the peak is not both. */
+TEST(surplus_of_idle_pages_goes_back_before_growth)
+{
+	char *run[6], *large;
+	size_t nframes;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	nframes = leave_idle(run);
+	large = umpa_alloc(8 * MIB, 0);
+	CHECK_EQ(fake_nframes(), nframes - 4 * 64);
+	CHECK_EQ(stats().trimmed_nbytes, 4 * 64 * PAGE_NBYTES);
+	CHECK_EQ(umpa_core.space.grown, 0);
+	/* 64 are few. */
+	fake_touch(umpa_alloc(64 * PAGE_NBYTES, 0), 64 * PAGE_NBYTES);
+	umpa_free(run[0]);
+	umpa_free(umpa_alloc(8 * MIB, 0));
+	CHECK_EQ(fake_ncalls_of("unback"), 1);
+	umpa_free(large);
+	free_rest(run);
+	end();
+}
+
+/* A realloc that has slots from the kernel is growth, too. */
+TEST(surplus_of_idle_pages_goes_back_before_a_block_grows)
+{
+	char *run[6], *large;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	large = umpa_alloc(8 * MIB, 0);
+	leave_idle(run);
+	large = umpa_realloc(large, 16 * MIB, 0);
+	CHECK_EQ(stats().trimmed_nbytes, 4 * 64 * PAGE_NBYTES);
+	CHECK_EQ(umpa_core.space.grown, 0);
+	umpa_free(large);
+	free_rest(run);
+	end();
+}
+
+/* What came from the pool is no growth; nor are those pages much beside many slots in use. */
+TEST(surplus_of_idle_pages_stays_without_growth)
+{
+	char *run[6], *large;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	umpa_free(umpa_alloc(4 * MIB, 0));
+	leave_idle(run);
+	large = umpa_alloc(4 * MIB, 0);
+	CHECK_EQ(stats().trimmed_nbytes, 0);
+	umpa_free(large);
+	large = umpa_alloc(200 * MIB, 0);
+	free_rest(run);
+	CHECK_EQ(stats().trimmed_nbytes, 0);
+	umpa_free(large);
+	end();
+}
+
+TEST(surplus_of_idle_pages_that_growth_gave_in_vain_stays_for_a_while)
+{
+	char *run[6], *large[3];
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 3; i++, fake_clock_ns += i == 2 ? 250 * MS : MS) {
+		leave_idle(run);
+		large[i] = umpa_alloc(8 * MIB, 0);
+		CHECK_EQ(fake_ncalls_of("unback"), i == 2 ? 2 : 1);
+		free_rest(run);
+	}
+	for (int i = 0; i < 3; i++)
+		umpa_free(large[i]);
+	end();
+}
+
+TEST(surplus_of_idle_pages_that_growth_is_refused_stays)
+{
+	char *run[6], *large;
+	size_t nframes;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	large = umpa_alloc(8 * MIB, 0);
+	nframes = leave_idle(run);
+	fake_fail_from(1, -EINVAL);
+	umpa_free(large);
+	large = umpa_alloc(8 * MIB, 0);
+	fake_fail_at(0, 0);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK_EQ(stats().trimmed_nbytes, 0);
+	umpa_free(large);
+	free_rest(run);
+	end();
+}
+
 /* --- at random ---------------------------------------------------------------------------- */
 
 /* Time goes by, so that now something is wanted soon, now late. */
