@@ -93,6 +93,7 @@ struct umpa_space {
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;
 	uint32_t nused;   /* slots that are not free. atomic */
+	uint32_t npool;   /* resident free slots, counted when nused was. atomic */
 	uint64_t npooled; /* resident slots that became free, on the whole */
 	struct umpa_surplus surplus;
 	int over;  /* the pool holds more than it may: umpa_space_keep_limit() acts. atomic */

@@ -93,8 +93,7 @@ static int has_idle_above(const struct umpa_shard *s, struct slot slot, unsigned
 {
 	unsigned nidle = umpa_shelf_count_idle(&s->shelf, slot);
 
-	return nidle > n &&
-	       nidle / NIDLE_LITTLE > __atomic_load_n(&umpa_core.space.nused, __ATOMIC_RELAXED);
+	return nidle > n && nidle / NIDLE_LITTLE > umpa_space_nused_about();
 }
 
 static int has_too_many_idle(const struct umpa_shard *s, struct slot slot)

@@ -150,9 +150,11 @@ static void note_given(uint32_t nslots, uint32_t nrefused)
 /* --- taking and giving slots -------------------------------------------------------------- */
 
 /* What is in transit counts as used. */
-static void count_used(struct umpa_space *s)
+static void count(struct umpa_space *s)
 {
 	__atomic_store_n(&s->nused, nslots_used(s), __ATOMIC_RELAXED);
+	__atomic_store_n(
+		&s->npool, umpa_extents_count(&s->extents, EXTENT_RESIDENT), __ATOMIC_RELAXED);
 }
 
 static int grant_whole(
@@ -212,7 +214,7 @@ int umpa_space_take(
 	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	err = take_locked(s, grant, nslots, align, prefer);
-	count_used(s);
+	count(s);
 	umpa_lock_give(&s->lock);
 	return err;
 }
@@ -368,7 +370,7 @@ void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind ki
 
 	umpa_lock_take(&s->lock);
 	give_locked(s, slot, nslots, kind);
-	count_used(s);
+	count(s);
 	umpa_lock_give(&s->lock);
 }
 

@@ -125,6 +125,17 @@ static inline int umpa_space_may_shed(void)
 
 uint32_t umpa_space_pool_nslots(void);
 
+/* Slots in use, and in the pool, when some were last taken or given; a guess, without a lock. */
+static inline uint32_t umpa_space_nused_about(void)
+{
+	return __atomic_load_n(&umpa_core.space.nused, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t umpa_space_npool_about(void)
+{
+	return __atomic_load_n(&umpa_core.space.npool, __ATOMIC_RELAXED);
+}
+
 /* 1 if the system gives opened memory frames at once, so that no more should be opened than is
  * needed. */
 static inline int umpa_space_locked(void)

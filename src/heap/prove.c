@@ -3,6 +3,38 @@
 #include "core/core.h"
 #include "core/evidence.h"
 #include "core/outside.h"
+#include "core/space.h"
+
+size_t umpa_prove_misfit_npages;
+
+static int is_misfit(size_t npages)
+{
+	size_t nwasted = ((size_t)slots_of(npages) << (SLOT_SHIFT - PAGE_SHIFT)) - npages;
+
+	return nwasted * MISFIT_SHARE > npages;
+}
+
+/* 1 if the process is small, and has no superpages that a block of npages could have. */
+static int is_small(size_t npages)
+{
+	uint32_t npool = umpa_space_npool_about();
+
+	return npool < slots_of(npages) && npool + umpa_space_nused_about() < MISFITS_NSLOTS_MAX;
+}
+
+/* A misfit that is to be the kernel's; NULL: it is none, or the kernel refuses. */
+static void *alloc_misfit(size_t npages)
+{
+	size_t before = __atomic_load_n(&umpa_prove_misfit_npages, __ATOMIC_RELAXED);
+	void *p = NULL;
+
+	/* Two threads at once may have a little more. */
+	if (before + npages <= MISFITS_NPAGES_MAX && is_misfit(npages) && is_small(npages))
+		p = umpa_outside_alloc(npages, PAGE_NBYTES);
+	if (p)
+		__atomic_fetch_add(&umpa_prove_misfit_npages, npages, __ATOMIC_RELAXED);
+	return p;
+}
 
 void *umpa_prove_alloc(size_t nbytes, int zero)
 {
@@ -13,7 +45,7 @@ void *umpa_prove_alloc(size_t nbytes, int zero)
 	if (!umpa_option(OPTION_prove) || (!zero && nbytes >= PROVE_NBYTES_MAX))
 		return NULL;
 	if (umpa_evidence_for(class))
-		return NULL;
+		return alloc_misfit(npages);
 	p = umpa_outside_alloc(npages, PAGE_NBYTES);
 	if (p)
 		umpa_evidence_note(class, p, npages);

@@ -13,6 +13,7 @@
 #include "core/stats.h"
 #include "heap/heap.h"
 #include "heap/learn.h"
+#include "heap/prove.h"
 #include "heap/young.h"
 #include "support/check.h"
 #include "support/fake_os.h"
@@ -153,6 +154,7 @@ static void begin(void)
 {
 	fake_reset();
 	umpa_evidence_stop();
+	umpa_prove_misfit_npages = 0;
 	umpa_engine = (struct umpa_engine){.free = umpa_heap_free_slow};
 	umpa_heap_min = 0;
 	memset(&engine, 0, sizeof(engine));
@@ -614,6 +616,93 @@ TEST(heap_zeroed_blocks_have_a_probation_of_their_own)
 	umpa_heap_free(q);
 	umpa_heap_free(r);
 	CHECK_EQ(umpa_outside_nblocks, 0);
+	end();
+}
+
+/* Blocks were seen to be filled: they come from the window. */
+static void trust(void)
+{
+	for (int i = 0; i < 2; i++)
+		umpa_heap_free(touched(umpa_heap_malloc(4 * MIB), 4 * MIB));
+}
+
+/* 3 MiB would leave half a superpage, 3.75 MiB an eighth of one. */
+TEST(heap_misfits_are_the_kernels_while_a_process_is_small)
+{
+	char *p[5];
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	trust();
+	CHECK(in_window(p[0] = umpa_heap_malloc(4 * MIB)));
+	CHECK(on_probation(p[1] = umpa_heap_malloc(3 * MIB)));
+	CHECK(in_window(p[2] = umpa_heap_malloc(3 * MIB + 768 * KIB)));
+	CHECK(on_probation(p[3] = umpa_heap_malloc(2 * MIB + 1)));
+	CHECK_EQ(umpa_prove_misfit_npages, 768 + 513);
+	/* No more of them than MISFITS_NPAGES_MAX. */
+	CHECK(in_window(p[4] = umpa_heap_malloc(3 * MIB)));
+	for (int i = 0; i < 5; i++)
+		umpa_heap_free(p[i]);
+	CHECK_EQ(umpa_outside_nblocks, 0);
+	end();
+}
+
+TEST(heap_misfits_of_zeros)
+{
+	char *p;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	umpa_heap_free(touched(umpa_heap_calloc(3, MIB), 3 * MIB));
+	CHECK(on_probation(p = umpa_heap_calloc(3, MIB)) && !p[0]);
+	CHECK_EQ(umpa_prove_misfit_npages, 768);
+	umpa_heap_free(p);
+	end();
+}
+
+TEST(heap_misfits_of_a_large_process)
+{
+	char *p, *q;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	trust();
+	p = umpa_heap_malloc(40 * MIB);
+	CHECK(in_window(q = umpa_heap_malloc(3 * MIB)));
+	umpa_heap_free(q);
+	umpa_heap_free(p);
+	CHECK_EQ(umpa_prove_misfit_npages, 0);
+	end();
+}
+
+TEST(heap_misfits_that_the_pool_has_superpages_for)
+{
+	char *p;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	trust();
+	umpa_heap_free(umpa_heap_malloc(4 * MIB));
+	CHECK(in_window(p = umpa_heap_malloc(3 * MIB)));
+	umpa_heap_free(p);
+	CHECK_EQ(umpa_prove_misfit_npages, 0);
+	end();
+}
+
+TEST(heap_misfit_is_refused)
+{
+	char *p, *q;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	trust();
+	p = umpa_heap_malloc(4 * MIB);
+	fake_fail_at(1, -ENOMEM);
+	CHECK(in_window(q = umpa_heap_malloc(3 * MIB)));
+	fake_fail_at(0, 0);
+	CHECK_EQ(umpa_prove_misfit_npages, 0);
+	umpa_heap_free(q);
+	umpa_heap_free(p);
 	end();
 }
 
