@@ -73,7 +73,8 @@ static int in_nursery(struct slot slot)
  * giving back is in vain for a superpage's pages at most.
  *
  * Where slots come from the kernel, a few idle pages are given for them, so that the peak of a
- * small process is not both; within IDLE_FORGET_NS of a time that was in vain they are not.
+ * small process is not both; within IDLE_FORGET_NS of a time that was in vain they are not, unless
+ * most of a slot is idle: its pages cost no more to get back than the superpage just given.
  */
 enum {
 	NIDLE_MAX = 256,
@@ -149,7 +150,7 @@ static int is_to_give(struct umpa_shard *s, struct slot slot, uint64_t now_ns)
 
 	umpa_lock_take(&s->lock);
 	in_vain = s->nidle_max && now_ns - s->idle_given_ns < IDLE_FORGET_NS;
-	is = !in_vain && has_idle_above(s, slot, NIDLE_MAX_AT_GROWTH);
+	is = has_idle_above(s, slot, in_vain ? NIDLE_MAX : NIDLE_MAX_AT_GROWTH);
 	umpa_lock_give(&s->lock);
 	return is;
 }
