@@ -8,7 +8,6 @@
 #include "core/space.h"
 #include "heap/learn.h"
 #include "heap/prove.h"
-#include "heap/young.h"
 
 #define ALIGN_LOG2_MAX 40
 
@@ -26,7 +25,6 @@ static size_t decide_min(void)
 	switch (umpa_host_consent()) {
 	case UMPA_CONSENT_GIVEN:
 		__atomic_store_n(&umpa_space_sheds, 1, __ATOMIC_RELAXED);
-		umpa_young_begin(umpa_option(OPTION_malloc_after));
 		return umpa_option(OPTION_malloc_min);
 	case UMPA_CONSENT_NEVER:
 		return SIZE_MAX;
@@ -52,7 +50,7 @@ static enum route route_of(size_t nbytes)
 			return TO_BOOT;
 		min = __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE);
 	}
-	return min && nbytes >= min && !umpa_young(nbytes) ? TO_UMPA : TO_ENGINE;
+	return min && nbytes >= min ? TO_UMPA : TO_ENGINE;
 }
 
 /* More than any malloc gives. Refused here, as not every engine sets errno then. */

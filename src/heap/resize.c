@@ -6,7 +6,6 @@
 #include "heap/heap.h"
 #include "heap/learn.h"
 #include "heap/prove.h"
-#include "heap/young.h"
 
 /* A shrunk block is copied to the engine only if that is this cheap. */
 #define COPY_MAX_NBYTES ((size_t)128 << 10)
@@ -82,23 +81,15 @@ static void *resize_boot(void *p, size_t nbytes)
 }
 
 /*
- * The engine's block grows past the threshold. One that is far past it already, and past what the
- * engine has while the process is young, is large because umpa had refused it or had not started:
- * the engine may know how to grow it without a copy.
+ * The engine's block grows past the threshold. One that is far past it already is large because
+ * umpa had refused it or had not started: the engine may know how to grow it without a copy.
  */
-static int comes_to_umpa(size_t old_nbytes, size_t nbytes)
-{
-	return threshold() && nbytes >= threshold() && nbytes > old_nbytes &&
-	       (old_nbytes / 2 <= threshold() || umpa_young_may_own(old_nbytes)) &&
-	       !umpa_young(nbytes);
-}
-
 static void *resize_engines(void *p, size_t nbytes)
 {
 	size_t old_nbytes = umpa_engine.measures ? umpa_engine.usable_size(p) : SIZE_MAX;
 	void *q;
 
-	if (!comes_to_umpa(old_nbytes, nbytes))
+	if (!threshold() || nbytes < threshold() || old_nbytes / 2 > threshold())
 		return umpa_engine.realloc(p, nbytes);
 	q = umpa_heap_block(nbytes, 0);
 	if (!q)

@@ -8,7 +8,7 @@ for name in libjemalloc.so.2 libtcmalloc.so.4 libtcmalloc_minimal.so.4 libmimall
 		continue
 	fi
 	check "api over $name" "$programs/api" umpa
-	UMPA_OPTIONS=$at_once,malloc_min=4K check "api over $name, malloc_min=4K" "$programs/api" umpa
+	UMPA_OPTIONS=malloc_min=4K check "api over $name, malloc_min=4K" "$programs/api" umpa
 	check "threads over $name" "$programs/threads" "$(soaked 5000)"
 	check "fork over $name" "$programs/fork" "$(soaked 3)"
 	check "dlopen over $name" "$programs/dl" "$programs/libplug.so"

@@ -12,7 +12,7 @@ for engine in '' libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
 		continue
 	fi
 	check "new and delete${engine:+ over $engine}" "$scratch/cxx"
-	UMPA_OPTIONS=$at_once,malloc_min=4K check "new and delete${engine:+ over $engine}, malloc_min=4K" "$scratch/cxx"
+	UMPA_OPTIONS=malloc_min=4K check "new and delete${engine:+ over $engine}, malloc_min=4K" "$scratch/cxx"
 	check "new and delete replaced${engine:+, over $engine}" "$scratch/cxx_replaced"
 done
 finish 12

@@ -7,7 +7,7 @@ export TCMALLOC_SKIP_SBRK=1
 # serves ENGINE OPTIONS LEAST MOST: so many mappings come from umpa.
 serves()
 {
-	UMPA_OPTIONS=$at_once,$2,stats=1 LD_PRELOAD="$preload $1" "$programs/engine" "$(soaked 1)" >"$scratch/out" 2>&1
+	UMPA_OPTIONS=$2,stats=1 LD_PRELOAD="$preload $1" "$programs/engine" "$(soaked 1)" >"$scratch/out" 2>&1
 	status=$?
 	awk -v least="$3" -v most="$4" '/nmappings/ { n = $3; seen = 1 }
 		END { exit seen && n >= least && n <= most ? 0 : 1 }' "$scratch/out" || status=1

@@ -24,5 +24,5 @@ faults "a threshold in the environment holds" -gt \
 faults "a tunable holds" -gt \
 	env GLIBC_TUNABLES=glibc.malloc.top_pad=131072 "$programs/learn" 4000000
 faults "blocks that glibc serves itself teach it themselves" -le \
-	env UMPA_OPTIONS=$at_once,malloc_min=8M "$programs/learn" 4000000
+	env UMPA_OPTIONS=malloc_min=8M "$programs/learn" 4000000
 finish 6

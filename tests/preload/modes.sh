@@ -2,12 +2,12 @@
 # userfaultfd. As umpa is by itself, threads.sh and weather.sh run the same.
 . "$UMPA_SOURCE/tests/preload/common"
 for options in malloc_min=4K mover=mremap mover=plain huge=0 keep=0 mmap=0; do
-	export UMPA_OPTIONS=$at_once,$options
+	export UMPA_OPTIONS=$options
 	check "threads, $options" "$programs/threads" "$(soaked 5000)"
 	check "fork, $options" "$programs/fork" "$(soaked 3)"
 	check "churn, $options" "$programs/weather" umpa churn
 done
-export UMPA_OPTIONS=$at_once
+unset UMPA_OPTIONS
 "$programs/noufd" true
 case $? in
 77) leave_out "no userfaultfd: seccomp is not to be had here" ;;

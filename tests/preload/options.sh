@@ -6,7 +6,7 @@ says()
 {
 	what=$1 pattern=$2 options=$3
 	shift 3
-	UMPA_OPTIONS=$at_once,$options LD_PRELOAD=$preload "$@" >"$scratch/out" 2>"$scratch/err"
+	UMPA_OPTIONS=$options LD_PRELOAD=$preload "$@" >"$scratch/out" 2>"$scratch/err"
 	status=$?
 	[ "$status" = 0 ] && ! grep -q "$pattern" "$scratch/err" && status=99
 	[ "$status" = 0 ] || cat "$scratch/err"
@@ -17,7 +17,7 @@ says "stats at the end" '^umpa: *nallocs' stats=1 "$programs/weather" churn
 says "stats of a program without large blocks" '^umpa: *nallocs' stats=1 env true
 says "an option nobody knows" "UMPA_OPTIONS: 'colour=red'" colour=red,malloc_min=512K "$programs/weather" umpa
 says "stats of a program that closes standard error" '^umpa: *nallocs' stats=1 sort /dev/null
-UMPA_OPTIONS=$at_once,stats=1 LD_PRELOAD=$preload sh -c 'exec 2>"$0"; exec true' "$scratch/other" 2>"$scratch/err"
+UMPA_OPTIONS=stats=1 LD_PRELOAD=$preload sh -c 'exec 2>"$0"; exec true' "$scratch/other" 2>"$scratch/err"
 grep -q 'nallocs' "$scratch/other"
 result "stats go to the standard error the program was started with" $?
 LD_PRELOAD=$preload env true 2>"$scratch/err"

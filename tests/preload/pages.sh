@@ -3,6 +3,6 @@
 "$programs/pages" >"$scratch/plain" 2>&1
 result "without umpa" $?
 for options in malloc_min=64K mmap=1 mover=mremap mover=plain huge=0; do
-	UMPA_OPTIONS=$at_once,$options check "$options" "$programs/pages"
+	UMPA_OPTIONS=$options check "$options" "$programs/pages"
 done
 finish 6

@@ -10,7 +10,7 @@ same()
 	run_in "$scratch/plain" "$2"
 	LD_PRELOAD=$preload run_in "$scratch/umpa" "$2"
 	compare_with_plain "$what" "$scratch/umpa"
-	UMPA_OPTIONS=$at_once,malloc_min=4K,mmap=1 LD_PRELOAD=$preload run_in "$scratch/umpa4" "$2"
+	UMPA_OPTIONS=malloc_min=4K,mmap=1 LD_PRELOAD=$preload run_in "$scratch/umpa4" "$2"
 	compare_with_plain "$what, malloc_min=4K,mmap=1" "$scratch/umpa4"
 	rm -rf "$scratch/plain" "$scratch/umpa" "$scratch/umpa4"
 }

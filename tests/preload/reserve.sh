@@ -4,7 +4,7 @@
 # serves OPTIONS: umpa has served some of them, and all is as it should be.
 serves()
 {
-	UMPA_OPTIONS=$at_once,$1,stats=1 LD_PRELOAD=$preload "$programs/reserve" >"$scratch/out" 2>&1
+	UMPA_OPTIONS=$1,stats=1 LD_PRELOAD=$preload "$programs/reserve" >"$scratch/out" 2>&1
 	status=$?
 	awk '/nmappings/ && $3 > n { n = $3 } END { exit n > 10 ? 0 : 1 }' "$scratch/out" || status=1
 	[ "$status" = 0 ] || tail -n 40 "$scratch/out"

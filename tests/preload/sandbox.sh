@@ -7,7 +7,7 @@
 check "late" "$programs/sandbox"
 check "early" "$programs/sandbox" early
 for options in mover=mremap huge=0,mmap_min=64K,malloc_min=4K; do
-	UMPA_OPTIONS=$at_once,$options check "late, $options" "$programs/sandbox"
+	UMPA_OPTIONS=$options check "late, $options" "$programs/sandbox"
 done
 engine=$(library libjemalloc.so.2)
 if [ -n "$engine" ]; then

@@ -12,11 +12,11 @@ for mib in 100 400; do
 		"$weather" churn "data=$mib" exhaust churn
 done
 for options in malloc_min=4K mover=plain; do
-	UMPA_OPTIONS=$at_once,$options check "RLIMIT_AS, exhausted, $options" "$weather" as=300 churn exhaust
-	UMPA_OPTIONS=$at_once,$options check "RLIMIT_DATA, exhausted, $options" "$weather" data=300 churn exhaust
+	UMPA_OPTIONS=$options check "RLIMIT_AS, exhausted, $options" "$weather" as=300 churn exhaust
+	UMPA_OPTIONS=$options check "RLIMIT_DATA, exhausted, $options" "$weather" data=300 churn exhaust
 done
 for what in as=700 data=20; do
-	UMPA_OPTIONS=$at_once,malloc_min=4K,mover=mremap \
+	UMPA_OPTIONS=malloc_min=4K,mover=mremap \
 		check "below what is in use, $what, mover=mremap" "$weather" churn "$what" exhaust churn
 done
 limit=$(ulimit -l)

@@ -14,18 +14,11 @@
 #include "heap/heap.h"
 #include "heap/learn.h"
 #include "heap/prove.h"
-#include "heap/young.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
-
-/* Options are read once: most tests are of a process that is young no more. */
-__attribute__((constructor)) static void set_options(void)
-{
-	setenv("UMPA_OPTIONS", "malloc_after=0", 1);
-}
 
 /* --- the engine ----------------------------------------------------------------------------- */
 
@@ -34,11 +27,10 @@ static struct {
 	int refuses;    /* every request */
 	int keeps_at_0; /* realloc to 0 gives a block, as mimalloc's does */
 	int measures;
-	size_t usable_nbytes; /* of each block; 0: 48 KiB */
-	int recursions;       /* mallocs made while it is being found */
-	int nowhere;          /* there is none */
-	int learns;           /* mallopt is its own */
-	int tuned;            /* by the environment */
+	int recursions; /* mallocs made while it is being found */
+	int nowhere;    /* there is none */
+	int learns;     /* mallopt is its own */
+	int tuned;      /* by the environment */
 	unsigned nmallopts;
 	int param, value; /* of the last mallopt */
 	enum umpa_consent consent;
@@ -88,7 +80,7 @@ static void *engine_aligned(size_t align, size_t nbytes)
 static size_t engine_usable_size(void *p)
 {
 	(void)p;
-	return engine.usable_nbytes ? engine.usable_nbytes : 48 * KIB;
+	return 48 * KIB;
 }
 
 static int engine_mallopt(int param, int value)
@@ -785,63 +777,5 @@ TEST(heap_block_on_probation_does_without_the_rest)
 	CHECK_EQ(umpa_outside_nblocks, 1);
 	umpa_heap_free(q);
 	CHECK(!umpa_core_started);
-	end();
-}
-
-/* --- a young process ------------------------------------------------------------------------ */
-
-static void begin_young(size_t nbytes)
-{
-	begin();
-	umpa_heap_start();
-	umpa_young_begin(nbytes);
-}
-
-TEST(heap_of_a_young_process_is_the_engines)
-{
-	void *p[4], *q = NULL;
-
-	PLAN(12 + END_CHECKS);
-	begin_young(MIB);
-	p[0] = umpa_heap_malloc(300 * KIB);
-	p[1] = umpa_heap_calloc(300, KIB);
-	p[2] = umpa_heap_memalign(64, 300 * KIB);
-	CHECK_EQ(umpa_heap_posix_memalign(&p[3], 64, 64 * KIB), 0);
-	for (int i = 0; i < 4; i++)
-		CHECK(p[i] && !umpas(p[i]));
-	CHECK_EQ(umpa_young_left, 60 * KIB);
-	CHECK_EQ(umpa_learn_noted, 512 * KIB);
-	CHECK_EQ(fake_ncalls(), 0);
-	for (int i = 0; i < 4; i++)
-		umpa_heap_free(p[i]);
-	CHECK_EQ(engine.nfrees, 4);
-	CHECK(!umpa_core_started);
-	/* The first that is too much ends it. */
-	q = umpa_heap_malloc(64 * KIB);
-	CHECK(umpas(q));
-	CHECK_EQ(umpa_young_left, 0);
-	umpa_heap_free(q);
-	end();
-}
-
-TEST(heap_block_outgrows_youth)
-{
-	char *p;
-
-	PLAN(4 + END_CHECKS);
-	begin_young(MIB);
-	p = umpa_heap_malloc(40 * KIB);
-	p[0] = 7;
-	p = umpa_heap_realloc(p, 500 * KIB);
-	CHECK(!umpas(p) && p[0] == 7);
-	p[479 * KIB] = 8;
-	engine.usable_nbytes = 500 * KIB;
-	p = umpa_heap_realloc(p, 480 * KIB);
-	CHECK(!umpas(p));
-	CHECK_EQ(umpa_young_left, 524 * KIB);
-	engine.usable_nbytes = 480 * KIB;
-	p = umpa_heap_realloc(p, 600 * KIB);
-	CHECK(umpas(p) && p[0] == 7 && p[479 * KIB] == 8);
-	umpa_heap_free(p);
 	end();
 }

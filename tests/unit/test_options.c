@@ -21,12 +21,11 @@ TEST(options_have_defaults)
 {
 	unsigned ngiven = 0;
 
-	PLAN(17);
+	PLAN(16);
 	CHECK_EQ(parse(NULL), 0);
 	CHECK_EQ(parse(""), 0);
 	CHECK_EQ(o.value[OPTION_mover], UMPA_MOVER_AUTO);
 	CHECK_EQ(o.value[OPTION_malloc_min], 64 << 10);
-	CHECK_EQ(o.value[OPTION_malloc_after], 4 << 20);
 	CHECK(o.value[OPTION_window] == OPTION_AUTO);
 	CHECK_EQ(o.value[OPTION_huge], 1);
 	CHECK_EQ(o.value[OPTION_nursery], 8 << 20);
@@ -40,22 +39,20 @@ TEST(options_have_defaults)
 	for (int i = 0; i < OPTION_COUNT; i++)
 		ngiven += o.given[i];
 	CHECK_EQ(ngiven, 0);
-	CHECK_EQ(OPTION_COUNT, 13); /* one more needs its checks in this file */
+	CHECK_EQ(OPTION_COUNT, 12); /* one more needs its checks in this file */
 }
 
 TEST(options_take_every_name)
 {
 	unsigned ngiven = 0;
 
-	PLAN(15);
-	CHECK_EQ(parse("mover=plain,malloc_min=128k,malloc_after=1G,window=3G,huge=0,nursery=0,"
-		       "shards=4,prove=0,"
+	PLAN(14);
+	CHECK_EQ(parse("mover=plain,malloc_min=128k,window=3G,huge=0,nursery=0,shards=4,prove=0,"
 		       "keep=1T,"
 		       "mmap=1,engine_mmap=0,mmap_min=1M,stats=1"),
 		0);
 	CHECK_EQ(o.value[OPTION_mover], UMPA_MOVER_PLAIN);
 	CHECK_EQ(o.value[OPTION_malloc_min], 128 << 10);
-	CHECK_EQ(o.value[OPTION_malloc_after], 1 << 30);
 	CHECK_EQ(o.value[OPTION_window], (size_t)3 << 30);
 	CHECK_EQ(o.value[OPTION_huge], 0);
 	CHECK_EQ(o.value[OPTION_nursery], 0);
@@ -256,19 +253,17 @@ TEST(options_tell_values_and_origins)
 	PLAN(3);
 	child_run(tell_all, NULL, &end);
 	CHECK_STR(end.stderr_text,
-		"mover=auto default\nmalloc_min=64K default\nmalloc_after=4M default\n"
+		"mover=auto default\nmalloc_min=64K default\n"
 		"window=auto default\nhuge=1 default\nnursery=8M default\n"
 		"shards=auto default\nprove=1 default\nkeep=auto default\nmmap=1 "
 		"default\nengine_mmap=1 default\nmmap_min=4K default\n"
 		"stats=0 default\n");
 	child_run(tell_all,
-		"mover=mremap,malloc_min=65537,malloc_after=0,window=1024G,huge=1,nursery=0,shards="
-		"7,"
+		"mover=mremap,malloc_min=65537,window=1024G,huge=1,nursery=0,shards=7,"
 		"keep=2048T,mmap=1,engine_mmap=0,mmap_min=64K,stats=1",
 		&end);
 	CHECK_STR(end.stderr_text,
 		"mover=mremap UMPA_OPTIONS\nmalloc_min=65537 UMPA_OPTIONS\n"
-		"malloc_after=0 UMPA_OPTIONS\n"
 		"window=1T UMPA_OPTIONS\nhuge=1 UMPA_OPTIONS\nnursery=0 UMPA_OPTIONS\n"
 		"shards=7 UMPA_OPTIONS\nprove=1 default\nkeep=2048T UMPA_OPTIONS\nmmap=1 "
 		"UMPA_OPTIONS\nengine_mmap=0 "
