@@ -69,7 +69,7 @@ static const struct umpa_command commands[NCOMMANDS] = {
 	BENCH(BENCH_THREADS, "threads",
 		"Blocks of 4 KiB to 64 MiB in 1 to 64 threads, from everybody.",
 		"A block is freed by the thread that was handed it, by another that it is handed\n"
-		"over to, or by any. Takes half an hour; the short form, about a minute on a "
+		"over to, or by any. Takes most of an hour; the short form, about a minute on a "
 		"quiet\n"
 		"machine.\n"),
 	BENCH(BENCH_SMALL, "small",
