@@ -120,7 +120,7 @@ static void *alloc_whole(
  * are, take all of a free back: each begins where the one before ends. Else there would be slots
  * with a few pages in use at each end and nothing between. Where sizes differ, to keep whole
  * superpages together packs tighter. (400 MiB in blocks of 4 MiB and a byte: peak 403 MiB instead
- * of 513; of 2.4 MB 409 instead of 533. Done for all, it made the peak of the scaling test's A
+ * of 513; of 2.4 MB 401 instead of 533. Done for all, it made the peak of the scaling test's A
  * rise, and that of mixed blocks of 2 to 4 MiB, from 1.12 to 1.21 of what is live.)
  */
 static int is_repeated(size_t npages)
