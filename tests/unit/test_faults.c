@@ -23,13 +23,16 @@ static void touch(void *addr, size_t nbytes)
 	fake_touch(addr, nbytes);
 }
 
+/* Which sizes: 2^log2_min to 2^log2_max bytes. */
+static unsigned log2_min = 12, log2_max = 24;
+
 static struct outcome run(uint64_t seed, uint64_t n, int error, int lasting)
 {
 	struct model_options o = {.seed = seed,
 		.nops = NOPS,
 		.nblocks = NBLOCKS,
-		.log2_min = 12,
-		.log2_max = 24,
+		.log2_min = log2_min,
+		.log2_max = log2_max,
 		.touch = touch,
 		.refusals_allowed = 1};
 	struct outcome out = {0};
@@ -94,4 +97,17 @@ TEST(faults_from_each_call_on)
 	PLAN(4);
 	each_call(5, -ENOMEM, 1, 3);
 	each_call(6, -EINVAL, 1, 3);
+}
+
+/* Of 2 to 4 MiB, half of them of one size: runs across two slots (model.c). */
+TEST(faults_blocks_of_one_size)
+{
+	PLAN(6);
+	log2_min = 21;
+	log2_max = 22;
+	each_call(7, -ENOMEM, 0, 4);
+	each_call(8, -EINVAL, 0, 4);
+	each_call(9, -ENOMEM, 1, 5);
+	log2_min = 12;
+	log2_max = 24;
 }
