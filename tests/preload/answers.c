@@ -545,6 +545,17 @@ static void pieces_of_segments(size_t npages)
 	ANSWER(shmctl(other, IPC_RMID, NULL));
 }
 
+/* A child's memory is its own: it gives what it has inherited back, and gets other. */
+_Noreturn static void leave_child(char *p, size_t npages, int seed)
+{
+	drop(p, npages);
+	p = area(npages, seed);
+	look("its own", p, npages);
+	drop(p, npages);
+	fflush(stdout);
+	_exit(0);
+}
+
 /* Both have it, and each ends its own. */
 static void inherited_segments(size_t npages)
 {
@@ -562,12 +573,7 @@ static void inherited_segments(size_t npages)
 		ANSWER(shmdt(p));
 		ANSWER(shmdt(p));
 		look("the rest", p + NSEGMENT * PAGE, npages - NSEGMENT);
-		drop(p, npages);
-		p = area(npages, 20);
-		look("its own", p, npages);
-		drop(p, npages);
-		fflush(stdout);
-		_exit(0);
+		leave_child(p, npages, 20);
 	}
 	waitpid(child, &status, 0);
 	say("child", status);
@@ -673,12 +679,7 @@ static void children(size_t npages)
 		ANSWER(mprotect(p + 3 * PAGE, PAGE, RW));
 		look("open", p + 3 * PAGE, 1);
 		fill(p + 3 * PAGE, npages - 3, 60);
-		drop(p, npages);
-		p = area(npages, 70);
-		look("its own", p, npages);
-		drop(p, npages);
-		fflush(stdout);
-		_exit(0);
+		leave_child(p, npages, 70);
 	}
 	waitpid(child, &status, 0);
 	say("child", status);
