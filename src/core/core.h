@@ -43,7 +43,7 @@ enum slot_use {
 
 struct slot_record {
 	uint32_t use;    /* atomic: misuse is told from it without a lock */
-	uint32_t shard;  /* SLOT_SHELF: whose shelf. atomic */
+	uint32_t shard;  /* SLOT_SHELF: whose shelf; mapped: whose shard (mm/pages.h). atomic */
 	uint32_t nslots; /* SLOT_SPAN: whole slots held, room for growth included */
 	uint16_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
 	uint16_t nhead;  /* pages in the slot before, shared with runs; 0 if no span. atomic */
@@ -73,7 +73,8 @@ struct umpa_shard {
 	unsigned number;
 	struct umpa_shelf shelf;
 	uint64_t nallocs, nfrees, block_npages;
-	uint64_t nslots_in_place; /* of the list below. atomic */
+	uint64_t nslots_in_place;          /* of the list below. atomic */
+	uint64_t nmappings, mapped_npages; /* its threads have mapped, less ended. atomic */
 	struct umpa_recent recent;
 	uint64_t uneven_npages; /* of the last span that left much of its last slot. atomic */
 	unsigned nidle_max;     /* idle pages a slot of the nursery may have; 0: not decided yet */
@@ -112,7 +113,6 @@ struct umpa_events {
 	uint64_t nreallocs_in_place, nreallocs_moved;
 	uint64_t nslots_moved, nmove_calls, nmoves_refused, nslots_copied, nslots_from_kernel;
 	uint64_t cleared_nbytes, trimmed_nbytes;
-	uint64_t nmappings, mapping_nbytes;
 };
 
 struct umpa_core {
@@ -193,6 +193,17 @@ static inline unsigned slot_nhead(struct slot s)
 static inline void slot_set_nhead(struct slot s, unsigned nhead)
 {
 	__atomic_store_n(&umpa_core.record[s.i].nhead, (uint16_t)nhead, __ATOMIC_RELAXED);
+}
+
+/* Of a slot on a shelf, or a mapped one. */
+static inline unsigned slot_shard(struct slot s)
+{
+	return __atomic_load_n(&umpa_core.record[s.i].shard, __ATOMIC_RELAXED);
+}
+
+static inline void slot_set_shard(struct slot s, unsigned shard)
+{
+	__atomic_store_n(&umpa_core.record[s.i].shard, shard, __ATOMIC_RELAXED);
 }
 
 static inline void slot_set_use(struct slot s, enum slot_use use)

@@ -47,13 +47,13 @@ static int is_mine(const struct umpa_shard *s)
 
 static struct umpa_shard *shard_of(struct slot slot)
 {
-	return umpa_shard(__atomic_load_n(&umpa_core.record[slot.i].shard, __ATOMIC_RELAXED));
+	return umpa_shard(slot_shard(slot));
 }
 
 static void add_locked(struct umpa_shard *s, struct slot slot, unsigned npages,
 	enum umpa_shelf_part part, int dirty)
 {
-	__atomic_store_n(&umpa_core.record[slot.i].shard, s->number, __ATOMIC_RELAXED);
+	slot_set_shard(slot, s->number);
 	umpa_shelf_add(&s->shelf, slot, npages, part, dirty);
 	slot_set_use(slot, SLOT_SHELF);
 }
@@ -455,18 +455,20 @@ static unsigned nback_min(unsigned npages)
  * no waiting for locks, which was 4 % of it.) */
 static void *alloc_straddling(unsigned npages, unsigned flags, int may_grow)
 {
+	struct space_neighbour mine_with_room = {
+		SLOT_SHELF, umpa_shard_of_thread()->number, nback_min(npages)};
 	struct space_grant g;
 	struct slot first;
 	unsigned nback;
 	int dirty;
 
-	if (umpa_space_take_behind_back(SLOT_SHELF, 1, nback_min(npages), may_grow, &g, &nback))
+	if (umpa_space_take_behind(&mine_with_room, 1, may_grow, &g, &nback))
 		return NULL;
 	first = (struct slot){g.slot.i - 1};
 	dirty = g.piece[0].kind == EXTENT_RESIDENT;
 	if (nback >= npages)
 		nback = npages - 1;
-	if (!nback || !is_mine(shard_of(first)) || !take_back(first, nback, 1, flags)) {
+	if (!nback || !take_back(first, nback, 1, flags)) {
 		umpa_space_give(g.slot, 1, g.piece[0].kind);
 		return NULL;
 	}

@@ -219,25 +219,23 @@ int umpa_space_take(
 	return err;
 }
 
-/* A slot whose use is this and of which so many pages are free at the end that is asked for. */
-struct neighbour {
-	enum slot_use use;
-	unsigned npages;
-};
-
-static int has_free_front(struct slot slot, void *arg)
+static int is_like(const struct space_neighbour *n, struct slot slot)
 {
-	const struct neighbour *n = arg;
+	return slot_use(slot) == n->use && (n->shard == ANY_SHARD || slot_shard(slot) == n->shard);
+}
 
-	return slot_use(slot) == n->use &&
+static int has_free_front(struct slot slot, const void *arg)
+{
+	const struct space_neighbour *n = arg;
+
+	return is_like(n, slot) &&
 	       __atomic_load_n(&umpa_core.map[slot.i].nfront, __ATOMIC_RELAXED) >= n->npages;
 }
 
-int umpa_space_take_before_tail(
-	enum slot_use use, uint32_t nslots, unsigned ntail, struct space_grant *grant)
+int umpa_space_take_before(
+	const struct space_neighbour *n, uint32_t nslots, struct space_grant *grant)
 {
 	struct umpa_space *s = &umpa_core.space;
-	struct neighbour wanted = {use, ntail};
 	int found = 0;
 
 	umpa_recent_flush();
@@ -245,63 +243,59 @@ int umpa_space_take_before_tail(
 	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
 		found = grant_whole(grant,
 			umpa_extents_take_end(&s->extents, (enum umpa_extent_kind)kind, nslots,
-				has_free_front, &wanted),
+				has_free_front, n),
 			nslots, (enum umpa_extent_kind)kind);
 	umpa_lock_give(&s->lock);
 	return found ? 0 : -ENOENT;
 }
 
-static unsigned free_back(enum slot_use use, struct slot slot)
+static unsigned free_back(const struct space_neighbour *n, struct slot slot)
 {
-	if (slot_use(slot) != use)
-		return 0;
-	return __atomic_load_n(&umpa_core.map[slot.i].nback, __ATOMIC_RELAXED);
+	return is_like(n, slot) ? __atomic_load_n(&umpa_core.map[slot.i].nback, __ATOMIC_RELAXED)
+				: 0;
 }
 
-static int has_free_back(struct slot slot, void *arg)
+static int has_free_back(struct slot slot, const void *arg)
 {
-	const struct neighbour *n = arg;
+	const struct space_neighbour *n = arg;
 
-	return free_back(n->use, slot) >= n->npages;
+	return free_back(n, slot) >= n->npages;
 }
 
 static int take_begin(struct umpa_space *s, struct space_grant *grant, enum umpa_extent_kind kind,
-	uint32_t nslots, struct neighbour *wanted)
+	uint32_t nslots, const struct space_neighbour *n)
 {
 	return grant_whole(grant,
-		umpa_extents_take_begin(&s->extents, kind, nslots, has_free_back, wanted), nslots,
-		kind);
+		umpa_extents_take_begin(&s->extents, kind, nslots, has_free_back, n), nslots, kind);
 }
 
 /* Where the last slots are free, too few, and behind such a back: opens what is missing. 1 if done.
  */
-static int grow_behind_back(struct umpa_space *s, uint32_t nslots, const struct neighbour *wanted)
+static int grow_behind(struct umpa_space *s, uint32_t nslots, const struct space_neighbour *n)
 {
 	uint32_t have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
 	uint32_t first = s->extents.nslots - have;
 
-	return have < nslots && first &&
-	       free_back(wanted->use, (struct slot){first - 1}) >= wanted->npages &&
+	return have < nslots && first && free_back(n, (struct slot){first - 1}) >= n->npages &&
 	       !grow(s, nslots - have);
 }
 
-int umpa_space_take_behind_back(enum slot_use use, uint32_t nslots, unsigned nmin, int may_grow,
+int umpa_space_take_behind(const struct space_neighbour *n, uint32_t nslots, int may_grow,
 	struct space_grant *grant, unsigned *nback)
 {
 	struct umpa_space *s = &umpa_core.space;
-	struct neighbour wanted = {use, nmin};
 	int found = 0;
 
 	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
-		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, &wanted);
-	if (!found && may_grow && grow_behind_back(s, nslots, &wanted))
-		found = take_begin(s, grant, EXTENT_VOID, nslots, &wanted);
+		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, n);
+	if (!found && may_grow && grow_behind(s, nslots, n))
+		found = take_begin(s, grant, EXTENT_VOID, nslots, n);
 	umpa_lock_give(&s->lock);
 	if (!found)
 		return -ENOENT;
-	*nback = free_back(use, (struct slot){grant->slot.i - 1});
+	*nback = free_back(n, (struct slot){grant->slot.i - 1});
 	return 0;
 }
 

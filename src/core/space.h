@@ -44,16 +44,23 @@ must_check int umpa_space_take(
 /* The same, and none of them has frames. */
 must_check int umpa_space_take_void(uint32_t nslots, uint32_t align, struct space_grant *grant);
 
-/* Takes nslots slots that lie right before a slot with its first ntail pages free, as far as can be
- * seen without the lock of its shelf. use: SLOT_SHELF or SLOT_PART_MAPPED, which that slot must be.
- * 0 or -ENOENT. */
-must_check int umpa_space_take_before_tail(
-	enum slot_use use, uint32_t nslots, unsigned ntail, struct space_grant *grant);
+/* A slot on a shelf with room for one end of a block, as far as can be seen without the shelf's
+ * lock. */
+struct space_neighbour {
+	enum slot_use use; /* SLOT_SHELF or SLOT_PART_MAPPED */
+	unsigned shard;    /* whose shelf it is, or ANY_SHARD */
+	unsigned npages;   /* free, or more, on the side of the block */
+};
 
-/* Takes nslots slots right behind a slot of that use whose last nmin pages or more are free, as far
- * as can be seen. may_grow: opens the frontier for it where that slot is the last one in use.
- * *nback is how many are free. 0 or -ENOENT. */
-must_check int umpa_space_take_behind_back(enum slot_use use, uint32_t nslots, unsigned nmin,
+#define ANY_SHARD UINT32_MAX
+
+/* Takes nslots slots that lie right before such a slot. 0 or -ENOENT. */
+must_check int umpa_space_take_before(
+	const struct space_neighbour *n, uint32_t nslots, struct space_grant *grant);
+
+/* Takes nslots slots right behind such a slot. may_grow: opens the frontier for it where that slot
+ * is the last one in use. *nback is how many pages are free there. 0 or -ENOENT. */
+must_check int umpa_space_take_behind(const struct space_neighbour *n, uint32_t nslots,
 	int may_grow, struct space_grant *grant, unsigned *nback);
 
 /* Takes exactly the slots at [slot, slot + nslots) if they are free, the first of them being the

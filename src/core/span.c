@@ -91,9 +91,10 @@ static void *set_up(
 static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 {
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	struct space_neighbour n = {SLOT_SHELF, ANY_SHARD, tail};
 	struct space_grant g;
 
-	if (umpa_space_take_before_tail(SLOT_SHELF, nslots, tail, &g))
+	if (umpa_space_take_before(&n, nslots, &g))
 		return NULL;
 	if (!umpa_run_extend_tail(slot_after(g.slot, nslots), 0, tail, flags)) {
 		umpa_space_give_grant(&g);
@@ -144,13 +145,15 @@ static int begins_early(uint32_t nslots, int dense, unsigned nback)
 static void *alloc_behind_head(size_t npages, unsigned over, int dense, unsigned flags)
 {
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
+	struct space_neighbour all = {SLOT_SHELF, ANY_SHARD, over},
+			       some = {SLOT_SHELF, ANY_SHARD,
+				       dense ? DENSE_NPAGES_MIN : HEAD_NPAGES_MIN};
 	unsigned head, nback;
 	struct space_grant g;
 
-	if (!umpa_space_take_behind_back(SLOT_SHELF, nslots, over, dense && nslots > 1, &g, &nback))
+	if (!umpa_space_take_behind(&all, nslots, dense && nslots > 1, &g, &nback))
 		head = begins_early(nslots, dense, nback) ? nback : over;
-	else if (!umpa_space_take_behind_back(SLOT_SHELF, nslots + 1,
-			 dense ? DENSE_NPAGES_MIN : HEAD_NPAGES_MIN, 0, &g, &nback))
+	else if (!umpa_space_take_behind(&some, nslots + 1, 0, &g, &nback))
 		head = nback < over ? nback : over - 1;
 	else
 		return NULL;

@@ -21,6 +21,9 @@ static void gather_shards(struct umpa_stats *st)
 		st->block_nbytes += s->block_npages << PAGE_SHIFT;
 		st->nslots_in_place += s->nslots_in_place;
 		st->run_free_nbytes += (uint64_t)s->shelf.nfree_pages << PAGE_SHIFT;
+		st->nmappings += __atomic_load_n(&s->nmappings, __ATOMIC_RELAXED);
+		st->mapping_nbytes += __atomic_load_n(&s->mapped_npages, __ATOMIC_RELAXED)
+				      << PAGE_SHIFT;
 		umpa_lock_give(&s->lock);
 	}
 }
@@ -65,8 +68,6 @@ static void gather_events(struct umpa_stats *st)
 	EVENT(nslots_from_kernel);
 	EVENT(cleared_nbytes);
 	EVENT(trimmed_nbytes);
-	EVENT(mapping_nbytes);
-	EVENT(nmappings);
 #undef EVENT
 }
 

@@ -31,9 +31,7 @@ static void unmap_pages(uintptr_t addr, size_t nbytes)
 {
 	size_t first = (addr - (uintptr_t)umpa_pages_address(0)) >> PAGE_SHIFT;
 
-	umpa_pages_lock();
-	umpa_pages_end(first, first + (nbytes >> PAGE_SHIFT), EXTENT_RESIDENT);
-	umpa_pages_unlock();
+	(void)!umpa_mapping_end(first, first + (nbytes >> PAGE_SHIFT));
 }
 
 static int map_of_kernel(size_t nbytes, unsigned flags, uintptr_t *addr)

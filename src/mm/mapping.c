@@ -8,8 +8,8 @@
 #include "mm/pages.h"
 #include "mm/restore.h"
 
-static int started; /* atomic */
-static struct umpa_attributes table;
+static int started;                  /* atomic */
+static struct umpa_attributes table; /* changed with all locks of the pages, read with one */
 
 /* --- start -------------------------------------------------------------------------------- */
 
@@ -29,10 +29,10 @@ int umpa_mapping_need(void)
 
 	if (likely(is))
 		return 1;
-	umpa_pages_lock();
+	umpa_pages_lock_start();
 	is = started || start();
 	__atomic_store_n(&started, is, __ATOMIC_RELEASE);
-	umpa_pages_unlock();
+	umpa_pages_unlock_start();
 	return is;
 }
 
@@ -106,13 +106,35 @@ static int end_mapped(size_t first, size_t end)
 	return error;
 }
 
-int umpa_mapping_end(size_t first, size_t end)
+/* The usual case: one shard's pages, all of them ordinary. 1 if done. */
+static int end_usual(size_t first, size_t end)
+{
+	struct umpa_pages_shard *s = umpa_pages_lock_shard(first, end);
+	int is_usual;
+
+	if (!s)
+		return 0;
+	is_usual = is_ordinary(first, end);
+	if (is_usual)
+		umpa_pages_end_of_shard(s, first, end);
+	umpa_pages_unlock_shard(s);
+	return is_usual;
+}
+
+static int end_any(size_t first, size_t end)
 {
 	int error;
 
 	umpa_pages_lock();
 	error = end_mapped(first, end);
 	umpa_pages_unlock();
+	return error;
+}
+
+int umpa_mapping_end(size_t first, size_t end)
+{
+	int error = end_usual(first, end) ? 0 : end_any(first, end);
+
 	umpa_space_keep_limit();
 	return error;
 }

@@ -4,8 +4,8 @@
  * may be protected, advised and mapped over too; they become ordinary when the block is freed
  * (core/block.h).
  *
- * The lock of the pages is held across the system calls that protect, advise or map over pages and
- * that make them ordinary again, as the kernel's mmap_lock is; never while pages are cleared.
+ * All locks of the pages are held across the system calls that protect, advise or map over pages
+ * and that make them ordinary again, as the kernel's mmap_lock is; never while pages are cleared.
  *
  * Pages of a reservation are *closed*: mapped, zero, and not to be read or written. Protecting them
  * otherwise opens them.

@@ -7,24 +7,36 @@
  * where mappings below a superpage find a place. A slot without any goes back to the space, with
  * its frames.
  *
- * Owns the lock of the mappings, which guards the shelf, the run maps of the slots on it, and the
- * attributes (mm/mapping.c). Functions that say so are called with it held; the others take it, and
- * never clear pages or move frames under it.
+ * As with runs there are shards, as many as the core has, each with a shelf; slots that a thread
+ * maps are its shard's, until none of their pages is mapped.
+ *
+ * Owns the locks of the mappings, one a shard. It guards the shard's shelf, the run maps of the
+ * slots on it, which of the shard's whole slots are mapped, and, for looking, the attributes of the
+ * shard's pages (mm/mapping.c). All of them together, umpa_pages_lock(), guard everything, and are
+ * needed for giving attributes. Functions that say "with the lock" are called with all held; the
+ * others take what they need, and never clear pages or move frames under it.
  *
  * Invariant: a slot says SLOT_MAPPED if all its pages are mapped and it is on no shelf,
- * SLOT_PART_MAPPED if it is on the shelf.
+ * SLOT_PART_MAPPED if it is on the shelf of the shard that its record says.
  */
 #ifndef UMPA_MM_PAGES_H
 #define UMPA_MM_PAGES_H
 
 #include "core/space.h"
 
-/* 0 or -ENOMEM; with the lock. What it took is given back by umpa_pages_stop(). */
+/* 0 or -ENOMEM; with the start's lock. What it took is given back by umpa_pages_stop(). */
 must_check int umpa_pages_start(void);
 void umpa_pages_stop(void);
+void umpa_pages_lock_start(void);
+void umpa_pages_unlock_start(void);
 
 void umpa_pages_lock(void);
 void umpa_pages_unlock(void);
+
+/* Takes the lock of the shard whose all that is mapped of the range is. Result: the shard; NULL and
+ * nothing taken if there is more than one. */
+struct umpa_pages_shard *umpa_pages_lock_shard(size_t first, size_t end);
+void umpa_pages_unlock_shard(struct umpa_pages_shard *s);
 
 static inline char *umpa_pages_address(size_t page)
 {
@@ -60,6 +72,9 @@ void umpa_pages_clear(const struct umpa_pages_taken *taken);
 /* Ends what is mapped of the range, which is ordinary memory, and of which whole slots are of that
  * kind; with the lock. */
 void umpa_pages_end(size_t first, size_t end, enum umpa_extent_kind kind);
+
+/* The same, EXTENT_RESIDENT, of what is mapped by a shard's threads, with its lock alone. */
+void umpa_pages_end_of_shard(const struct umpa_pages_shard *s, size_t first, size_t end);
 
 /* Moves a range that is mapped, and ordinary, to another place, where npages are mapped, no fewer;
  * what was not there before is zero. Whole superpages are carried, the rest is copied. NULL and

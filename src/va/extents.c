@@ -245,12 +245,12 @@ struct slot umpa_extents_take_last(
 	return carve(e, first, first + have - *nslots, *nslots);
 }
 
-typedef int fits_fn(struct slot neighbour, void *arg);
+typedef int fits_fn(struct slot neighbour, const void *arg);
 
 /* An extent of nslots or more with a neighbour, behind it or before it, that fits. Its first slot,
  * or UINT32_MAX. */
 static uint32_t find_beside(const struct umpa_extents *e, enum umpa_extent_kind kind,
-	uint32_t nslots, int behind, fits_fn *fits, void *arg)
+	uint32_t nslots, int behind, fits_fn *fits, const void *arg)
 {
 	const struct umpa_extent_bins *b = &e->bins[kind];
 	unsigned class = class_of(nslots);
@@ -269,7 +269,7 @@ static uint32_t find_beside(const struct umpa_extents *e, enum umpa_extent_kind 
 }
 
 struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
-	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg)
+	uint32_t nslots, int (*fits)(struct slot behind, const void *arg), const void *arg)
 {
 	uint32_t first = find_beside(e, kind, nslots, 1, fits, arg);
 
@@ -279,7 +279,7 @@ struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind 
 }
 
 struct slot umpa_extents_take_begin(struct umpa_extents *e, enum umpa_extent_kind kind,
-	uint32_t nslots, int (*fits)(struct slot before, void *arg), void *arg)
+	uint32_t nslots, int (*fits)(struct slot before, const void *arg), const void *arg)
 {
 	uint32_t first = find_beside(e, kind, nslots, 0, fits, arg);
 

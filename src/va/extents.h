@@ -98,12 +98,12 @@ struct slot umpa_extents_take_last(
  * says 1; a bounded number of extents is looked at, short ones first. NO_SLOT if none of them fits.
  */
 struct slot umpa_extents_take_end(struct umpa_extents *e, enum umpa_extent_kind kind,
-	uint32_t nslots, int (*fits)(struct slot behind, void *arg), void *arg);
+	uint32_t nslots, int (*fits)(struct slot behind, const void *arg), const void *arg);
 
 /* The same from the other end: takes the first nslots slots of an extent for which fits(slot before
  * it, arg) says 1. */
 struct slot umpa_extents_take_begin(struct umpa_extents *e, enum umpa_extent_kind kind,
-	uint32_t nslots, int (*fits)(struct slot before, void *arg), void *arg);
+	uint32_t nslots, int (*fits)(struct slot before, const void *arg), const void *arg);
 
 /* Pieces of free extents in a row, front to back, each of one kind. */
 struct umpa_extent_piece {

@@ -188,7 +188,7 @@ static const char *take_last(struct extents_model *m, struct numbers *numbers)
 }
 
 /* A rule as good as any: which neighbours are liked. */
-static int is_liked(struct slot neighbour, void *arg)
+static int is_liked(struct slot neighbour, const void *arg)
 {
 	const uint32_t *liked = arg;
 

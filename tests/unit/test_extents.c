@@ -258,7 +258,7 @@ TEST(extents_take_last_takes_the_end_of_a_long_one)
 	CHECK(umpa_extents_valid(&e));
 }
 
-static int is_slot(struct slot neighbour, void *arg)
+static int is_slot(struct slot neighbour, const void *arg)
 {
 	const uint32_t *wanted = arg;
 

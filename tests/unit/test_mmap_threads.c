@@ -177,6 +177,7 @@ static void begin(void)
 	umpa_core_stop();
 	fake_reset();
 	fake_threads(1);
+	fake_machine.ncpus = 3;
 }
 
 static void end(void)
