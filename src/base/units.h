@@ -15,6 +15,9 @@
 #define SLOT_NBYTES ((size_t)1 << SLOT_SHIFT)
 #define SLOT_NPAGES (SLOT_NBYTES >> PAGE_SHIFT)
 
+/* The kernel has none that are larger where base pages are 4 KiB. */
+#define HUGE_PAGE_NBYTES_MAX ((size_t)1 << 30)
+
 /* The place of one superpage in the window. */
 struct slot {
 	uint32_t i;
@@ -36,6 +39,12 @@ static inline struct slot slot_after(struct slot a, uint32_t nslots)
 static inline size_t pages_of(size_t nbytes)
 {
 	return (nbytes + PAGE_NBYTES - 1) >> PAGE_SHIFT;
+}
+
+/* nbytes, at most PTRDIFF_MAX, rounded up to whole pages of another size, a power of two. */
+static inline size_t rounded_up(size_t nbytes, size_t page_nbytes)
+{
+	return (nbytes + page_nbytes - 1) & ~(page_nbytes - 1);
 }
 
 /* Whole slots that hold npages. */

@@ -260,6 +260,17 @@ int umpa_mapping_prot(size_t first, size_t end)
 						       : prot_of_attributes(attributes);
 }
 
+/* Some page has content that may be lost when it is made ordinary. */
+static int is_at_risk(size_t first, size_t end)
+{
+	int at_risk = 0;
+
+	while (!at_risk && first < end)
+		at_risk = umpa_attributes_row(&table, first, end, &first) &
+			  (PAGE_ODD | PAGE_UNFORKED);
+	return at_risk;
+}
+
 static int protect_row(size_t first, size_t end, int prot)
 {
 	struct umpa_attributes *a = &table;
@@ -273,7 +284,8 @@ static int protect_row(size_t first, size_t end, int prot)
 		forget_void(first, end);
 	if (!error)
 		umpa_attributes_change(a, first, end, PAGE_GUARDED, attributes);
-	else if (error != -EINVAL && attributes) /* it may have got half-way */
+	else if (attributes && (error != -EINVAL || is_at_risk(first, end)))
+		/* It may have got half-way, by -EINVAL up to the part of a huge page. */
 		umpa_attributes_change(a, first, end, 0, PAGE_ODD | attributes);
 	return error;
 }
@@ -418,17 +430,6 @@ size_t umpa_mapping_gap(size_t first, size_t end)
 
 /* --- blocks ------------------------------------------------------------------------------- */
 
-/* Some page has content that may be lost when it is made ordinary. */
-static int is_at_risk(size_t first, size_t end)
-{
-	int at_risk = 0;
-
-	while (!at_risk && first < end)
-		at_risk = umpa_attributes_row(&table, first, end, &first) &
-			  (PAGE_ODD | PAGE_UNFORKED);
-	return at_risk;
-}
-
 /* No other block that begins in the slot has attributes: a run ends in the next slot at the latest,
  * a span that begins here has its head before it. */
 static int is_clean(const struct umpa_block *b)
@@ -569,51 +570,74 @@ int umpa_mapping_again(size_t first, size_t end)
 	return 0;
 }
 
-static intptr_t over(size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg)
+/* The same of a range that is all nobody's. */
+static int take_all(size_t first, size_t end, struct rows *r)
 {
+	struct umpa_pages_taken t;
+
+	*r = (struct rows){{first}, {end}, 1};
+	return umpa_pages_take(first, end, &t) ? -EEXIST : 0;
+}
+
+/* The kernel may have ended what was there before it refused to map something else. */
+static int is_gone(size_t first, size_t end)
+{
+	char *addr = umpa_pages_address(first);
+
+	if (umpa_os_is_mapped(addr))
+		return 0;
+	/* Anybody's mmap may have had it in between. */
+	INVARIANT(umpa_os_reserve_at(addr, (end - first) << PAGE_SHIFT) != -EEXIST);
+	return 1;
+}
+
+static intptr_t over(const struct umpa_overlay *o)
+{
+	const size_t first = o->first, end = o->end;
 	struct rows rest;
 	intptr_t got = umpa_attributes_need(&table, end);
 
 	if (!got)
-		got = take_rest(first, end, &rest);
+		got = o->gap_only ? take_all(first, end, &rest) : take_rest(first, end, &rest);
 	if (got)
 		return got;
-	got = map(arg);
-	if (umpa_os_failed(got)) {
+	got = o->map(o->arg);
+	if (umpa_os_failed(got) && !is_gone(first, end)) {
 		end_rows(&rest);
 		return got;
 	}
-	umpa_attributes_change(
-		&table, first, end, PAGE_GUARDED | PAGE_VOID, PAGE_ODD | attributes_of_prot(prot));
+	umpa_attributes_change(&table, first, end, PAGE_GUARDED | PAGE_VOID,
+		PAGE_ODD | attributes_of_prot(o->prot));
 	umpa_attachments_forget(first, end);
 	mark_all(first, end);
+	/* Where it can't be made the window's again it stays mapped, and odd. */
+	if (umpa_os_failed(got))
+		(void)!end_mapped(first, end);
 	return got;
 }
 
-intptr_t umpa_mapping_over(
-	size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg)
+intptr_t umpa_mapping_over(const struct umpa_overlay *o)
 {
 	intptr_t got;
 
 	umpa_pages_lock();
-	got = over(first, end, prot, map, arg);
+	got = over(o);
 	umpa_pages_unlock();
 	return got;
 }
 
 /* --- shared memory ------------------------------------------------------------------------ */
 
-intptr_t umpa_mapping_attach(size_t first, size_t end, int prot, intptr_t (*map)(void *arg),
-	void *arg, struct umpa_attachment *a)
+intptr_t umpa_mapping_attach(const struct umpa_overlay *o, struct umpa_attachment *a)
 {
 	intptr_t got;
 
 	umpa_pages_lock();
-	got = over(first, end, prot, map, arg);
+	got = over(o);
 	if (umpa_os_failed(got))
 		umpa_attachment_give(a);
 	else
-		umpa_attachments_add(a, first, end);
+		umpa_attachments_add(a, o->first, o->end);
 	umpa_pages_unlock();
 	return got;
 }

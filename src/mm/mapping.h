@@ -86,17 +86,26 @@ int umpa_mapping_ordinary(size_t first, size_t end, size_t *row_end);
 /* The end of the pages from the first on that are nobody's; first if that is somebody's. */
 size_t umpa_mapping_gap(size_t first, size_t end);
 
+/* What is to be mapped over a range, all of it. */
+struct umpa_overlay {
+	size_t first, end;
+	int prot;
+	int gap_only; /* not over what is somebody's */
+	intptr_t (*map)(void *arg);
+	void *arg;
+};
+
 /*
- * Calls map(arg), which maps something of the kernel's over the range, with that protection, if the
- * range is or can be mapped here. Result: that of map, or -ENOMEM and map not called.
+ * Calls map(arg), which maps something of the kernel's over the range, if the range is or can be
+ * mapped here. Result: that of map; -ENOMEM, or for gap_only -EEXIST, and map not called. Where the
+ * kernel ends what was there and then refuses, the range is nobody's, and what blocks have of it is
+ * zero.
  */
-intptr_t umpa_mapping_over(
-	size_t first, size_t end, int prot, intptr_t (*map)(void *arg), void *arg);
+intptr_t umpa_mapping_over(const struct umpa_overlay *o);
 
 /* The same where map(arg) attaches a segment of shared memory, which `a` is made for; where it does
  * not, that is given back. */
-intptr_t umpa_mapping_attach(size_t first, size_t end, int prot, intptr_t (*map)(void *arg),
-	void *arg, struct umpa_attachment *a);
+intptr_t umpa_mapping_attach(const struct umpa_overlay *o, struct umpa_attachment *a);
 
 /* What umpa_attachments_find() finds for that address is ended. 0; -EINVAL: nothing is; -ENOMEM as
  * umpa_mapping_end(). */

@@ -25,6 +25,11 @@ static intptr_t kernel_mmap(void *arg)
 	return umpa_os_mmap(a->addr, a->nbytes, a->prot, a->flags, a->fd, a->offset);
 }
 
+static int is_fixed(const struct mmap_args *a)
+{
+	return (a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
+}
+
 /* What umpa serves, wherever it is to be. */
 static int is_plain(const struct mmap_args *a)
 {
@@ -139,6 +144,13 @@ static struct mmap_args if_reserved(struct mmap_args a)
 	return a;
 }
 
+/* What is not for umpa, over pages of the window. */
+static intptr_t map_kernels(struct mmap_args *a, const struct range *r, int gap_only)
+{
+	return umpa_mapping_over(
+		&(struct umpa_overlay){r->first, r->last, a->prot, gap_only, kernel_mmap, a});
+}
+
 /* Over what is mapped, or not, in the window. */
 static intptr_t map_over(struct mmap_args *a, const struct range *r)
 {
@@ -149,26 +161,20 @@ static intptr_t map_over(struct mmap_args *a, const struct range *r)
 		error = umpa_mapping_again(r->first, r->last);
 	else if (range_is_all_ours(r) && can_close(a))
 		error = umpa_mapping_close(r->first, r->last);
-	if (!error)
-		return ready(a->addr, a);
-	return umpa_mapping_over(r->first, r->last, a->prot, kernel_mmap, a);
+	return error ? map_kernels(a, r, 0) : ready(a->addr, a);
 }
 
-/* Where nothing is mapped. The kernel would find the window there: so the pages are taken first,
- * and then mapped over if they are to be something else. */
+/* Where nothing is mapped. The kernel would find the window there: so the pages are taken, and
+ * mapped over if they are to be something else. */
 static intptr_t map_unless_mapped(struct mmap_args *a, const struct range *r)
 {
-	intptr_t got = serve_at(a, r);
+	const struct mmap_args reserved = if_reserved(*a);
+	intptr_t got = serve_at(&reserved, r);
 
 	if (got)
 		return got;
-	if (!range_is_all_ours(r) || umpa_mapping_extend(r->first, r->last))
-		return -EEXIST;
 	a->flags = (a->flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
-	got = map_over(a, r);
-	if (umpa_os_failed(got))
-		(void)!umpa_mapping_end(r->first, r->last);
-	return got;
+	return range_is_all_ours(r) ? map_kernels(a, r, 1) : -EEXIST;
 }
 
 /* At or near an address in the window. */
@@ -186,15 +192,54 @@ static intptr_t map_near(struct mmap_args *a, const struct range *r)
 	return got ? got : kernel_mmap(a);
 }
 
+/* In a confined process any file may be. */
+static int may_be_huge(const struct mmap_args *a)
+{
+	return a->flags & MAP_ANONYMOUS ? a->flags & MAP_HUGETLB : umpa_os_is_huge(a->fd) != 0;
+}
+
+static int is_gap(const struct mmap_args *a)
+{
+	struct range r;
+
+	return !range_cut(a->addr, a->nbytes, &r) || !range_is_ours(&r) ||
+	       umpa_mapping_gap(r.first, r.last) == r.last;
+}
+
+/*
+ * Huge pages cover more than was asked for: all of what will be mapped has to be noted. And where
+ * there are none the kernel says so after it has ended what was there, so it is asked before,
+ * elsewhere.
+ */
+static intptr_t round_to_pages(struct mmap_args *a)
+{
+	size_t page_nbytes;
+	int error;
+
+	if (a->flags & MAP_FIXED_NOREPLACE && !is_gap(a))
+		return kernel_mmap(a); /* which knows what to refuse it for */
+	error = umpa_os_measure_pages(a->nbytes, a->prot, a->flags, a->fd, a->offset, &page_nbytes);
+	if (error)
+		return error;
+	if ((uintptr_t)a->addr % page_nbytes)
+		return -EINVAL;
+	a->nbytes = rounded_up(a->nbytes, page_nbytes);
+	return 0;
+}
+
 static intptr_t map(struct mmap_args *a)
 {
 	struct range r;
 	intptr_t got = 0;
 
+	if (is_fixed(a) && range_may_reach_window(a->addr, a->nbytes) && may_be_huge(a))
+		got = round_to_pages(a);
+	if (got)
+		return got;
 	if (a->addr && range_cut(a->addr, a->nbytes, &r) && range_is_ours(&r))
 		return map_near(a, &r);
 	/* An address outside the window is the kernel's to give, be it a wish or an order. */
-	if (!a->addr && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+	if (!a->addr && !is_fixed(a))
 		got = serve(a);
 	return got ? got : kernel_mmap(a);
 }
@@ -250,8 +295,7 @@ static uint32_t wished_nslots(const struct mmap_args *a)
 /* A size of which it is asked whether it is used. */
 static int may_learn_to_reserve(const struct mmap_args *a)
 {
-	return is_worth_reserving(a) && !(a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
-	       !umpa_in_window(a->addr);
+	return is_worth_reserving(a) && !is_fixed(a) && !umpa_in_window(a->addr);
 }
 
 static void *reserve_if_used(struct mmap_args *a)

@@ -42,7 +42,8 @@ static int clear_way(struct mremap_args *a)
 
 	if (a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &to) &&
 		range_is_ours(&to))
-		got = umpa_mapping_over(to.first, to.last, PROT_NONE, map_nothing_over, a);
+		got = umpa_mapping_over(&(struct umpa_overlay){
+			to.first, to.last, PROT_NONE, 0, map_nothing_over, a});
 	return umpa_os_failed(got) ? (int)got : 0;
 }
 
@@ -241,6 +242,31 @@ static intptr_t remap(struct mremap_args *a, const struct range *from)
 	return (intptr_t)a->addr;
 }
 
+/* The range, or what is to be moved into it, may be of huge pages. */
+static int may_be_huge(const struct mremap_args *a, int ours, const struct range *from)
+{
+	if (a->flags & MREMAP_FIXED && range_may_reach_window(a->new_addr, a->new_nbytes))
+		return 1;
+	return ours ? umpa_mapping_prot(from->first, from->first + 1) == MAPPING_ODD
+		    : range_may_reach_window(a->addr, a->old_nbytes);
+}
+
+/* Of huge pages the kernel maps and unmaps whole ones. It neither maps more of them, nor moves them
+ * so that a mapping is left behind, without which they can't leave the window. */
+static int round_to_pages(struct mremap_args *a, int ours)
+{
+	size_t page_nbytes = umpa_os_page_nbytes(a->addr);
+	int moves = a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+
+	if (page_nbytes == PAGE_NBYTES)
+		return 0;
+	if (!page_nbytes || (a->flags & MREMAP_FIXED && (uintptr_t)a->new_addr % page_nbytes))
+		return -EINVAL;
+	a->old_nbytes = rounded_up(a->old_nbytes, page_nbytes);
+	a->new_nbytes = rounded_up(a->new_nbytes, page_nbytes);
+	return a->new_nbytes > a->old_nbytes || (ours && moves) ? -EINVAL : 0;
+}
+
 static int is_wrong(const struct mremap_args *a)
 {
 	const int all = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
@@ -253,22 +279,43 @@ static int is_wrong(const struct mremap_args *a)
 			       (uintptr_t)a->addr - (uintptr_t)a->new_addr < a->new_nbytes));
 }
 
+/* A destination in the window that the kernel has ended, and then refused, is no gap. */
+static void mend_way(const struct mremap_args *a)
+{
+	if (!umpa_os_is_mapped(a->new_addr))
+		INVARIANT(umpa_os_reserve_at(a->new_addr, pages_of(a->new_nbytes) << PAGE_SHIFT) !=
+			  -EEXIST);
+}
+
+static intptr_t mremap_in_window(struct mremap_args *a, const struct range *from, int into)
+{
+	int error = into ? clear_way(a) : 0;
+	intptr_t got;
+
+	if (error)
+		return error;
+	got = from ? remap(a, from) : kernel_mremap(a);
+	if (into && umpa_os_failed(got))
+		mend_way(a);
+	return got;
+}
+
 static intptr_t mremap_any(struct mremap_args *a)
 {
 	struct range from, to;
-	int ours = range_cut(a->addr, a->old_nbytes, &from) && range_is_ours(&from);
-	int into = a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &to) &&
-		   range_is_ours(&to);
-	int error;
+	int ours = range_cut(a->addr, a->old_nbytes, &from) && range_is_ours(&from), into;
+	int error = !is_wrong(a) && may_be_huge(a, ours, &from) ? round_to_pages(a, ours) : 0;
 
+	if (error)
+		return error;
+	ours = ours && range_cut(a->addr, a->old_nbytes, &from);
+	into = a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &to) &&
+	       range_is_ours(&to);
 	if (!ours && !into)
 		return kernel_mremap(a);
 	if (is_wrong(a))
 		return -EINVAL;
-	error = into ? clear_way(a) : 0;
-	if (error)
-		return error;
-	return ours ? remap(a, &from) : kernel_mremap(a);
+	return mremap_in_window(a, ours ? &from : NULL, into);
 }
 
 public_api void *umpa_mremap(

@@ -38,6 +38,16 @@ static inline int range_cut(const void *addr, size_t nbytes, struct range *r)
 	return 1;
 }
 
+/* What is mapped there may lie in the window, with a huge page more than nbytes if need be. */
+static inline int range_may_reach_window(const void *addr, size_t nbytes)
+{
+	uintptr_t base = __atomic_load_n(&umpa_bounds.base, __ATOMIC_RELAXED);
+
+	return umpa_in_window(addr) ||
+	       ((uintptr_t)addr < base && nbytes <= PTRDIFF_MAX &&
+		       base - (uintptr_t)addr < nbytes + HUGE_PAGE_NBYTES_MAX);
+}
+
 static inline int range_is_ours(const struct range *r)
 {
 	return r->first < r->last && umpa_mapping_need();

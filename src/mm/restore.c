@@ -22,7 +22,8 @@ struct unlike {
 	unsigned attributes;
 };
 
-/* The first of [first, end): odd pages alone, others as far as the next that are odd. */
+/* The first of [first, end): odd pages alone, all in a row, whatever else they have, as a huge page
+ * is mapped anew as a whole; others as far as the next that are odd. */
 static struct unlike next_unlike(const struct umpa_attributes *a, size_t first, size_t end)
 {
 	struct unlike u = {end, end, 0};
@@ -30,16 +31,15 @@ static struct unlike next_unlike(const struct umpa_attributes *a, size_t first, 
 
 	for (; first < end; first = row_end) {
 		unsigned attributes = umpa_attributes_row(a, first, end, &row_end);
+		int begun = u.attributes != 0;
 
+		if (begun && (attributes ^ u.attributes) & PAGE_ODD)
+			break;
 		if (!attributes || attributes == PAGE_VOID)
 			continue;
-		if (u.attributes && attributes & PAGE_ODD)
-			break;
-		u.first = u.attributes ? u.first : first;
+		u.first = begun ? u.first : first;
 		u.end = row_end;
 		u.attributes |= attributes;
-		if (attributes & PAGE_ODD)
-			break;
 	}
 	return u;
 }

@@ -38,35 +38,21 @@ static int prot_of(int flags)
 	       (flags & SHM_EXEC ? PROT_EXEC : 0);
 }
 
+/* Without SHM_REMAP where nothing is mapped as far as the program knows. */
 static intptr_t attach_over(struct attach_args *a, const struct range *r)
 {
+	const struct umpa_overlay o = {r->first, r->last, prot_of(a->flags),
+		!(a->flags & SHM_REMAP), kernel_attach_over, a};
 	struct umpa_attachment *new = umpa_attachment_new((uintptr_t)a->addr, r->last - r->first);
+	intptr_t got = new ? umpa_mapping_attach(&o, new) : -ENOMEM;
 
-	if (!new)
-		return -ENOMEM;
-	return umpa_mapping_attach(
-		r->first, r->last, prot_of(a->flags), kernel_attach_over, a, new);
-}
-
-/* Where nothing is mapped as far as the program knows. As map_unless_mapped() in mm/mmap.c. */
-static intptr_t attach_unless_mapped(struct attach_args *a, const struct range *r)
-{
-	intptr_t got;
-
-	if (umpa_mapping_extend(r->first, r->last))
-		return -EINVAL;
-	got = attach_over(a, r);
-	if (umpa_os_failed(got))
-		(void)!umpa_mapping_end(r->first, r->last);
-	return got;
+	return got == -EEXIST ? -EINVAL : got;
 }
 
 static intptr_t attach_in_window(struct attach_args *a, const struct range *r)
 {
 	/* What lies across an edge of the window is no place that a program has been given. */
-	if (!range_is_all_ours(r))
-		return -EINVAL;
-	return a->flags & SHM_REMAP ? attach_over(a, r) : attach_unless_mapped(a, r);
+	return range_is_all_ours(r) ? attach_over(a, r) : -EINVAL;
 }
 
 /* A segment attached there may reach into the window. Without SHM_REMAP the kernel refuses one that

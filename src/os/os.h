@@ -25,6 +25,9 @@
  */
 must_check int umpa_os_reserve(size_t nbytes, void **addr);
 
+/* Reserves exactly this range. -EEXIST: something is mapped there; -ENOMEM. */
+must_check int umpa_os_reserve_at(void *addr, size_t nbytes);
+
 /* Ends a reservation or a part of it; what was behind it is lost. Never fails: where the kernel
  * refuses to unmap, the frames are given back and the address space stays lost. */
 void umpa_os_release(void *addr, size_t nbytes);
@@ -78,10 +81,26 @@ must_check int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *ve
 must_check int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key);
 
 /*
+ * What is of huge pages (MAP_HUGETLB, a file of hugetlbfs) covers whole ones, whatever length was
+ * asked for. umpa_os_is_huge(): 1 if a file is such a one, 0 if not, -EPERM.
+ * umpa_os_measure_pages(): how large the pages are that mmap() with those arguments would map. It
+ * is mapped for a moment, wherever there is room, so that -errno is what mmap() would say.
+ */
+int umpa_os_is_huge(int fd);
+must_check int umpa_os_measure_pages(
+	size_t nbytes, int prot, int flags, int fd, int64_t offset, size_t *page_nbytes);
+
+/* 0: nothing is mapped at addr. */
+int umpa_os_is_mapped(const void *addr);
+
+/* How large the page is that begins at addr; PAGE_NBYTES where nothing is mapped. 0: addr lies
+ * within a huge one, or it can't be told (huge ones, Linux < 5.16). */
+size_t umpa_os_page_nbytes(const void *addr);
+
+/*
  * System V's shared memory: shmat() and shmdt(). And how many bytes, of whole pages, a segment
  * takes where it is attached with those flags: it is attached for a moment, wherever there is room,
- * so that -errno is what shmat() would say. -EINVAL: it is of huge pages, and takes more than is
- * known.
+ * so that -errno is what shmat() would say.
  */
 intptr_t umpa_os_attach(int id, const void *addr, int flags);
 must_check int umpa_os_detach(const void *addr);

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/shm.h>
 #include <linux/sysinfo.h>
@@ -7,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #include <time.h>
 #if defined(__has_include) && __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -24,6 +26,10 @@
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
+#endif
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
 /* Bits of an entry in /proc/PID/pagemap. */
@@ -98,6 +104,18 @@ int umpa_os_reserve(size_t nbytes, void **addr)
 	}
 	umpa_os_release((void *)got, nbytes);
 	return reserve_and_trim(nbytes, addr);
+}
+
+int umpa_os_reserve_at(void *addr, size_t nbytes)
+{
+	long got = sys_mmap(addr, nbytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+
+	if (sys_failed(got))
+		return (int)got;
+	if (got == (long)addr)
+		return 0;
+	umpa_os_release((void *)got, nbytes); /* Linux < 4.17 */
+	return -EEXIST;
 }
 
 void umpa_os_release(void *addr, size_t nbytes)
@@ -213,21 +231,81 @@ int umpa_os_detach(const void *addr)
 }
 
 /*
- * A segment of huge pages says how large it was to be, and takes up to a huge page more. One is
- * known by this: the kernel unmaps no part of a huge page. Asked of the last page, and not of the
- * first, since shmdt() must not find what another thread may have attached in its place.
+ * Ends what was mapped for a moment, nbytes of it or up to a huge page more. The kernel unmaps no
+ * part of a huge page: so the first length that it does unmap is a page's.
  */
+static int unmap_trial(char *at, size_t nbytes, size_t *page_nbytes)
+{
+	size_t page = PAGE_NBYTES, whole;
+	int error = umpa_os_munmap(at, page);
+
+	while (error == -EINVAL && page < HUGE_PAGE_NBYTES_MAX) {
+		page *= 2;
+		error = umpa_os_munmap(at, page);
+	}
+	if (error)
+		return error;
+	whole = rounded_up(nbytes, page);
+	if (whole > page)
+		umpa_os_release(at + page, whole - page);
+	*page_nbytes = page;
+	return 0;
+}
+
+int umpa_os_measure_pages(
+	size_t nbytes, int prot, int flags, int fd, int64_t offset, size_t *page_nbytes)
+{
+	const int elsewhere = ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED);
+	intptr_t at = umpa_os_mmap(NULL, nbytes, prot, flags & elsewhere, fd, offset);
+
+	return umpa_os_failed(at) ? (int)at : unmap_trial((char *)at, nbytes, page_nbytes);
+}
+
+int umpa_os_is_huge(int fd)
+{
+	struct statfs seen = {0};
+
+	if (umpa_os_confined())
+		return -EPERM;
+	return !SYS_2(SYS_fstatfs, fd, &seen) && seen.f_type == HUGETLBFS_MAGIC;
+}
+
+/* To the size that they have: nothing is done, but it is refused where nothing is mapped, or for
+ * what begins within a huge page. */
+static intptr_t remap_to_same(const void *addr)
+{
+	return umpa_os_mremap((void *)addr, PAGE_NBYTES, PAGE_NBYTES, 0, NULL);
+}
+
+int umpa_os_is_mapped(const void *addr)
+{
+	return remap_to_same(addr) != -EFAULT;
+}
+
+size_t umpa_os_page_nbytes(const void *addr)
+{
+	const char *at = addr;
+	size_t n = PAGE_NBYTES;
+
+	if (remap_to_same(at) == -EINVAL)
+		return 0;
+	while (n < HUGE_PAGE_NBYTES_MAX && remap_to_same(at + n) == -EINVAL)
+		n *= 2;
+	return n;
+}
+
 static int measure_at(int id, char *at, size_t *nbytes)
 {
 	struct shmid64_ds segment = {0};
 	int error = (int)SYS_3(SYS_shmctl, id, IPC_STAT, &segment);
+	size_t page = 0;
 
-	*nbytes = pages_of(segment.shm_segsz) * PAGE_NBYTES;
 	if (!error)
-		error = umpa_os_munmap(at + *nbytes - PAGE_NBYTES, PAGE_NBYTES);
-	if (!error && *nbytes == PAGE_NBYTES)
-		return 0;
-	(void)!umpa_os_detach(at);
+		error = unmap_trial(at, segment.shm_segsz, &page);
+	if (error)
+		(void)!umpa_os_detach(at);
+	else
+		*nbytes = rounded_up(segment.shm_segsz, page);
 	return error;
 }
 

@@ -40,7 +40,7 @@ plan_always()
 	plan_tests | while read -r test; do
 		name=${test##*/} user=user patterns=
 		case $name in
-		test_weather) user=root ;; # it changes the machine's settings
+		test_weather | test_huge_pages) user=root ;; # they change the machine's settings
 		test_rewire) patterns="real_auto ordinary_auto after_fork around" ;;
 		test_model) patterns=model_real_auto ;;
 		test_mmap_same) patterns=mmap_same_auto ;;

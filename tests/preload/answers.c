@@ -545,6 +545,108 @@ static void pieces_of_segments(size_t npages)
 	ANSWER(shmctl(other, IPC_RMID, NULL));
 }
 
+/* --- huge pages: only where the program is told that there are some --- */
+
+enum {
+	HUGE = 512,          /* pages in one */
+	OF_2_MIB = 21 << 26, /* for memory, files and segments */
+	HUGE_ANON = ANON | MAP_HUGETLB | OF_2_MIB,
+	NHUGE_AREA = 4 * HUGE
+};
+
+/* Whether the first and the last page of a huge one are mapped, and the page behind. */
+static void look_at_ends(const char *what, char *p)
+{
+	unsigned char resident;
+
+	said(what, mincore(p, PAGE, &resident));
+	said(what, mincore(p + (HUGE - 1) * PAGE, PAGE, &resident));
+	said(what, mincore(p + HUGE * PAGE, PAGE, &resident));
+}
+
+/* Lengths that are no multiple of a huge page: what is mapped, and what may be done to it. */
+static void huge_lengths(char *p)
+{
+	MAPPED(mmap(p + PAGE, PAGE, RW, HUGE_ANON | MAP_FIXED, -1, 0));
+	MAPPED(mmap(p, PAGE, RW, ANON | MAP_FIXED | MAP_HUGETLB | 12 << 26, -1, 0));
+	MAPPED(mmap(p + PAGE, PAGE, RW, HUGE_ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	MAPPED(mmap(p, PAGE, RW, HUGE_ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	look("nothing has changed", p, 2 * HUGE);
+	MAPPED(mmap(p, PAGE, RW, HUGE_ANON | MAP_FIXED, -1, 0));
+	look("mapped", p, 2 * HUGE);
+	fill(p, HUGE, 20);
+	ANSWER(munmap(p, PAGE));
+	ANSWER(munmap(p + PAGE, (HUGE - 1) * PAGE));
+	ANSWER(munmap(p + (HUGE - 1) * PAGE, 2 * PAGE));
+	ANSWER(mprotect(p, PAGE, PROT_READ));
+	ANSWER(mprotect(p + PAGE, HUGE * PAGE, PROT_READ));
+	say("may be written", may_write(p) + 2 * may_write(p + (HUGE + 1) * PAGE));
+	ANSWER(mprotect(p, HUGE * PAGE, PROT_READ));
+	say("may be written", may_write(p));
+	ANSWER(mprotect(p, HUGE * PAGE, RW));
+	ANSWER(madvise(p + PAGE, HUGE * PAGE, MADV_DONTNEED));
+	ANSWER(madvise(p, PAGE, MADV_DONTFORK));
+	MAPPED(mmap(p + PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0));
+	MAPPED(mremap(p + PAGE, PAGE, PAGE, 0));
+	MAPPED(mremap(p, PAGE, PAGE, 0));
+	MAPPED(mremap(p, PAGE, (HUGE + 1) * PAGE, MREMAP_MAYMOVE));
+	look("as it was", p, 2 * HUGE);
+	ANSWER(munmap(p, HUGE * PAGE));
+	look_at_ends("unmapped", p);
+	MAPPED(mmap(p, PAGE, RW, HUGE_ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	look("mapped where nothing was", p, 2 * HUGE);
+}
+
+/* Of files and of segments; over another's end, and shorter. */
+static void huge_files(char *p)
+{
+	int fd = memfd_create("huge", MFD_HUGETLB | OF_2_MIB), id;
+	char *q;
+
+	if (ftruncate(fd, (off_t)3 * HUGE * PAGE))
+		abort();
+	MAPPED(mmap(p, (HUGE + 1) * PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0));
+	look("a file", p, 3 * HUGE);
+	fill(p, 2 * HUGE, 30);
+	MAPPED(mmap(p + HUGE * PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0));
+	look("twice", p, 3 * HUGE);
+	MAPPED(mremap(p, (HUGE + 1) * PAGE, 5 * PAGE, 0));
+	look_at_ends("cut", p);
+	look_at_ends("cut", p + HUGE * PAGE);
+	q = MAPPED(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0));
+	MAPPED(mremap(q, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p + HUGE * PAGE));
+	look("come in", p, 3 * HUGE);
+	ANSWER(munmap(p, 2 * HUGE * PAGE));
+	close(fd);
+	id = shmget(IPC_PRIVATE, (HUGE + 1) * PAGE, IPC_CREAT | 0600 | SHM_HUGETLB | OF_2_MIB);
+	MAPPED(shmat(id, p + PAGE, 0));
+	MAPPED(shmat(id, p, 0));
+	look("a segment", p, 3 * HUGE);
+	ANSWER(munmap(p + PAGE, HUGE * PAGE));
+	ANSWER(munmap(p, HUGE * PAGE));
+	ANSWER(shmdt(p));
+	look_at_ends("ended", p + HUGE * PAGE);
+	look("behind", p + 2 * HUGE * PAGE, HUGE);
+	ANSWER(shmctl(id, IPC_RMID, NULL));
+}
+
+static void huge_pages(size_t npages)
+{
+	char *all = area(NHUGE_AREA, 10),
+	     *p = (char *)(((uintptr_t)all + HUGE * PAGE - 1) & ~(uintptr_t)(HUGE * PAGE - 1));
+
+	(void)npages;
+	fill(p, 3 * HUGE, 10);
+	huge_lengths(p);
+	huge_files(p);
+	drop(all, NHUGE_AREA);
+	all = area(NHUGE_AREA, 10);
+	look("the next one", all, NHUGE_AREA);
+	drop(all, NHUGE_AREA);
+}
+
+/* --- children --- */
+
 /* A child's memory is its own: it gives what it has inherited back, and gets other. */
 _Noreturn static void leave_child(char *p, size_t npages, int seed)
 {
@@ -741,7 +843,7 @@ static void keys(size_t npages)
 	drop(p, npages);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
@@ -757,6 +859,11 @@ int main(void)
 	const struct rlimit no_core = {0, 0};
 
 	setrlimit(RLIMIT_CORE, &no_core);
+	if (argc > 1 && !strcmp(argv[1], "huge")) {
+		scenario = "huge pages";
+		huge_pages(0);
+		return 0;
+	}
 	for (size_t k = 0; k < 2; k++)
 		for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
 			scenario = scenarios[i].name;

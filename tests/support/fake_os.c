@@ -17,8 +17,9 @@
 #define GUARDED     8u  /* not readable and writable */
 #define UNREADABLE  32u /* GUARDED, and not readable either */
 #define ODD         16u /* mapped over, advised or locked: umpa_os_renew() alone makes it ordinary */
-#define UNFORKED    64u /* advised so, until it is advised otherwise */
-#define UNLIKE      (GUARDED | UNREADABLE | ODD | UNFORKED)
+#define UNFORKED    64u  /* advised so, until it is advised otherwise */
+#define HUGE        128u /* ODD, and of huge pages: whole ones or none */
+#define UNLIKE      (GUARDED | UNREADABLE | ODD | UNFORKED | HUGE)
 #define FRAME_SHIFT 8
 #define FRAME(e)    ((e) >> FRAME_SHIFT)
 
@@ -63,19 +64,21 @@ enum verb {
 	DETACH,
 	MEASURE,
 	UNREGISTER,
-	LET_GO
+	LET_GO,
+	RESERVE_AT,
+	MEASURE_PAGES
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
 	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
 	"protect", "advise", "renew", "lock", "unlock", "sync", "incore", "protect_key", "attach",
-	"detach", "measure", "unregister", "let_go"};
+	"detach", "measure", "unregister", "let_go", "reserve_at", "measure_pages"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
 unsigned fake_cpu;
-int fake_single_threaded;
+int fake_single_threaded, fake_huge_snatched;
 static int nlooks; /* readings of the clock behind the last move */
-size_t fake_nframes_max, fake_open_max, fake_segment_nbytes;
+size_t fake_nframes_max, fake_open_max, fake_segment_nbytes, fake_huge_nbytes, fake_huge_max;
 
 static struct area **areas; /* sorted by base */
 static size_t nareas, areas_room;
@@ -240,14 +243,13 @@ static char *host_map(size_t nbytes, size_t align, int prot)
 	return base;
 }
 
-static struct area *area_add(size_t nbytes, int mapped)
+static struct area *area_add_aligned(size_t nbytes, size_t align, int mapped)
 {
 	struct area *a = calloc(1, sizeof(*a));
 
 	a->npages = nbytes / PAGE_NBYTES;
 	a->mapped = mapped;
-	a->base = host_map(nbytes, mapped ? PAGE_NBYTES : SLOT_NBYTES,
-		mapped ? PROT_READ | PROT_WRITE : PROT_NONE);
+	a->base = host_map(nbytes, align, mapped ? PROT_READ | PROT_WRITE : PROT_NONE);
 	a->entries = calloc(a->npages, sizeof(*a->entries));
 	a->huge = calloc(a->npages / SLOT_NPAGES + 1, 1);
 	if (!a->base || !a->entries || !a->huge)
@@ -261,6 +263,11 @@ static struct area *area_add(size_t nbytes, int mapped)
 	*(mapped ? &nmapped : &nreserved) += nbytes;
 	area_insert(a);
 	return a;
+}
+
+static struct area *area_add(size_t nbytes, int mapped)
+{
+	return area_add_aligned(nbytes, mapped ? PAGE_NBYTES : SLOT_NBYTES, mapped);
 }
 
 /* --- frames ------------------------------------------------------------------------------- */
@@ -390,6 +397,20 @@ static void end_range(struct range r)
 		wrong("the host can't unmap", a->base);
 }
 
+/* Pages that were given up are there again. */
+static void revive(struct range r)
+{
+	struct area *a = r.area;
+
+	for (size_t i = r.first; i < r.end; i++)
+		if (a->entries[i] & GONE) {
+			a->entries[i] = OPEN;
+			a->ngone--;
+			*(a->mapped ? &nmapped : &nreserved) += PAGE_NBYTES;
+			nopened += a->mapped ? 0 : PAGE_NBYTES;
+		}
+}
+
 /* --- the verbs ---------------------------------------------------------------------------- */
 
 int umpa_os_reserve(size_t nbytes, void **addr)
@@ -402,6 +423,26 @@ int umpa_os_reserve(size_t nbytes, void **addr)
 		error = -ENOMEM;
 	if (!error)
 		*addr = area_add(nbytes, 0)->base;
+	return leave(error);
+}
+
+/* Of a reservation that has lost these pages, or some. */
+int umpa_os_reserve_at(void *addr, size_t nbytes)
+{
+	int error = enter(RESERVE_AT);
+	struct range r = {area_of(addr), 0, 0};
+
+	if (!r.area)
+		wrong("reserve_at: not of a reservation", addr);
+	r.first = (size_t)((char *)addr - r.area->base) / PAGE_NBYTES;
+	r.end = r.first + nbytes / PAGE_NBYTES;
+	for (size_t i = r.first; !error && i < r.end; i++)
+		if (~r.area->entries[i] & GONE)
+			error = -EEXIST;
+	if (!error)
+		revive(r);
+	for (size_t i = r.first; !error && i < r.end; i++)
+		r.area->entries[i] |= ODD | GUARDED | UNREADABLE;
 	return leave(error);
 }
 
@@ -604,17 +645,6 @@ static void mark(struct range r, uint64_t clear, uint64_t set)
 		r.area->entries[i] = (r.area->entries[i] & ~clear) | set;
 }
 
-/* Pages that were given up are there again. */
-static void revive(struct range r)
-{
-	for (size_t i = r.first; i < r.end; i++)
-		if (r.area->entries[i] & GONE) {
-			r.area->entries[i] = OPEN;
-			r.area->ngone--;
-			nmapped += PAGE_NBYTES;
-		}
-}
-
 /* Something else is mapped there now: zero, whatever it is. */
 static void map_over(struct range r, int prot)
 {
@@ -635,6 +665,18 @@ static struct range pages_in(struct area *a, const char *addr, size_t nbytes)
 	return (struct range){a, first, first + nbytes / PAGE_NBYTES};
 }
 
+/* A page of the area lies within a huge page, not at its begin. */
+static int is_within_huge(const struct area *a, size_t page)
+{
+	return page < a->npages && a->entries[page] & HUGE &&
+	       (uintptr_t)(a->base + page * PAGE_NBYTES) % fake_huge_nbytes;
+}
+
+static int cuts_huge(struct range r)
+{
+	return is_within_huge(r.area, r.first) || is_within_huge(r.area, r.end);
+}
+
 static void *map_fresh(size_t nbytes, int prot)
 {
 	struct area *a = area_add(nbytes, 1);
@@ -645,25 +687,53 @@ static void *map_fresh(size_t nbytes, int prot)
 	return a->base;
 }
 
+static void *map_huge(size_t nbytes)
+{
+	struct area *a = area_add_aligned(nbytes, fake_huge_nbytes, 1);
+
+	mark((struct range){a, 0, a->npages}, 0, HUGE);
+	return a->base;
+}
+
+/* Over pages of an area: 0 or -errno. Where there are no huge pages left the kernel says so after
+ * it has ended what was there. */
+static int map_fixed(struct range r, int prot, int huge)
+{
+	size_t nbytes = (r.end - r.first) * PAGE_NBYTES;
+
+	if (cuts_huge(r) || (huge && (uintptr_t)begin_of(r) % fake_huge_nbytes))
+		return -EINVAL;
+	if (huge && nbytes > fake_huge_max) {
+		end_range(r);
+		return -ENOMEM;
+	}
+	map_over(r, prot);
+	mark(r, 0, huge ? HUGE : 0);
+	return 0;
+}
+
 intptr_t umpa_os_mmap(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
 {
 	int error = enter(MMAP);
+	int huge = flags & MAP_ANONYMOUS ? flags & MAP_HUGETLB : fd == FAKE_HUGE_FILE;
 	struct area *a = area_of(addr);
 
-	(void)fd, (void)offset;
+	(void)offset;
 	if (!nbytes || nbytes > PTRDIFF_MAX)
 		return leave(nbytes ? -ENOMEM : -EINVAL);
-	nbytes = pages_of(nbytes) * PAGE_NBYTES;
+	nbytes = rounded_up(nbytes, huge ? fake_huge_nbytes : PAGE_NBYTES);
 	if (error)
 		return leave(error);
 	if (flags & MAP_FIXED_NOREPLACE & ~MAP_FIXED && a)
-		return leave(-EEXIST);
-	if (!(flags & MAP_FIXED) || !a)
-		addr = map_fresh(nbytes, prot);
+		return leave(huge && (uintptr_t)addr % fake_huge_nbytes ? -EINVAL : -EEXIST);
+	if (flags & MAP_FIXED && a)
+		error = map_fixed(pages_in(a, addr, nbytes), prot, huge);
+	else if (huge && nbytes > fake_huge_max)
+		error = -ENOMEM;
 	else
-		map_over(pages_in(a, addr, nbytes), prot);
+		addr = huge ? map_huge(nbytes) : map_fresh(nbytes, prot);
 	unlock();
-	return (intptr_t)addr;
+	return error ? error : (intptr_t)addr;
 }
 
 /* The pages of the range, from its first on, that are there. */
@@ -698,6 +768,8 @@ int umpa_os_munmap(void *addr, size_t nbytes)
 
 	if (!error && a && !a->mapped)
 		wrong("munmap in a reservation", addr);
+	if (!error && a && cuts_huge(pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES)))
+		error = -EINVAL;
 	if (!error && a)
 		unmap_pages(pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES));
 	return leave(error);
@@ -722,17 +794,36 @@ static void carry_range(struct range to, struct range from)
 	memset((void *)begin_of(from), 0, n * PAGE_NBYTES);
 }
 
+/* The kernel may have ended the destination before it refuses. */
+static void end_destination(void *addr, size_t nbytes)
+{
+	struct area *a = area_of(addr);
+	struct range r = a ? pages_there(pages_in(a, addr, nbytes)) : (struct range){NULL, 0, 0};
+
+	if (a && !a->mapped && r.first < r.end)
+		end_range(r);
+}
+
 /* Of pages that are all protected alike. */
 intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, void *new_addr)
 {
-	int error = enter(MREMAP), prot;
+	int error = enter(MREMAP), prot, huge;
 	struct range from, to;
 
+	new_nbytes = pages_of(new_nbytes) * PAGE_NBYTES;
+	if (error && flags & MREMAP_FIXED)
+		end_destination(new_addr, new_nbytes);
 	if (error)
 		return leave(error);
-	new_nbytes = pages_of(new_nbytes) * PAGE_NBYTES;
 	from = range_of(addr, pages_of(old_nbytes) * PAGE_NBYTES, 0);
 	prot = prot_of(from.area->entries[from.first]);
+	huge = (from.area->entries[from.first] & HUGE) != 0;
+	if (huge && (flags & MREMAP_DONTUNMAP || new_nbytes > old_nbytes))
+		return leave(-EINVAL);
+	if (huge) {
+		new_nbytes = rounded_up(new_nbytes, fake_huge_nbytes);
+		from = range_of(addr, rounded_up(old_nbytes, fake_huge_nbytes), 0);
+	}
 	if (!(flags & MREMAP_MAYMOVE))
 		return leave(-ENOMEM);
 	if (!(flags & MREMAP_FIXED))
@@ -752,21 +843,35 @@ intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int fl
 	return (intptr_t)new_addr;
 }
 
-/* Up to the first page that is not there, for which the answer is -ENOMEM. */
+/* The range up to a huge page that it has a part of. */
+static struct range without_part(struct range r)
+{
+	if (is_within_huge(r.area, r.first))
+		r.end = r.first;
+	while (r.end > r.first && is_within_huge(r.area, r.end))
+		r.end--;
+	return r;
+}
+
+/* Up to the first page that is not there, for which the answer is -ENOMEM, or to a huge page of
+ * which the range has a part: -EINVAL. */
 int umpa_os_protect(void *addr, size_t nbytes, int prot)
 {
 	int error = enter(PROTECT);
 	struct area *a = area_of(addr);
-	struct range r, there;
+	struct range r, there, done;
 
 	if (error || !a)
 		return leave(error ? error : -ENOMEM);
 	r = pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES);
 	there = pages_there(r);
-	if (there.first < there.end) {
-		host_protect(there, prot);
-		mark(there, GUARDED | UNREADABLE, bits_of(prot));
+	done = without_part(there);
+	if (done.first < done.end) {
+		host_protect(done, prot);
+		mark(done, GUARDED | UNREADABLE, bits_of(prot));
 	}
+	if (done.end < there.end)
+		return leave(-EINVAL);
 	return leave(there.end < r.end ? -ENOMEM : 0);
 }
 
@@ -792,6 +897,8 @@ int umpa_os_advise(void *addr, size_t nbytes, int advice)
 	if (error || !a)
 		return leave(error ? error : -ENOMEM);
 	r = pages_in(a, addr, pages_of(nbytes) * PAGE_NBYTES);
+	if (cuts_huge(r))
+		return leave(-EINVAL);
 	there = pages_there(r);
 	if (advice == MADV_DONTNEED)
 		take_range(there);
@@ -888,6 +995,43 @@ int umpa_os_measure(int id, int flags, size_t *nbytes)
 	return leave(error ? error : id < 0 ? -EINVAL : 0);
 }
 
+int umpa_os_is_huge(int fd)
+{
+	return umpa_os_confined() ? -EPERM : fd == FAKE_HUGE_FILE;
+}
+
+int umpa_os_measure_pages(
+	size_t nbytes, int prot, int flags, int fd, int64_t offset, size_t *page_nbytes)
+{
+	int error = enter(MEASURE_PAGES);
+	int huge = flags & MAP_ANONYMOUS ? flags & MAP_HUGETLB : fd == FAKE_HUGE_FILE;
+
+	(void)prot, (void)offset;
+	*page_nbytes = huge ? fake_huge_nbytes : PAGE_NBYTES;
+	if (!error && huge && rounded_up(nbytes, fake_huge_nbytes) > fake_huge_max)
+		error = -ENOMEM;
+	if (fake_huge_snatched)
+		fake_huge_max = 0;
+	return leave(error);
+}
+
+int umpa_os_is_mapped(const void *addr)
+{
+	struct area *a = area_of(addr);
+
+	return a && ~a->entries[((const char *)addr - a->base) / (ptrdiff_t)PAGE_NBYTES] & GONE;
+}
+
+size_t umpa_os_page_nbytes(const void *addr)
+{
+	struct area *a = area_of(addr);
+	size_t page = a ? (size_t)((const char *)addr - a->base) / PAGE_NBYTES : 0;
+
+	if (a && is_within_huge(a, page))
+		return 0;
+	return a && a->entries[page] & HUGE ? fake_huge_nbytes : PAGE_NBYTES;
+}
+
 /* Pages of a program's userfaultfd look like others. */
 int umpa_os_unregister(int fd, void *addr, size_t nbytes)
 {
@@ -901,10 +1045,14 @@ int umpa_os_unregister(int fd, void *addr, size_t nbytes)
 int umpa_os_renew(void *addr, size_t nbytes, int huge)
 {
 	int error = enter(RENEW);
-	struct range r = range_of(addr, nbytes, 0);
+	struct area *a = area_of(addr);
+	struct range r;
 
-	if (r.area->mapped)
-		wrong("renewal of a mapping", addr);
+	if (!a || a->mapped)
+		wrong("renewal of what is no reservation", addr);
+	r = pages_in(a, addr, nbytes);
+	if (!error && cuts_huge(r))
+		error = -EINVAL;
 	if (error)
 		return leave(error);
 	map_over(r, PROT_READ | PROT_WRITE);
@@ -1091,6 +1239,9 @@ void fake_reset(void)
 	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
 	fake_segment_nbytes = PAGE_NBYTES;
+	fake_huge_nbytes = SLOT_NBYTES;
+	fake_huge_max = 0;
+	fake_huge_snatched = 0;
 	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,
 		.memory_nbytes = (size_t)256 << 20,
 		.as_limit_nbytes = SIZE_MAX,

@@ -40,6 +40,14 @@ extern uint64_t fake_first_look_ns;
 /* What every segment of shared memory takes; it is attached anew each time, zero. A page after
  * reset. */
 extern size_t fake_segment_nbytes;
+/* Huge pages, of MAP_HUGETLB and of one file: their size, a power of two, a slot's after reset; and
+ * how many bytes of them there are for one mapping, none after reset. What is mapped over pages and
+ * is refused for that has ended what was there, as the kernel has it. */
+extern size_t fake_huge_nbytes, fake_huge_max;
+extern int fake_huge_snatched; /* what is measured is somebody else's before it is mapped */
+enum {
+	FAKE_HUGE_FILE = 77
+};
 /* Frames there are: backing one more is -ENOMEM (fake_touch then ends the program). SIZE_MAX after
  * reset. */
 extern size_t fake_nframes_max;
@@ -54,7 +62,8 @@ void fake_fail_from(uint64_t n, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
  * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
  * "munmap", "mremap", "protect", "advise", "renew", "lock", "unlock", "sync", "incore",
- * "protect_key", "attach", "detach", "measure", "unregister", "let_go". */
+ * "protect_key", "attach", "detach", "measure", "unregister", "let_go", "reserve_at",
+ * "measure_pages". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
 
