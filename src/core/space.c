@@ -28,6 +28,7 @@ void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags)
 	memset(s, 0, sizeof(*s));
 	umpa_lock_init(&s->lock, LOCK_SPACE);
 	umpa_extents_init(&s->extents, tags);
+	umpa_surplus_init(&s->surplus, umpa_os_clock_ns());
 	s->extents.origin = (uint32_t)(umpa_core.window.base >> SLOT_SHIFT);
 }
 

@@ -23,6 +23,11 @@ int umpa_surplus_is_likely(uint32_t npool, uint32_t nused)
 	return npool > umpa_surplus_floor(nused) + SURPLUS_SLACK_NSLOTS;
 }
 
+void umpa_surplus_init(struct umpa_surplus *s, uint64_t now_ns)
+{
+	*s = (struct umpa_surplus){.halved_ns = now_ns, .asked_ns = now_ns};
+}
+
 static void forget(struct umpa_surplus *s, uint32_t npool, uint64_t now_ns)
 {
 	uint64_t nhalvings = since(s->halved_ns, now_ns) / patience_ns(npool);
@@ -31,6 +36,16 @@ static void forget(struct umpa_surplus *s, uint32_t npool, uint64_t now_ns)
 		return;
 	s->nwanted >>= nhalvings < 63 ? nhalvings : 63;
 	s->halved_ns = now_ns;
+}
+
+/* What of those taken since it was last asked has not been forgotten, if they are spread evenly
+ * over that time: those of each patience count half of those of the next. */
+static uint64_t remembered(
+	const struct umpa_surplus *s, uint64_t nreused, uint32_t npool, uint64_t now_ns)
+{
+	uint64_t n = npool ? since(s->asked_ns, now_ns) / patience_ns(npool) : 0;
+
+	return n ? (2 * nreused - (2 * nreused >> (n < 63 ? n : 63))) / n : nreused;
 }
 
 uint32_t umpa_surplus_keep(
@@ -42,7 +57,8 @@ uint32_t umpa_surplus_keep(
 	s->ntaken = ntaken;
 	if (npool)
 		forget(s, npool, now_ns);
-	s->nwanted += nreused;
+	s->nwanted += remembered(s, nreused, npool, now_ns);
+	s->asked_ns = now_ns;
 	/* Hours of it shall not take longer to forget than minutes. */
 	if (s->nwanted > most)
 		s->nwanted = most;

@@ -9,6 +9,12 @@
  * and keeps it from then on. Whoever frees a large block, and asks for its like much later or
  * never, has that memory meanwhile for what is not umpa's: an engine's small blocks, say.
  *
+ * When slots came out of the pool nobody notes, as that would take a look at the clock each time;
+ * it is asked now and then how many did since. They count as if that had gone on evenly: what came
+ * out a moment ago, after an hour in which little did, counts for little. Who takes and frees in
+ * such bursts pays for one filling of the pool a burst, and only where they are further apart than
+ * it takes to forget: within the same twentieth.
+ *
  * Never surplus is what is little (SURPLUS_NSLOTS_MIN), or little beside the slots in use.
  */
 #ifndef UMPA_CORE_SURPLUS_H
@@ -28,9 +34,13 @@ struct umpa_surplus {
 	uint64_t ntaken; /* out of the pool, on the whole, when last told */
 	uint64_t nwanted;
 	uint64_t halved_ns;
+	uint64_t asked_ns; /* when last told */
 	uint32_t ngiven;   /* and not asked for since */
 	uint64_t given_ns; /* when the last of them were */
 };
+
+/* Nothing is wanted yet. */
+void umpa_surplus_init(struct umpa_surplus *s, uint64_t now_ns);
 
 /* What is little while nused slots are in use. */
 uint32_t umpa_surplus_floor(uint32_t nused);

@@ -57,6 +57,32 @@ TEST(surplus_is_forgotten_by_halves)
 	CHECK_EQ(umpa_surplus_keep(&s, 64, 64, 0, UINT64_MAX), SURPLUS_NSLOTS_MIN);
 }
 
+/* Taken at any time since it was asked before, as far as is known. */
+TEST(surplus_taken_is_spread_over_the_time)
+{
+	struct umpa_surplus s, often;
+	uint64_t patience_ns = 64 * SURPLUS_SLOT_MS * MS;
+	uint32_t keep = 0;
+
+	PLAN(7);
+	umpa_surplus_init(&s, 5);
+	CHECK_EQ(umpa_surplus_keep(&s, 32, 64, 0, 5 + patience_ns - 1), 32);
+	umpa_surplus_init(&s, 5);
+	CHECK_EQ(umpa_surplus_keep(&s, 32, 64, 0, 5 + patience_ns), 32);
+	umpa_surplus_init(&s, 5);
+	CHECK_EQ(umpa_surplus_keep(&s, 32, 64, 0, 5 + 4 * patience_ns), 15);
+	umpa_surplus_init(&s, 5);
+	CHECK_EQ(umpa_surplus_keep(&s, 1000, 64, 0, 5 + 1000 * patience_ns), SURPLUS_NSLOTS_MIN);
+	CHECK_EQ(umpa_surplus_keep(&s, 1000, 0, 0, UINT64_MAX), SURPLUS_NSLOTS_MIN);
+	/* So it makes little difference how often it is asked. */
+	umpa_surplus_init(&s, 0);
+	umpa_surplus_init(&often, 0);
+	for (unsigned i = 1; i <= 40; i++)
+		keep = umpa_surplus_keep(&often, i * 16, 64, 0, i * patience_ns);
+	CHECK_EQ(keep, 31);
+	CHECK_EQ(umpa_surplus_keep(&s, 40 * 16, 64, 0, 40 * patience_ns), 32);
+}
+
 TEST(surplus_missed_soon_is_wanted)
 {
 	struct umpa_surplus s = {.nwanted = 0};
@@ -167,6 +193,50 @@ TEST(surplus_of_blocks_that_come_seldom_goes_back_each_time)
 		umpa_free(touched(64 * MIB));
 		CHECK(pool_nslots() <= 2 * SURPLUS_NSLOTS_MIN);
 		fake_clock_ns += 32 * SURPLUS_SLOT_MS * MS;
+	}
+	end();
+}
+
+/* Slots that come and go while there are too few of them for a look at the clock. */
+static void take_few(unsigned ntimes)
+{
+	while (ntimes--)
+		umpa_free(touched((SURPLUS_NSLOTS_MIN + SURPLUS_SLACK_NSLOTS) * SLOT_NBYTES));
+}
+
+TEST(surplus_taken_long_ago_is_not_wanted)
+{
+	char *p;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	take_few(1000);
+	p = touched(64 * MIB);
+	fake_clock_ns += 3600 * 1000 * MS;
+	CHECK_EQ(stats().trimmed_nbytes, 0);
+	umpa_free(p);
+	CHECK(stats().trimmed_nbytes > 0);
+	CHECK_EQ(pool_nslots(), SURPLUS_NSLOTS_MIN);
+	end();
+}
+
+/* The price: what was taken just now counts for little after an hour, and is missed; once, each
+ * time. */
+TEST(surplus_taken_in_bursts_is_missed_once_a_burst)
+{
+	uint64_t trimmed_nbytes = 0;
+
+	PLAN(5 * 2 + END_CHECKS);
+	begin();
+	for (int burst = 0; burst < 5; burst++, fake_clock_ns += 3600 * 1000 * MS) {
+		for (int i = 0; i < 20; i++, fake_clock_ns += MS) {
+			take_few(5);
+			umpa_free(touched(64 * MIB));
+		}
+		trimmed_nbytes = stats().trimmed_nbytes - trimmed_nbytes;
+		CHECK(trimmed_nbytes > 0 && trimmed_nbytes <= 64 * MIB);
+		trimmed_nbytes = stats().trimmed_nbytes;
+		CHECK_EQ(pool_nslots(), 32);
 	}
 	end();
 }
