@@ -235,11 +235,13 @@ static void *move_span(const struct umpa_block *b, const struct request *r)
 	return umpa_span_move(b->slot, r->npages, r->npages_room, align_npages(r), r->flags);
 }
 
-static void *copy_to_new(const struct umpa_block *b, void *block, const struct request *r)
+static void *copy_to_new(const struct umpa_block *b, void *block, struct request r)
 {
-	void *to = alloc_block(r);
-	size_t npages = b->npages < r->npages ? b->npages : r->npages;
+	size_t npages = b->npages < r.npages ? b->npages : r.npages;
+	void *to;
 
+	r.flags |= SPAN_GROWS;
+	to = alloc_block(&r);
 	if (!to)
 		return NULL;
 	memcpy(to, block, npages << PAGE_SHIFT);
@@ -254,7 +256,7 @@ static void *move_block(const struct umpa_block *b, void *block, struct request 
 	make_roomy(&r);
 	if (b->kind == BLOCK_SPAN)
 		to = move_span(b, &r);
-	return to ? to : copy_to_new(b, block, &r);
+	return to ? to : copy_to_new(b, block, r);
 }
 
 /* unsettled: what umpa_block_settle() said. Where the system refused, pages may be unreadable, and
@@ -264,7 +266,7 @@ static void *elsewhere(
 {
 	if (r->flags & UMPA_NOMOVE || (unsettled && unsettled != -EBUSY))
 		return NULL;
-	return unsettled ? copy_to_new(b, block, r) : move_block(b, block, *r);
+	return unsettled ? copy_to_new(b, block, *r) : move_block(b, block, *r);
 }
 
 void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *call)

@@ -202,7 +202,8 @@ static void *alloc_again(size_t npages, uint32_t align, unsigned flags)
 
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
-	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK, repeated;
+	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK, may_have_head,
+	    repeated;
 	uint32_t align_slots = slots_of_align(align);
 	unsigned tail = roomy ? 0 : tail_to_share(npages);
 	struct space_grant g;
@@ -213,12 +214,13 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (block)
 		return block;
 	umpa_recent_flush();
-	repeated = tail && !bare && align == 1 && is_repeated(npages);
+	may_have_head = tail && !bare && align == 1 && !(flags & SPAN_GROWS);
+	repeated = may_have_head && is_repeated(npages);
 	if (repeated && npages <= RUN_LONG_NPAGES_MAX)
 		block = umpa_run_alloc_long((unsigned)npages, flags);
 	if (!block && tail && !bare && align_slots == 1)
 		block = alloc_before_tail(npages, tail, flags);
-	if (!block && tail && !bare && align == 1)
+	if (!block && may_have_head)
 		block = alloc_behind_head(npages, tail, repeated || tail == 1, flags);
 	if (block)
 		return block;

@@ -11,10 +11,15 @@
 
 #include "core/core.h"
 
+/* Flag of umpa_span_alloc(), none of the public ones: the block has grown and will again. It begins
+ * with a slot: a head is copied each time the span moves, to a slot of its own where no other has
+ * room, and what lies behind one that was packed tightly has to move before long. */
+#define SPAN_GROWS 0x10u
+
 /*
  * Hands out a span of npages, or where that packs tighter a run across two slots, at a multiple of
- * align pages, with room to grow to npages_room (npages or more). flags: UMPA_ZERO and UMPA_NOBACK
- * count. NULL: the window has no room.
+ * align pages, with room to grow to npages_room (npages or more). flags: UMPA_ZERO, UMPA_NOBACK
+ * and SPAN_GROWS count. NULL: the window has no room.
  */
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags);
 

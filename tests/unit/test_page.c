@@ -852,3 +852,37 @@ TEST(page_blocks_of_many_sizes_begin_on_slots)
 		umpa_free(a[i]);
 	end();
 }
+
+/* Grown in turns, as lists of one length are: none begins in the end of another's superpage, so
+ * that all but the last superpage of each move as they are, and grow where they lie. */
+TEST(page_blocks_that_grow_begin_on_slots)
+{
+	enum {
+		N = 6
+	};
+	char *block[N] = {NULL};
+	size_t nbytes = 0, room = 0;
+	unsigned nheads = 0, nslots = 0;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	for (; nbytes < 5 * MIB; nbytes += 32 << 10)
+		for (int i = 0; i < N; i++) {
+			if (nbytes >= room)
+				block[i] = umpa_realloc(block[i], nbytes + nbytes / 8 + 1, 0);
+			if (i == N - 1 && nbytes >= room)
+				room = nbytes + nbytes / 8;
+			fake_touch(block[i] + nbytes, 32 << 10);
+		}
+	for (int i = 0; i < N; i++)
+		nheads += (uintptr_t)block[i] % SLOT_NBYTES != 0;
+	CHECK_EQ(nheads, 0);
+	for (uint32_t i = umpa_core.space.nnursery; i < umpa_core.window.nslots_open; i++)
+		nslots += fake_frame(slot_address((struct slot){i})) != 0;
+	CHECK_EQ(nslots, 3 * N);
+	all_valid();
+	for (int i = 0; i < N; i++)
+		umpa_free(block[i]);
+	umpa_trim(0);
+	end();
+}
