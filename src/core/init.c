@@ -5,6 +5,7 @@
 #include "core/outside.h"
 #include "core/owns.h"
 #include "core/space.h"
+#include "core/trial.h"
 
 late_data struct umpa_core umpa_core;
 int umpa_core_started;
@@ -14,7 +15,8 @@ static struct umpa_lock start_lock = UMPA_LOCK_INITIALIZER(LOCK_INIT);
 
 /* The window is this many times physical memory, so that addresses never have to be fought for. */
 enum {
-	WINDOW_PER_MEMORY = 16
+	WINDOW_PER_MEMORY = 16,
+	WINDOW_SHARE = 4 /* at most, of a limit of address space */
 };
 
 #define WINDOW_NBYTES_MIN ((size_t)64 << 20)
@@ -36,7 +38,7 @@ static size_t power_of_two_above(size_t n)
 static size_t window_size(const struct umpa_os_machine *m)
 {
 	size_t wanted = umpa_option(OPTION_window);
-	size_t limit = m->as_limit_nbytes / 4;
+	size_t limit = m->as_limit_nbytes / WINDOW_SHARE;
 
 	if (wanted != OPTION_AUTO)
 		return wanted < WINDOW_NBYTES_MAX ? wanted : WINDOW_NBYTES_MAX;
@@ -172,6 +174,18 @@ void umpa_core_start(void)
 		__atomic_store_n(&umpa_core_started, 1, __ATOMIC_RELEASE);
 	}
 	umpa_lock_give(&start_lock);
+}
+
+void umpa_core_heed_limit(size_t as_limit_nbytes)
+{
+	size_t nslots = as_limit_nbytes / WINDOW_SHARE >> SLOT_SHIFT;
+
+	if (!umpa_core_is_started() || nslots >= umpa_core.window.nslots)
+		return;
+	umpa_trial_fork_take();
+	umpa_space_narrow(nslots ? (uint32_t)nslots : 1);
+	umpa_core.mover.window_nbytes = umpa_core.window.nbytes;
+	umpa_trial_fork_give();
 }
 
 void umpa_core_stop(void)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/clear.h"
+#include "core/owns.h"
 #include "core/recent.h"
 #include "core/trial.h"
 
@@ -86,6 +87,29 @@ static int grow_for(struct umpa_space *s, uint32_t nslots, uint32_t align)
 	/* What was looked for and not found is longer than what is free at the end, but for
 	 * alignment. */
 	return grow(s, need > have ? (uint32_t)need - have : 1);
+}
+
+/* Pointers are told from the bounds, so these go first: the addresses may be anybody's at once. */
+static void narrow(struct umpa_space *s, uint32_t nslots)
+{
+	struct umpa_window *w = &umpa_core.window;
+
+	__atomic_store_n(&umpa_bounds.nbytes, (size_t)nslots << SLOT_SHIFT, __ATOMIC_RELEASE);
+	umpa_window_narrow(w, nslots, s->extents.nslots);
+}
+
+void umpa_space_narrow(uint32_t nslots)
+{
+	struct umpa_space *s = &umpa_core.space;
+
+	umpa_recent_flush();
+	umpa_lock_take(&s->lock);
+	umpa_extents_shrink(&s->extents, nslots);
+	if (nslots < s->extents.nslots)
+		nslots = s->extents.nslots;
+	if (nslots < umpa_core.window.nslots)
+		narrow(s, nslots);
+	umpa_lock_give(&s->lock);
 }
 
 /* --- what the pool may hold --------------------------------------------------------------- */

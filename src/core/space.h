@@ -132,6 +132,10 @@ static inline int umpa_space_may_shed(void)
 
 uint32_t umpa_space_pool_nslots(void);
 
+/* Makes the window end after nslots slots, or behind the last one that is not free, if it ends
+ * later now. What lay there is nobody's from then on. */
+void umpa_space_narrow(uint32_t nslots);
+
 /* Slots in use, and in the pool, when some were last taken or given; a guess, without a lock. */
 static inline uint32_t umpa_space_nused_about(void)
 {

@@ -33,6 +33,20 @@ void umpa_attributes_fini(struct umpa_attributes *a)
 	memset(a, 0, sizeof(*a));
 }
 
+/* What is open ends before the next whole slot's worth. */
+void umpa_attributes_narrow(struct umpa_attributes *a, uint32_t nslots)
+{
+	uint32_t need = nslots > a->nslots_open ? nslots : a->nslots_open + 1;
+	size_t have = table_nbytes(a->nslots), rest;
+
+	if (need >= a->nslots)
+		return;
+	rest = have - table_nbytes(need);
+	if (rest)
+		umpa_os_release((char *)a->slot + have - rest, rest);
+	a->nslots = need;
+}
+
 int umpa_attributes_need(struct umpa_attributes *a, size_t end)
 {
 	size_t open = a->open_nbytes;

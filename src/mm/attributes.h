@@ -40,6 +40,9 @@ struct umpa_attributes {
 must_check int umpa_attributes_init(struct umpa_attributes *a, uint32_t nslots);
 void umpa_attributes_fini(struct umpa_attributes *a);
 
+/* The window has nslots slots now, no more than before. */
+void umpa_attributes_narrow(struct umpa_attributes *a, uint32_t nslots);
+
 /* Sees to it that the pages below `end` can be given attributes. 0 or -ENOMEM. */
 must_check int umpa_attributes_need(struct umpa_attributes *a, size_t end);
 

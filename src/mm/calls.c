@@ -175,6 +175,12 @@ int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key)
 	return umpa_answer(!error && whole < nbytes ? -ENOMEM : error);
 }
 
+void umpa_mm_heed_limit(size_t nbytes)
+{
+	umpa_core_heed_limit(nbytes);
+	umpa_mapping_narrow();
+}
+
 /* --- what only looks at pages: those that are nobody's are a gap, though the kernel has them ---
  */
 

@@ -36,6 +36,14 @@ int umpa_mapping_need(void)
 	return is;
 }
 
+void umpa_mapping_narrow(void)
+{
+	umpa_pages_lock();
+	if (started)
+		umpa_attributes_narrow(&table, umpa_core.window.nslots);
+	umpa_pages_unlock();
+}
+
 void umpa_mapping_stop(void)
 {
 	if (!started)

@@ -29,6 +29,9 @@
  * started before. */
 int umpa_mapping_need(void);
 
+/* The window has been narrowed. */
+void umpa_mapping_narrow(void);
+
 /* Maps exactly these pages, which are not mapped: zero. 0; -ENOMEM as umpa_pages_take(). */
 must_check int umpa_mapping_extend(size_t first, size_t end);
 

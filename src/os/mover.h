@@ -53,14 +53,15 @@ struct umpa_mover {
 	int (*let_go)(struct umpa_mover *m, void *addr, size_t nbytes);
 	void (*fini)(struct umpa_mover *m); /* gives back what init took; frames stay */
 	void *window;
-	size_t window_nbytes;
-	int one_step;       /* what gets a frame at the destination meanwhile keeps it: -EEXIST */
-	int shadowed;       /* a host keeps shadow page tables: what moves is dear to touch first */
-	uint32_t lock;      /* of the mover alone */
-	int fd;             /* uffd: the parked descriptor, -1 while there is none */
-	uint64_t file[2];   /* uffd: device and inode of its file */
-	uint32_t pid;       /* uffd: of the process that opened it */
-	uint32_t *origin;   /* mremap: a slot, where its mapping was made */
+	size_t window_nbytes; /* becomes less where the window is narrowed */
+	int one_step;         /* what gets a frame at the destination meanwhile keeps it: -EEXIST */
+	int shadowed;     /* a host keeps shadow page tables: what moves is dear to touch first */
+	uint32_t lock;    /* of the mover alone */
+	int fd;           /* uffd: the parked descriptor, -1 while there is none */
+	uint64_t file[2]; /* uffd: device and inode of its file */
+	uint32_t pid;     /* uffd: of the process that opened it */
+	uint32_t *origin; /* mremap: a slot, where its mapping was made */
+	size_t norigin;
 	uint32_t nsplit;    /* mremap: mappings split off */
 	uint32_t split_max; /* mremap: most it may split off */
 };

@@ -232,9 +232,7 @@ static void renewed_mremap(struct umpa_mover *m, void *addr, size_t nbytes)
 
 static void fini_mremap(struct umpa_mover *m)
 {
-	size_t nslots = m->window_nbytes / SLOT_NBYTES;
-
-	umpa_os_unmap(m->origin, pages_of(nslots * sizeof(*m->origin)) * PAGE_NBYTES);
+	umpa_os_unmap(m->origin, pages_of(m->norigin * sizeof(*m->origin)) * PAGE_NBYTES);
 	m->origin = NULL;
 }
 
@@ -244,8 +242,8 @@ int umpa_mover_mremap_init(struct umpa_mover *m, void *window, size_t nbytes)
 	int error;
 
 	umpa_mover_plain_init(m, window, nbytes);
-	error = umpa_os_map(
-		pages_of(nbytes / SLOT_NBYTES * sizeof(*m->origin)) * PAGE_NBYTES, &origin);
+	m->norigin = nbytes / SLOT_NBYTES;
+	error = umpa_os_map(pages_of(m->norigin * sizeof(*m->origin)) * PAGE_NBYTES, &origin);
 	if (error)
 		return error;
 	m->origin = origin;

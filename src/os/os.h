@@ -145,7 +145,8 @@ must_check int umpa_os_bare(const void *addr, size_t npages);
 void umpa_os_confine(void);
 int umpa_os_confined(void);
 
-/* prctl(), for the program. */
+/* prlimit() and prctl(), for the program. */
+int umpa_os_prlimit(int pid, int resource, const void *limit, void *old);
 long umpa_os_prctl(int option, long a, long b, long c, long d);
 
 /* --- the machine -------------------------------------------------------------------------- */

@@ -458,6 +458,11 @@ int umpa_os_confined(void)
 	return __atomic_load_n(&confined, __ATOMIC_RELAXED);
 }
 
+int umpa_os_prlimit(int pid, int resource, const void *limit, void *old)
+{
+	return (int)SYS_4(SYS_prlimit64, pid, resource, limit, old);
+}
+
 long umpa_os_prctl(int option, long a, long b, long c, long d)
 {
 	return SYS_5(SYS_prctl, option, a, b, c, d);

@@ -127,6 +127,19 @@ uint32_t umpa_extents_at_end(const struct umpa_extents *e, enum umpa_extent_kind
 	return link && kind_of(e, link - 1) == kind ? e->tag[link - 1].nslots : 0;
 }
 
+void umpa_extents_shrink(struct umpa_extents *e, uint32_t nslots)
+{
+	while (e->nslots > nslots && e->tag[e->nslots - 1].first) {
+		uint32_t first = e->tag[e->nslots - 1].first - 1;
+		enum umpa_extent_kind kind = kind_of(e, first);
+
+		unlink_extent(e, first);
+		e->nslots = first;
+		if (first < nslots)
+			umpa_extents_grow(e, nslots - first, kind);
+	}
+}
+
 void umpa_extents_give(
 	struct umpa_extents *e, struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
 {

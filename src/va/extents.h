@@ -72,6 +72,9 @@ static inline void umpa_extents_skip(struct umpa_extents *e, uint32_t nslots)
 /* How many of the last known slots are free and of that kind. */
 uint32_t umpa_extents_at_end(const struct umpa_extents *e, enum umpa_extent_kind kind);
 
+/* Knows the last slots no longer, as far as they are free and number nslots or more. */
+void umpa_extents_shrink(struct umpa_extents *e, uint32_t nslots);
+
 /*
  * Takes nslots neighbouring slots of one kind, from the front of the shortest class of extents
  * where any fits, at an address that is a multiple of `align` slots (a power of two). NO_SLOT if

@@ -74,12 +74,46 @@ int umpa_window_init(struct umpa_window *w, size_t nbytes, size_t min_nbytes,
 	return -ENOMEM;
 }
 
+/* What is still reserved of a table. Table 0 is the last one in memory. */
+static size_t table_nbytes(const struct umpa_window *w, unsigned i, uint32_t nslots)
+{
+	const struct umpa_window_table *t = &w->table[i];
+	size_t nbytes = whole_pages(t->record_nbytes * nslots);
+
+	if (!i && nslots == w->nslots)
+		return w->table_nbytes - (size_t)(t->base - (char *)w->table_memory);
+	return nbytes > t->open_nbytes ? nbytes : t->open_nbytes;
+}
+
+static void cut_table(struct umpa_window *w, unsigned i, uint32_t nslots)
+{
+	size_t have = table_nbytes(w, i, w->nslots), need = table_nbytes(w, i, nslots);
+
+	if (need < have)
+		umpa_os_release(w->table[i].base + need, have - need);
+	if (!i)
+		w->table_nbytes -= have - need;
+}
+
+void umpa_window_narrow(struct umpa_window *w, uint32_t nslots, uint32_t nslots_open)
+{
+	size_t nbytes = (size_t)nslots << SLOT_SHIFT, rest = w->nbytes - nbytes;
+
+	for (unsigned i = 0; i < w->ntables; i++)
+		cut_table(w, i, nslots);
+	__atomic_store_n(&w->nslots_open, nslots_open, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->nslots, nslots, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->nbytes, nbytes, __ATOMIC_RELAXED);
+	umpa_os_release((void *)(w->base + nbytes), rest);
+}
+
 void umpa_window_fini(struct umpa_window *w)
 {
 	if (!w->nbytes)
 		return;
 	umpa_os_release((void *)w->base, w->nbytes);
-	umpa_os_release(w->table_memory, w->table_nbytes);
+	for (unsigned i = 0; i < w->ntables; i++)
+		umpa_os_release(w->table[i].base, table_nbytes(w, i, w->nslots));
 	memset(w, 0, sizeof(*w));
 }
 

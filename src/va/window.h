@@ -7,8 +7,9 @@
  * RLIMIT_DATA, mlockall) stays close to what is used. The records about slots lie in tables apart,
  * opened along with the slots, so that no stray write into a block can reach them.
  *
- * Not locked: base and nslots never change after umpa_window_init(); the frontier is guarded by
- * whoever calls umpa_window_open().
+ * Not locked: base never changes after umpa_window_init(), and nslots only in umpa_window_narrow();
+ * the frontier is guarded by whoever calls one of these. Who reads nslots without that guard may
+ * see more of it than there is, of which nothing is open.
  */
 #ifndef UMPA_VA_WINDOW_H
 #define UMPA_VA_WINDOW_H
@@ -49,6 +50,10 @@ void umpa_window_fini(struct umpa_window *w);
 /* Opens the next nslots slots behind the frontier, and their records. 0 or -ENOMEM, nothing opened.
  */
 must_check int umpa_window_open(struct umpa_window *w, uint32_t nslots);
+
+/* What of the window lies behind its first nslots slots, of which the first nslots_open are open
+ * then, is given back, with the tables' part. Nobody has anything there. */
+void umpa_window_narrow(struct umpa_window *w, uint32_t nslots, uint32_t nslots_open);
 
 static inline int umpa_window_has(const struct umpa_window *w, const void *ptr)
 {

@@ -7,11 +7,16 @@
  *	churn      random mallocs, reallocs and frees; each works, or refuses (only once a limit is
  *set) exhaust    blocks until memory is refused; all have their content; freed, there is room again
  *	umpa       large blocks are umpa's
+ *	room       a thread starts, a file can be mapped
+ *	vfork      a child limits itself to what a program hardly starts with
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "expect.h"
@@ -65,8 +70,8 @@ static unsigned long churn(void)
 	return 3 * NSTEPS;
 }
 
-/* Those below 4 KiB are the engine's. A limit set late reaches it alone, as umpa has its window by
- * then: the more of them there are, the sooner. */
+/* Those below 4 KiB are the engine's. Of RLIMIT_DATA set late it feels most, as what is open of the
+ * window has been counted: the more of them there are, the sooner. */
 static size_t nbytes_of(unsigned i)
 {
 	static const size_t some[] = {3000000, 100000, 70000, 4200000, 1000, 65536, 2097152, 700000,
@@ -131,6 +136,47 @@ static unsigned long served(void)
 	return 1;
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static unsigned long room(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+	pthread_t thread;
+
+	EXPECT(!pthread_create(&thread, NULL, nothing, NULL) && !pthread_join(thread, NULL));
+	EXPECT(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+	close(fd);
+	return 2;
+}
+
+/* Pages of it that are taken. */
+static long address_space(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long npages = 0;
+
+	EXPECT(f && fscanf(f, "%ld", &npages) == 1);
+	fclose(f);
+	return npages;
+}
+
+static unsigned long vfork_limited(void)
+{
+	struct rlimit r = {(rlim_t)100 << 20, (rlim_t)100 << 20};
+	long before = address_space();
+	int status;
+	pid_t pid = vfork();
+
+	if (!pid)
+		_exit(setrlimit(RLIMIT_AS, &r) != 0);
+	EXPECT(waitpid(pid, &status, 0) == pid && !status);
+	EXPECT(address_space() >= before);
+	return 4;
+}
+
 static unsigned long act(const char *arg)
 {
 	if (!strcmp(arg, "close")) {
@@ -151,6 +197,10 @@ static unsigned long act(const char *arg)
 		return exhaust();
 	if (!strcmp(arg, "umpa"))
 		return served();
+	if (!strcmp(arg, "room"))
+		return room();
+	if (!strcmp(arg, "vfork"))
+		return vfork_limited();
 	EXPECT(!"an argument that is known");
 	return 0;
 }

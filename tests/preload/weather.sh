@@ -11,6 +11,8 @@ for mib in 100 400; do
 	check "RLIMIT_DATA of $mib MiB, set late, exhausted" \
 		"$weather" churn "data=$mib" exhaust churn
 done
+check "RLIMIT_AS set late leaves room for others" "$weather" churn umpa as=400 room churn room
+check "RLIMIT_AS of a child of vfork" "$weather" churn umpa vfork umpa
 for options in malloc_min=4K mover=plain; do
 	UMPA_OPTIONS=$options check "RLIMIT_AS, exhausted, $options" "$weather" as=300 churn exhaust
 	UMPA_OPTIONS=$options check "RLIMIT_DATA, exhausted, $options" "$weather" data=300 churn exhaust
@@ -34,4 +36,4 @@ if unshare -m umount -l /proc 2>"$scratch/out"; then
 else
 	leave_out "/proc not mounted: needs root"
 fi
-finish 21
+finish 23

@@ -40,6 +40,26 @@ TEST(attributes_ordinary_without_memory)
 	CHECK_EQ(fake_reserved_nbytes(), 0);
 }
 
+TEST(attributes_are_narrowed)
+{
+	size_t all, end;
+
+	PLAN(8);
+	fake_reset();
+	REQUIRE(!umpa_attributes_init(&a, 8 * NSLOTS));
+	all = fake_reserved_nbytes();
+	REQUIRE(!umpa_attributes_need(&a, 5000));
+	umpa_attributes_change(&a, 500, 5000, 0, PAGE_ODD);
+	umpa_attributes_narrow(&a, 1);
+	CHECK(fake_reserved_nbytes() < all);
+	CHECK_EQ(row(500, 5000, &end), PAGE_ODD);
+	CHECK_EQ(end, 5000);
+	CHECK_EQ(umpa_attributes_need(&a, 5000), 0);
+	umpa_attributes_fini(&a);
+	CHECK_EQ(fake_reserved_nbytes(), 0);
+	CHECK(fake_consistent());
+}
+
 TEST(attributes_rows_go_over_slots)
 {
 	size_t end;

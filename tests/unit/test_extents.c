@@ -39,6 +39,34 @@ static uint32_t take_near(enum umpa_extent_kind kind, uint32_t near, uint32_t ma
 
 #define NONE UINT32_MAX
 
+TEST(extents_forget_what_is_free_at_the_end)
+{
+	PLAN(13);
+	begin(100);
+	give(10, 10, EXTENT_VOID);
+	umpa_extents_shrink(&e, 50);
+	CHECK_EQ(e.nslots, 100); /* the last one is in use */
+	give(60, 20, EXTENT_RESIDENT);
+	give(80, 20, EXTENT_VOID);
+	umpa_extents_shrink(&e, 90);
+	CHECK_EQ(e.nslots, 90);
+	CHECK_EQ(umpa_extents_at_end(&e, EXTENT_VOID), 10);
+	CHECK(umpa_extents_valid(&e));
+	umpa_extents_shrink(&e, 70);
+	CHECK_EQ(e.nslots, 70);
+	CHECK_EQ(umpa_extents_count(&e, EXTENT_RESIDENT), 10);
+	CHECK(umpa_extents_valid(&e));
+	umpa_extents_shrink(&e, 5);
+	CHECK_EQ(e.nslots, 60);
+	CHECK_EQ(umpa_extents_count(&e, EXTENT_RESIDENT), 0);
+	CHECK_EQ(umpa_extents_count(&e, EXTENT_VOID), 10);
+	CHECK(umpa_extents_valid(&e));
+	give(20, 40, EXTENT_VOID);
+	umpa_extents_shrink(&e, 0);
+	CHECK_EQ(e.nslots, 10);
+	CHECK(umpa_extents_valid(&e));
+}
+
 TEST(extents_empty_have_nothing)
 {
 	struct umpa_extent_piece piece[2];

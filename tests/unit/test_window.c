@@ -57,7 +57,7 @@ TEST(window_reserves_and_releases)
 	CHECK_EQ(w.nbytes, 0);
 	CHECK_EQ(fake_reserved_nbytes(), 0);
 	umpa_window_fini(&w); /* of no window */
-	CHECK_EQ(fake_ncalls_of("release"), 2);
+	CHECK_EQ(fake_ncalls_of("release"), 1 + NRECORDS);
 	CHECK_EQ(fake_ncalls_of("open"), 0);
 }
 
@@ -87,6 +87,40 @@ TEST(window_halves_until_the_system_agrees)
 	CHECK_EQ(w.nslots, 2);
 	CHECK(owns_all());
 	umpa_window_fini(&w);
+}
+
+/* What the tables' records of so many slots take, in pages of their own. */
+static size_t records_nbytes(size_t nslots)
+{
+	size_t nbytes = 0;
+
+	for (unsigned i = 0; i < NRECORDS; i++)
+		nbytes += pages_of(records[i] * nslots) * PAGE_NBYTES;
+	return nbytes;
+}
+
+TEST(window_is_narrowed)
+{
+	PLAN(14);
+	fake_reset();
+	REQUIRE(!init(1024 * MIB, SLOT_NBYTES));
+	REQUIRE(!umpa_window_open(&w, 100));
+	umpa_window_narrow(&w, 200, 50);
+	CHECK_EQ(w.nslots, 200);
+	CHECK_EQ(umpa_window_nslots_open(&w), 50);
+	CHECK_EQ(w.nbytes, 200 * SLOT_NBYTES);
+	CHECK_EQ(fake_reserved_nbytes(), 200 * SLOT_NBYTES + records_nbytes(200));
+	CHECK_EQ(umpa_window_open(&w, 151), -ENOMEM);
+	CHECK_EQ(umpa_window_open(&w, 150), 0);
+	umpa_window_narrow(&w, 150, 150);
+	/* What was opened of the tables stays. */
+	CHECK_EQ(fake_reserved_nbytes(), 150 * SLOT_NBYTES + records_nbytes(200));
+	CHECK_EQ(umpa_window_open(&w, 1), -ENOMEM);
+	CHECK(!umpa_window_has(&w, (char *)w.base + 150 * SLOT_NBYTES));
+	CHECK(fake_consistent());
+	umpa_window_fini(&w);
+	CHECK_EQ(fake_reserved_nbytes(), 0);
+	CHECK(fake_consistent());
 }
 
 TEST(window_gives_up_below_the_least)
