@@ -62,11 +62,25 @@ static int our_unmap(size_t first, size_t last, int arg)
 	return umpa_mapping_end(first, last);
 }
 
-public_api int umpa_munmap(void *addr, size_t nbytes)
+/* The part behind the window first: there may be no such addresses, and then nothing ends. */
+int umpa_mm_end(void *addr, size_t nbytes)
 {
 	static const struct task unmap = {kernel_unmap, our_unmap, 0};
+	struct range r;
+	size_t behind;
+	int error;
 
-	return umpa_answer(of_range(&unmap, addr, nbytes, 0));
+	if (!range_cut(addr, nbytes, &r) || !range_is_ours(&r))
+		return umpa_os_munmap(addr, nbytes);
+	behind = range_nbytes_behind(&r);
+	error = behind ? umpa_os_munmap((void *)(r.end - behind), behind) : 0;
+	r.end -= behind;
+	return error ? error : in_parts(&unmap, &r, 0);
+}
+
+public_api int umpa_munmap(void *addr, size_t nbytes)
+{
+	return umpa_answer(umpa_mm_end(addr, nbytes));
 }
 
 public_api int umpa_mprotect(void *addr, size_t nbytes, int prot)

@@ -21,6 +21,9 @@ void *umpa_mm_map_at(void *addr, size_t nbytes, int prot, int flags, int fd, int
 void *umpa_mm_map_for_engine(
 	void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset);
 
+/* munmap(): 0 or -errno. */
+must_check int umpa_mm_end(void *addr, size_t nbytes);
+
 /* Address space without memory, as mmap(PROT_NONE) gives it: its address, or -errno. umpa is
  * started before. */
 intptr_t umpa_mm_reserve(size_t nbytes);

@@ -217,12 +217,48 @@ static intptr_t remap_closed(const struct mremap_args *a, const struct range *fr
 	return -ENOMEM;
 }
 
+/* 0 if the first page is mapped, which is all the kernel asks for before it unmaps anything. */
+static int refusal(const struct mremap_args *a)
+{
+	size_t one = umpa_os_page_nbytes(a->addr);
+	struct range r;
+	intptr_t got;
+	int mapped;
+
+	if (range_cut(a->addr, PAGE_NBYTES, &r) && range_is_ours(&r)) {
+		umpa_mapping_row(r.first, r.last, &mapped);
+		return mapped ? 0 : -EFAULT;
+	}
+	got = umpa_os_mremap(a->addr, one, one, 0, NULL);
+	return umpa_os_failed(got) ? (int)got : 0;
+}
+
+static int stays(const struct mremap_args *a)
+{
+	return pages_of(a->new_nbytes) <= pages_of(a->old_nbytes) &&
+	       !(a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
+}
+
+/* What the range has beyond the new size is ended, be it mapped or not. */
+static intptr_t shrink(const struct mremap_args *a)
+{
+	size_t keep = pages_of(a->new_nbytes) << PAGE_SHIFT;
+	size_t have = pages_of(a->old_nbytes) << PAGE_SHIFT;
+	int error = refusal(a);
+
+	if (!error && keep < have)
+		error = umpa_mm_end(a->addr + keep, have - keep);
+	return error ? error : (intptr_t)a->addr;
+}
+
 /* From the window. */
 static intptr_t remap(struct mremap_args *a, const struct range *from)
 {
 	size_t npages = pages_of(a->new_nbytes), have = from->last - from->first;
 	int mapped;
 
+	if (stays(a))
+		return shrink(a);
 	if (!range_is_all_ours(from) ||
 		umpa_mapping_row(from->first, from->last, &mapped) < from->last || !mapped)
 		return -EFAULT;
@@ -230,16 +266,8 @@ static intptr_t remap(struct mremap_args *a, const struct range *from)
 	a->new_nbytes = npages << PAGE_SHIFT;
 	if (a->flags & MREMAP_DONTUNMAP && npages != have)
 		return -EINVAL;
-	if (npages > have || a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
-		return umpa_mapping_is_closed(from->first, from->last) ? remap_closed(a, from)
-								       : carry(a, from);
-	if (npages < have) {
-		int error = umpa_mapping_end(from->first + npages, from->last);
-
-		if (error)
-			return error;
-	}
-	return (intptr_t)a->addr;
+	return umpa_mapping_is_closed(from->first, from->last) ? remap_closed(a, from)
+							       : carry(a, from);
 }
 
 /* The range, or what is to be moved into it, may be of huge pages. */
@@ -289,9 +317,11 @@ static void mend_way(const struct mremap_args *a)
 
 static intptr_t mremap_in_window(struct mremap_args *a, const struct range *from, int into)
 {
-	int error = into ? clear_way(a) : 0;
+	int error = into ? refusal(a) : 0;
 	intptr_t got;
 
+	if (!error && into)
+		error = clear_way(a);
 	if (error)
 		return error;
 	got = from ? remap(a, from) : kernel_mremap(a);

@@ -761,6 +761,55 @@ static void careless(size_t npages)
 	drop(p, npages);
 }
 
+/* Ranges of which only the front is there. */
+static void gaps(size_t npages)
+{
+	size_t nbytes = npages * PAGE, half = nbytes / 2;
+	char *p = area(npages, 10), *q = area(npages, 60);
+	char *beyond = (char *)1 + ((size_t)1 << 62);
+
+	ANSWER(munmap(p, (size_t)(beyond - p) / PAGE * PAGE));
+	look("too long to be unmapped", p, npages);
+	ANSWER(munmap(p + half, half));
+	said("as long as it is", mremap(p, nbytes, nbytes, MREMAP_MAYMOVE) != p);
+	said("shorter, beyond its end", mremap(p, nbytes, half - PAGE, 0) != p);
+	look("shorter", p, npages / 2 - 1);
+	ANSWER(munmap(p + PAGE, PAGE));
+	said("shorter, with a hole", mremap(p, nbytes, 4 * PAGE, 0) != p);
+	said("only a hole", mremap(p + PAGE, 3 * PAGE, PAGE, 0) != MAP_FAILED);
+	look("before the hole", p, 1);
+	look("behind the hole", p + 2 * PAGE, 2);
+	for (size_t n = 1; n <= 2; n++)
+		said("a hole over pages",
+			mremap(p + PAGE, PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				q + 3 * PAGE) != MAP_FAILED);
+	said("no page's begin over pages", mremap(p + 1, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+						   q + 3 * PAGE) != MAP_FAILED);
+	look("what is nobody's was to be moved over", q, npages);
+	drop(q, npages);
+	drop(p, npages);
+}
+
+/* The system has no huge pages set aside, mostly, and may have unmapped what was there before it
+ * says so. */
+static void refused_over(size_t npages)
+{
+	const size_t huge = 512 * PAGE;
+	char *p = area(1536, 10), *at = (char *)(((uintptr_t)p + huge - 1) & ~(huge - 1));
+
+	MAPPED(mmap(at, huge, RW, ANON | MAP_FIXED | MAP_HUGETLB, -1, 0));
+	/* The kernel has ended what was there; umpa has asked elsewhere first. */
+	ANSWER(munmap(at, huge));
+	for (int i = 0; i < 4; i++) {
+		char *q = area(npages, i), *r = malloc(3 * huge);
+
+		memset(r, 1, 3 * huge);
+		drop(q, npages);
+		free(r);
+	}
+	drop(p, 1536);
+}
+
 static void children(size_t npages)
 {
 	size_t nbytes = npages * PAGE;
@@ -852,8 +901,8 @@ int main(int argc, char **argv)
 		{"lookers", lookers}, {"code", code}, {"moves", moves}, {"files", files},
 		{"segments", segments}, {"pieces of segments", pieces_of_segments},
 		{"inherited segments", inherited_segments}, {"barrier", barrier},
-		{"careless", careless}, {"children", children}, {"daemons", daemons},
-		{"keys", keys}};
+		{"careless", careless}, {"gaps", gaps}, {"refused over", refused_over},
+		{"children", children}, {"daemons", daemons}, {"keys", keys}};
 	/* A few of a slot of umpa's; a slot and a piece, twice of which are some. */
 	static const size_t npages[] = {16, 700};
 	const struct rlimit no_core = {0, 0};

@@ -824,8 +824,12 @@ intptr_t umpa_os_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int fl
 		new_nbytes = rounded_up(new_nbytes, fake_huge_nbytes);
 		from = range_of(addr, rounded_up(old_nbytes, fake_huge_nbytes), 0);
 	}
-	if (!(flags & MREMAP_MAYMOVE))
+	if (!(flags & MREMAP_MAYMOVE) && new_nbytes > old_nbytes)
 		return leave(-ENOMEM);
+	if (!(flags & MREMAP_MAYMOVE) && new_nbytes == old_nbytes) {
+		unlock();
+		return (intptr_t)addr;
+	}
 	if (!(flags & MREMAP_FIXED))
 		new_addr = area_add(new_nbytes, 1)->base;
 	to = range_of(new_addr, new_nbytes, 0);

@@ -305,7 +305,7 @@ TEST(huge_or_not_a_move_that_is_refused_leaves_no_gap)
 	size_t nbytes = fake_reserved_nbytes();
 
 	PLAN(4);
-	fake_fail_at(3, -ENOMEM); /* after the table of attributes, and the way */
+	fake_fail_at(4, -ENOMEM); /* after a look, the table of attributes, and the way */
 	CHECK(refused(remap(from, 1, 1, MREMAP_MAYMOVE | MREMAP_FIXED, p) == MAP_FAILED, ENOMEM));
 	CHECK_EQ(fake_reserved_nbytes(), nbytes);
 	CHECK_EQ(count_odd(p, NPAGES), 1);
