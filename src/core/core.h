@@ -158,6 +158,10 @@ static inline void umpa_core_need(void)
  * quarter of that. Where umpa is not started there is nothing to do yet. */
 void umpa_core_heed_limit(size_t as_limit_nbytes);
 
+/* The system has refused nbytes of address space. If that is limited, the window gives up what is
+ * not in use, for good. 1: it has; the system may be asked again. */
+int umpa_core_yield(size_t nbytes);
+
 /* Forgets everything and gives all memory back; no block may be in use. For tests. */
 void umpa_core_stop(void);
 

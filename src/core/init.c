@@ -176,16 +176,37 @@ void umpa_core_start(void)
 	umpa_lock_give(&start_lock);
 }
 
-void umpa_core_heed_limit(size_t as_limit_nbytes)
+static void narrow(size_t nslots)
 {
-	size_t nslots = as_limit_nbytes / WINDOW_SHARE >> SLOT_SHIFT;
-
-	if (!umpa_core_is_started() || nslots >= umpa_core.window.nslots)
-		return;
 	umpa_trial_fork_take();
 	umpa_space_narrow(nslots ? (uint32_t)nslots : 1);
 	umpa_core.mover.window_nbytes = umpa_core.window.nbytes;
 	umpa_trial_fork_give();
+}
+
+void umpa_core_heed_limit(size_t as_limit_nbytes)
+{
+	size_t nslots = as_limit_nbytes / WINDOW_SHARE >> SLOT_SHIFT;
+
+	if (!umpa_core_is_started())
+		return;
+	__atomic_store_n(&umpa_core.machine.as_limit_nbytes, as_limit_nbytes, __ATOMIC_RELAXED);
+	if (nslots < umpa_core.window.nslots)
+		narrow(nslots);
+}
+
+int umpa_core_yield(size_t nbytes)
+{
+	size_t limit, before = umpa_core.window.nbytes;
+
+	limit = __atomic_load_n(&umpa_core.machine.as_limit_nbytes, __ATOMIC_RELAXED);
+	if (!umpa_core_is_started() || limit == SIZE_MAX || nbytes > limit || !before)
+		return 0;
+	/* Or in a handler that has interrupted umpa. */
+	if (umpa_nlocks)
+		return 0;
+	narrow(0);
+	return umpa_core.window.nbytes < before;
 }
 
 void umpa_core_stop(void)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "core/core.h"
 #include "os/lock.h"
 #include "os/os.h"
 
@@ -117,8 +118,13 @@ static void *map_aligned(size_t nbytes, size_t align)
 
 void *umpa_outside_alloc(size_t npages, size_t align)
 {
-	void *addr = map_aligned(npages << PAGE_SHIFT, align < PAGE_NBYTES ? PAGE_NBYTES : align);
+	size_t nbytes = npages << PAGE_SHIFT;
+	void *addr;
 
+	align = align < PAGE_NBYTES ? PAGE_NBYTES : align;
+	addr = map_aligned(nbytes, align);
+	if (unlikely(!addr) && umpa_core_yield(nbytes))
+		addr = map_aligned(nbytes, align);
 	if (addr && !enter(addr, npages)) {
 		umpa_os_unmap(addr, npages << PAGE_SHIFT);
 		return NULL;

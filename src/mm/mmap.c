@@ -21,8 +21,11 @@ struct mmap_args {
 static intptr_t kernel_mmap(void *arg)
 {
 	const struct mmap_args *a = arg;
+	intptr_t got = umpa_os_mmap(a->addr, a->nbytes, a->prot, a->flags, a->fd, a->offset);
 
-	return umpa_os_mmap(a->addr, a->nbytes, a->prot, a->flags, a->fd, a->offset);
+	if (unlikely(got == -ENOMEM) && umpa_core_yield(a->nbytes))
+		got = umpa_os_mmap(a->addr, a->nbytes, a->prot, a->flags, a->fd, a->offset);
+	return got;
 }
 
 static int is_fixed(const struct mmap_args *a)

@@ -1,5 +1,6 @@
 /* A window that is narrowed while blocks live in it, as where the program limits its address space.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <umpa/mmap.h>
@@ -112,6 +113,60 @@ TEST(narrow_keeps_mappings)
 	CHECK_EQ(umpa_munmap(a, 5 * MIB), 0);
 	umpa_mm_heed_limit(4 * MIB);
 	CHECK_EQ(umpa_core.window.nslots, 1);
+	end();
+}
+
+/* What the window lacks is the kernel's, and where that has too little the window makes room. */
+TEST(narrow_makes_room_for_a_block)
+{
+	char *a, *b;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	fake_machine.as_limit_nbytes = 256 * MIB;
+	a = touched(8 * MIB);
+	CHECK_EQ(umpa_core.window.nbytes, 64 * MIB);
+	fake_fail_at(1, -ENOMEM);
+	b = umpa_alloc(100 * MIB, 0);
+	CHECK(b != NULL);
+	CHECK_EQ(umpa_core.window.nbytes, 8 * MIB);
+	fake_fail_at(1, -ENOMEM);
+	CHECK(!umpa_alloc(100 * MIB, 0)); /* there is no more to give */
+	umpa_free(b);
+	fake_fail_at(1, -ENOMEM);
+	b = umpa_mmap(NULL, 10 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(b == MAP_FAILED);
+	umpa_free(a);
+	end();
+}
+
+TEST(narrow_makes_room_for_a_mapping)
+{
+	char *a;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	fake_machine.as_limit_nbytes = 256 * MIB;
+	umpa_free(umpa_alloc(8 * MIB, 0));
+	fake_fail_at(1, -ENOMEM);
+	a = umpa_mmap(NULL, 10 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(a != MAP_FAILED);
+	CHECK_EQ(umpa_core.window.nslots, 1);
+	CHECK_EQ(umpa_munmap(a, 10 * MIB), 0);
+	end();
+}
+
+TEST(narrow_makes_no_room_without_a_limit)
+{
+	size_t window;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	umpa_free(umpa_alloc(8 * MIB, 0));
+	window = umpa_core.window.nbytes;
+	fake_fail_at(1, -ENOMEM);
+	CHECK(!umpa_alloc(window + 8 * MIB, 0));
+	CHECK_EQ(umpa_core.window.nbytes, window);
 	end();
 }
 
