@@ -187,9 +187,11 @@ static int check_csv(const char *path)
 
 static int check_and_compare(struct request *r)
 {
-	int status = umpa_program_check(r->argv[0]);
+	int unfit, status = umpa_program_check(r->argv[0], &unfit);
 	char *library, *chain = NULL;
 
+	if (!status && unfit)
+		status = EXIT_CANNOT_RUN;
 	if (!status)
 		status = check_csv(r->csv);
 	if (!status && r->baseline && !umpa_preload_loads(r->baseline))

@@ -14,10 +14,14 @@ static int become(
 	char **argv, const struct umpa_optset *options, const struct umpa_engine_library *engine)
 {
 	char *library, *chain, **envp;
-	int status = umpa_program_check(argv[0]);
+	int unfit, status = umpa_program_check(argv[0], &unfit);
 
 	if (status)
 		return status;
+	if (unfit) {
+		execvp(argv[0], argv);
+		return umpa_program_refused(argv[0], errno);
+	}
 	library = umpa_preload_find();
 	chain = library ? umpa_engine_chain(library, engine) : NULL;
 	free(library);

@@ -125,4 +125,12 @@ cc -static -o "$scratch/five" "$scratch/five.c"
 run "$umpa" run -- "$scratch/five"
 ends 5 "a static program runs all the same"
 says "runs without umpa: it is statically linked"
-finish 56
+for sanitizer in address thread; do
+	cc "-fsanitize=$sanitizer" -o "$scratch/five" "$scratch/five.c"
+	run "$umpa" run --engine=system -- "$scratch/five"
+	ends 5 "a program with the $sanitizer sanitizer runs all the same"
+	says "runs without umpa: it has the malloc of a sanitizer"
+	run "$umpa" compare -- "$scratch/five"
+	ends 126 "and is not compared"
+done
+finish 62
