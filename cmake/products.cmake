@@ -44,8 +44,10 @@ if(heap_sources AND shim_sources)
 	add_library(umpa-preload SHARED $<TARGET_OBJECTS:umpa_shim> $<TARGET_OBJECTS:umpa_heap>
 		$<TARGET_OBJECTS:umpa_core>)
 	set_target_properties(umpa-preload PROPERTIES LINKER_LANGUAGE C)
-	# But C++'s operators call whatever a program has put in the place of one of them.
-	target_link_options(umpa-preload PRIVATE ${library_link_options} -Wl,--dynamic-list-cpp-new)
+	# But C++'s operators and reallocarray() call whatever a program has put in the place of one of
+	# them, or of realloc().
+	target_link_options(umpa-preload PRIVATE ${library_link_options} -Wl,--dynamic-list-cpp-new
+		-Wl,--dynamic-list=${CMAKE_SOURCE_DIR}/src/shim/replaceable.map)
 	if(EXISTS ${CMAKE_SOURCE_DIR}/src/shim/exports.map)
 		umpa_version_script(umpa-preload ${CMAKE_SOURCE_DIR}/src/shim/exports.map)
 	endif()

@@ -94,15 +94,6 @@ static inline void *umpa_heap_realloc(void *p, size_t nbytes)
 	return umpa_heap_realloc_slow(p, nbytes);
 }
 
-static inline void *umpa_heap_reallocarray(void *p, size_t n, size_t each)
-{
-	size_t nbytes;
-
-	if (unlikely(__builtin_mul_overflow(n, each, &nbytes)))
-		return umpa_heap_refuse();
-	return umpa_heap_realloc(p, nbytes);
-}
-
 static inline void umpa_heap_free(void *p)
 {
 	if (umpa_heap_is_engines(p))

@@ -32,9 +32,15 @@ public_api void *realloc(void *p, size_t nbytes)
 	return umpa_heap_realloc(p, nbytes);
 }
 
+/* As libc's: where a program, or a library before this one, has a malloc of its own without this
+ * function, it is made of that one's realloc. */
 public_api void *reallocarray(void *p, size_t n, size_t each)
 {
-	return umpa_heap_reallocarray(p, n, each);
+	size_t nbytes;
+
+	if (unlikely(__builtin_mul_overflow(n, each, &nbytes)))
+		return umpa_heap_refuse();
+	return realloc(p, nbytes);
 }
 
 public_api void free(void *p)

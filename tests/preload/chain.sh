@@ -13,4 +13,5 @@ for name in libjemalloc.so.2 libtcmalloc.so.4 libtcmalloc_minimal.so.4 libmimall
 	check "fork over $name" "$programs/fork" "$(soaked 3)"
 	check "dlopen over $name" "$programs/dl" "$programs/libplug.so"
 done
-finish 20
+check "a program with a malloc of its own" "$programs/own"
+finish 21
