@@ -32,8 +32,8 @@ static void heed_limit(void)
 {
 	struct rlimit64 r;
 
-	if (umpa_host_consent() == UMPA_CONSENT_GIVEN && !has_parents_memory() &&
-		!umpa_os_prlimit(0, RLIMIT_AS, NULL, &r))
+	if (umpa_host_consent() == UMPA_CONSENT_GIVEN && !umpa_os_confined() &&
+		!has_parents_memory() && !umpa_os_prlimit(0, RLIMIT_AS, NULL, &r))
 		umpa_mm_heed_limit(r.rlim_cur);
 }
 
