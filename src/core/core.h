@@ -154,7 +154,7 @@ static inline void umpa_core_need(void)
 		umpa_core_start();
 }
 
-/* The program has limited its address space to so much: the window keeps what is in use of it, or a
+/* The program limits its address space to so much: the window keeps what is in use of it, or a
  * quarter of that. Where umpa is not started there is nothing to do yet. */
 void umpa_core_heed_limit(size_t as_limit_nbytes);
 

@@ -46,8 +46,8 @@ int umpa_mm_incore(const void *addr, size_t nbytes, unsigned char *vec);
 void *umpa_mm_attach(int id, const void *addr, int flags);
 int umpa_mm_detach(const void *addr);
 
-/* The address space is limited to so many bytes now (RLIMIT_AS): umpa keeps no more of it than it
- * would have taken under that limit, but for what is in use. */
+/* The address space is about to be limited to so many bytes (RLIMIT_AS): umpa keeps no more of it
+ * than it would have taken under that limit, but for what is in use. */
 void umpa_mm_heed_limit(size_t nbytes);
 
 /* The program has a userfaultfd: what it maps from now on, without saying where, is the kernel's.

@@ -1,7 +1,7 @@
 /*
  * setrlimit() and prlimit(): where a program limits its address space while it runs, the window
  * would be over the limit by itself, and everything the kernel is asked for refused: stacks of
- * threads, libraries, small blocks. So it is narrowed at once. A limit that another process sets is
+ * threads, libraries, small blocks. So it is narrowed first. A limit that another process sets is
  * not noticed.
  */
 #include <pthread.h>
@@ -28,22 +28,26 @@ static int has_parents_memory(void)
 	return owner != gettid();
 }
 
-static void heed_limit(void)
+/* One that can't be read the kernel shall refuse: it reads the limit before it finds that there is
+ * no such resource. */
+static int is_readable(const struct rlimit64 *limit)
 {
-	struct rlimit64 r;
+	return umpa_os_prlimit(0, -1, limit, NULL) == -EINVAL;
+}
 
+/* Before it holds, since other threads go on meanwhile. */
+static void heed_limit(const struct rlimit64 *limit)
+{
 	if (umpa_host_consent() == UMPA_CONSENT_GIVEN && !umpa_os_confined() &&
-		!has_parents_memory() && !umpa_os_prlimit(0, RLIMIT_AS, NULL, &r))
-		umpa_mm_heed_limit(r.rlim_cur);
+		!has_parents_memory() && is_readable(limit))
+		umpa_mm_heed_limit(limit->rlim_cur);
 }
 
 static int set(pid_t pid, int resource, const void *limit, void *old)
 {
-	int error = umpa_os_prlimit(pid, resource, limit, old);
-
-	if (!error && limit && resource == RLIMIT_AS && (!pid || pid == getpid()))
-		heed_limit();
-	return umpa_answer(error);
+	if (limit && resource == RLIMIT_AS && (!pid || pid == getpid()))
+		heed_limit(limit);
+	return umpa_answer(umpa_os_prlimit(pid, resource, limit, old));
 }
 
 public_api int prlimit64(

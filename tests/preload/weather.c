@@ -123,8 +123,9 @@ static unsigned long limit(int what, const char *mib)
 	struct rlimit r = {nbytes, nbytes};
 
 	limited = 1;
+	EXPECT(setrlimit((__rlimit_resource_t)what, (struct rlimit *)8) && errno == EFAULT);
 	EXPECT(!setrlimit((__rlimit_resource_t)what, &r));
-	return 1;
+	return 2;
 }
 
 static unsigned long served(void)
