@@ -280,18 +280,26 @@ static unsigned free_back(const struct space_neighbour *n, struct slot slot)
 				: 0;
 }
 
+/* A neighbour that is wanted, and how much of the back of the last one looked at was free: read
+ * once, as others may be changing it. */
+struct look {
+	const struct space_neighbour *wanted;
+	unsigned *nback;
+};
+
 static int has_free_back(struct slot slot, const void *arg)
 {
-	const struct space_neighbour *n = arg;
+	const struct look *l = arg;
 
-	return free_back(n, slot) >= n->npages;
+	*l->nback = free_back(l->wanted, slot);
+	return *l->nback >= l->wanted->npages;
 }
 
 static int take_begin(struct umpa_space *s, struct space_grant *grant, enum umpa_extent_kind kind,
-	uint32_t nslots, const struct space_neighbour *n)
+	uint32_t nslots, const struct look *l)
 {
 	return grant_whole(grant,
-		umpa_extents_take_begin(&s->extents, kind, nslots, has_free_back, n), nslots, kind);
+		umpa_extents_take_begin(&s->extents, kind, nslots, has_free_back, l), nslots, kind);
 }
 
 /* Where the last slots are free, too few, and behind such a back: opens what is missing. 1 if done.
@@ -309,19 +317,18 @@ int umpa_space_take_behind(const struct space_neighbour *n, uint32_t nslots, int
 	struct space_grant *grant, unsigned *nback)
 {
 	struct umpa_space *s = &umpa_core.space;
+	const struct look l = {n, nback};
 	int found = 0;
 
+	*nback = 0;
 	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
-		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, n);
+		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, &l);
 	if (!found && may_grow && grow_behind(s, nslots, n))
-		found = take_begin(s, grant, EXTENT_VOID, nslots, n);
+		found = take_begin(s, grant, EXTENT_VOID, nslots, &l);
 	umpa_lock_give(&s->lock);
-	if (!found)
-		return -ENOENT;
-	*nback = free_back(n, (struct slot){grant->slot.i - 1});
-	return 0;
+	return found ? 0 : -ENOENT;
 }
 
 typedef unsigned take_exact_fn(struct umpa_extents *e, struct slot slot, uint32_t nslots,

@@ -59,7 +59,8 @@ must_check int umpa_space_take_before(
 	const struct space_neighbour *n, uint32_t nslots, struct space_grant *grant);
 
 /* Takes nslots slots right behind such a slot. may_grow: opens the frontier for it where that slot
- * is the last one in use. *nback is how many pages are free there. 0 or -ENOENT. */
+ * is the last one in use. *nback, n->npages or more, is how many pages were free there. 0 or
+ * -ENOENT. */
 must_check int umpa_space_take_behind(const struct space_neighbour *n, uint32_t nslots,
 	int may_grow, struct space_grant *grant, unsigned *nback);
 

@@ -122,3 +122,60 @@ TEST(threads_shed_what_is_not_wanted)
 	umpa_space_sheds = 0;
 	end();
 }
+
+/* What others take of a free back while it is looked at. */
+static int done; /* atomic */
+
+enum {
+	NBACK_LONG = 100,
+	NBACK_SHORT = 3
+};
+
+static void *change_back(void *arg)
+{
+	struct umpa_run_map *m = &umpa_core.map[((struct slot *)arg)->i];
+
+	for (unsigned i = 0; !__atomic_load_n(&done, __ATOMIC_RELAXED); i++)
+		__atomic_store_n(&m->nback, i % 2 ? NBACK_SHORT : NBACK_LONG, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* A slot that seems to be on a shelf, with a void slot behind it. */
+static struct slot begin_with_back(void)
+{
+	struct space_grant g;
+
+	begin();
+	umpa_core_start();
+	REQUIRE(!umpa_space_take(2, 1, PREFER_VOID, &g));
+	slot_set_use(g.slot, SLOT_SHELF);
+	umpa_space_give(slot_after(g.slot, 1), 1, EXTENT_VOID);
+	return g.slot;
+}
+
+/* A block is laid out by what it was told: were that less than what was looked for, it would end
+ * behind its last slot. */
+TEST(threads_shorten_a_back_that_is_looked_at)
+{
+	struct slot slot = begin_with_back();
+	const struct space_neighbour wanted = {SLOT_SHELF, ANY_SHARD, NBACK_LONG};
+	struct space_grant g;
+	unsigned nback, nfound = 0, nshort = 0;
+	pthread_t thread;
+
+	PLAN(7);
+	pthread_create(&thread, NULL, change_back, &slot);
+	while (nfound < check_steps(1000000) && !nshort)
+		if (!umpa_space_take_behind(&wanted, 1, 0, &g, &nback)) {
+			nfound++;
+			nshort += nback < NBACK_LONG;
+			umpa_space_give_grant(&g);
+		}
+	__atomic_store_n(&done, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	CHECK_EQ(nshort, 0);
+	CHECK_EQ(slot_use(slot), SLOT_SHELF);
+	slot_set_use(slot, SLOT_INNER);
+	umpa_space_give(slot, 1, EXTENT_VOID);
+	end();
+}
