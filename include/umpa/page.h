@@ -71,7 +71,8 @@ int umpa_owns(const void *ptr);
 
 /*
  * Puts frames behind every page that [addr, addr + nbytes) touches; the range lies in one block.
- * The pool serves whole superpages, the kernel the rest. Content stays.
+ * The pool serves whole superpages, the kernel the rest. Content stays, also what other threads
+ * write meanwhile: so the pool serves none where frames move in more than one step (mover mremap).
  * Result: 0, or -1: ENOMEM (some pages may have frames by then), EINVAL (not in a block, or a page
  * is protected: umpa_mprotect() and the like have taken reading or writing away).
  */

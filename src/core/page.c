@@ -341,7 +341,8 @@ static int look_at(const struct umpa_block *b, uintptr_t from, uintptr_t to, int
 	return kind == PAGES_CLOSED ? refuse(EINVAL) : 1;
 }
 
-/* Frames of the pool, cleared, for those of the slots that have none at all. */
+/* Frames of the pool, cleared, for those of the slots that have none at all. Other threads may
+ * write to the block meanwhile. */
 static void fill_holes(struct slot slot, uint32_t nslots)
 {
 	while (nslots) {
@@ -350,7 +351,7 @@ static void fill_holes(struct slot slot, uint32_t nslots)
 		while (n < nslots && !umpa_os_bare(slot_address(slot_after(slot, n)), SLOT_NPAGES))
 			n++;
 		if (n)
-			umpa_space_fill(slot, n, 1);
+			umpa_space_fill_in_use(slot, n);
 		else
 			n = 1;
 		slot = slot_after(slot, n);

@@ -502,6 +502,25 @@ TEST(page_unback_feeds_the_pool)
 	end();
 }
 
+/* Another thread may write to the pages meanwhile: a mover that looks first and moves then might
+ * take that away, so the kernel backs them. */
+TEST(page_back_needs_a_mover_in_one_step)
+{
+	char *a;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	umpa_trial_mover()->one_step = 0;
+	CHECK_EQ(umpa_unback(a, 4 * MIB), 0);
+	CHECK_EQ(umpa_back(a, 8 * MIB), 0);
+	CHECK_EQ(stats().pool_nbytes, 4 * MIB);
+	CHECK(fake_frame(a) != 0);
+	umpa_free(a);
+	umpa_trim(0);
+	end();
+}
+
 /* Ranges that are not in one block are refused, wherever they begin. */
 TEST(page_back_and_unback_know_the_block)
 {
