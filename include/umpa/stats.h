@@ -18,8 +18,9 @@ struct umpa_stats {
 
 /*
  * Fills the first nbytes of *out (sizeof(struct umpa_stats) as the caller was compiled): fields
- * this library does not know are set to 0. The figures are each exact, and consistent with each
- * other when no other thread allocates. Thread-safe; takes each lock for a moment.
+ * this library does not know are set to 0. The figures are each exact, those of blocks of one
+ * moment, and all consistent with each other when no other thread allocates. Thread-safe; holds up
+ * other threads for that moment.
  * Result: 0, or -1: EINVAL (out NULL, nbytes 0 or not a multiple of 8).
  */
 int umpa_get_stats(struct umpa_stats *out, size_t nbytes);

@@ -6,6 +6,7 @@
 #include "core/core.h"
 #include "core/outside.h"
 #include "core/recent.h"
+#include "core/runs.h"
 #include "core/trial.h"
 
 static void take_space_at_rest(struct umpa_space *s)
@@ -74,8 +75,7 @@ static void take_all(void)
 	/* With the start-up's lock held this can't change before the fork is over. */
 	have_window = c->window.nbytes != 0;
 	if (have_window) {
-		for (unsigned i = 0; i < c->nshards; i++)
-			umpa_lock_take(&umpa_shard(i)->lock);
+		umpa_shards_lock();
 		take_space_at_rest(&c->space);
 	}
 	umpa_outside_fork_take();
@@ -105,8 +105,7 @@ static void give_all(void)
 	umpa_outside_fork_give();
 	if (have_window) {
 		umpa_lock_give(&c->space.lock);
-		for (unsigned i = c->nshards; i-- > 0;)
-			umpa_lock_give(&umpa_shard(i)->lock);
+		umpa_shards_unlock();
 	}
 	umpa_trial_fork_give();
 	umpa_core_fork_start_give();

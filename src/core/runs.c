@@ -40,6 +40,18 @@ struct umpa_shard *umpa_shard_of_thread(void)
 	return umpa_shard(mine - 1);
 }
 
+void umpa_shards_lock(void)
+{
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		umpa_lock_take(&umpa_shard(i)->lock);
+}
+
+void umpa_shards_unlock(void)
+{
+	for (unsigned i = umpa_core.nshards; i-- > 0;)
+		umpa_lock_give(&umpa_shard(i)->lock);
+}
+
 static int is_mine(const struct umpa_shard *s)
 {
 	return s->number + 1 == mine;

@@ -23,6 +23,10 @@ extern unsigned umpa_shard_crowd;
 /* This thread's shard. */
 struct umpa_shard *umpa_shard_of_thread(void);
 
+/* Takes and gives the locks of all shards. */
+void umpa_shards_lock(void);
+void umpa_shards_unlock(void);
+
 /* Hands out a run of 1 to RUN_NPAGES_MAX pages at a multiple of align pages (up to 512). flags:
  * UMPA_ZERO counts. NULL: no slot to be had. */
 void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags);

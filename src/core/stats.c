@@ -15,24 +15,33 @@ static void gather_shards(struct umpa_stats *st)
 	for (unsigned i = 0; i < umpa_core.nshards; i++) {
 		struct umpa_shard *s = umpa_shard(i);
 
-		umpa_lock_take(&s->lock);
 		st->nallocs += s->nallocs;
 		st->nfrees += s->nfrees;
 		st->block_nbytes += s->block_npages << PAGE_SHIFT;
 		st->nslots_in_place += s->nslots_in_place;
 		st->run_free_nbytes += (uint64_t)s->shelf.nfree_pages << PAGE_SHIFT;
-		st->nmappings += __atomic_load_n(&s->nmappings, __ATOMIC_RELAXED);
-		st->mapping_nbytes += __atomic_load_n(&s->mapped_npages, __ATOMIC_RELAXED)
-				      << PAGE_SHIFT;
-		umpa_lock_give(&s->lock);
 	}
+}
+
+/* Not of one moment: what one thread maps and another ends meanwhile may seem ended and not mapped.
+ */
+static void gather_mappings(struct umpa_stats *st)
+{
+	int64_t npages = 0;
+
+	for (unsigned i = 0; i < umpa_core.nshards; i++) {
+		const struct umpa_shard *s = umpa_shard(i);
+
+		st->nmappings += __atomic_load_n(&s->nmappings, __ATOMIC_RELAXED);
+		npages += (int64_t)__atomic_load_n(&s->mapped_npages, __ATOMIC_RELAXED);
+	}
+	st->mapping_nbytes = npages > 0 ? (uint64_t)npages << PAGE_SHIFT : 0;
 }
 
 static void gather_space(struct umpa_stats *st)
 {
 	struct umpa_space *s = &umpa_core.space;
 
-	umpa_lock_take(&s->lock);
 	st->window_nbytes = umpa_core.window.nbytes;
 	st->open_nbytes = (uint64_t)umpa_core.window.nslots_open << SLOT_SHIFT;
 	st->pool_nbytes = (uint64_t)umpa_extents_count(&s->extents, EXTENT_RESIDENT) << SLOT_SHIFT;
@@ -40,7 +49,6 @@ static void gather_space(struct umpa_stats *st)
 	st->nfrees += s->nfrees;
 	st->block_nbytes += s->span_npages << PAGE_SHIFT;
 	st->nslots_in_place += s->nslots_in_place;
-	umpa_lock_give(&s->lock);
 }
 
 static void gather_outside(struct umpa_stats *st)
@@ -71,16 +79,29 @@ static void gather_events(struct umpa_stats *st)
 #undef EVENT
 }
 
+/* Under all locks at once: a block that goes through several hands meanwhile must not be counted as
+ * freed and not as handed out. */
+static void gather_blocks(struct umpa_stats *st)
+{
+	umpa_recent_flush();
+	umpa_run_collect();
+	umpa_shards_lock();
+	umpa_lock_take(&umpa_core.space.lock);
+	gather_shards(st);
+	gather_mappings(st);
+	gather_space(st);
+	gather_outside(st);
+	umpa_lock_give(&umpa_core.space.lock);
+	umpa_shards_unlock();
+}
+
 static void gather(struct umpa_stats *st)
 {
 	memset(st, 0, sizeof(*st));
-	if (umpa_core_is_started() && umpa_core.window.nbytes) {
-		umpa_recent_flush();
-		umpa_run_collect();
-		gather_shards(st);
-		gather_space(st);
-	}
-	gather_outside(st);
+	if (umpa_core_is_started() && umpa_core.window.nbytes)
+		gather_blocks(st);
+	else
+		gather_outside(st);
 	gather_events(st);
 	st->nblocks = st->nallocs - st->nfrees;
 }

@@ -1,6 +1,7 @@
 /* Threads on the fake OS: what the thread sanitizer is to see, and content that no other thread
  * touches. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <umpa/umpa.h>
 
@@ -77,6 +78,7 @@ TEST(threads_each_with_its_own_blocks)
 }
 
 static void *handed[NHANDED];
+static int done; /* atomic: who looks on may stop */
 
 /* Takes what another thread left at a place, leaves a new block there. */
 static void *hand_over(void *arg)
@@ -95,15 +97,20 @@ static void *hand_over(void *arg)
 	return NULL;
 }
 
+static void free_handed(void)
+{
+	for (int i = 0; i < NHANDED; i++) {
+		umpa_free(handed[i]);
+		handed[i] = NULL;
+	}
+}
+
 TEST(threads_free_each_others_blocks)
 {
 	PLAN(5);
 	begin();
 	CHECK_EQ(run_all(hand_over), 0);
-	for (int i = 0; i < NHANDED; i++) {
-		umpa_free(handed[i]);
-		handed[i] = NULL;
-	}
+	free_handed();
 	end();
 }
 
@@ -115,16 +122,12 @@ TEST(threads_shed_what_is_not_wanted)
 	umpa_space_sheds = 1;
 	CHECK_EQ(run_all(run_model), 0);
 	CHECK_EQ(run_all(hand_over), 0);
-	for (int i = 0; i < NHANDED; i++) {
-		umpa_free(handed[i]);
-		handed[i] = NULL;
-	}
+	free_handed();
 	umpa_space_sheds = 0;
 	end();
 }
 
-/* What others take of a free back while it is looked at. */
-static int done; /* atomic */
+/* --- what changes while it is looked at --------------------------------------------------- */
 
 enum {
 	NBACK_LONG = 100,
@@ -164,6 +167,7 @@ TEST(threads_shorten_a_back_that_is_looked_at)
 	pthread_t thread;
 
 	PLAN(7);
+	done = 0;
 	pthread_create(&thread, NULL, change_back, &slot);
 	while (nfound < check_steps(1000000) && !nshort)
 		if (!umpa_space_take_behind(&wanted, 1, 0, &g, &nback)) {
@@ -177,5 +181,37 @@ TEST(threads_shorten_a_back_that_is_looked_at)
 	CHECK_EQ(slot_use(slot), SLOT_SHELF);
 	slot_set_use(slot, SLOT_INNER);
 	umpa_space_give(slot, 1, EXTENT_VOID);
+	end();
+}
+
+static void *look_at_counters(void *arg)
+{
+	return (void *)(uintptr_t)umpa_get_stats(arg, sizeof(struct umpa_stats));
+}
+
+/* The counters are those of one moment: while they are read a block can't be counted as freed whose
+ * handing out was not counted. */
+TEST(threads_wait_while_counters_are_read)
+{
+	struct umpa_stats st;
+	pthread_t thread;
+	void *failed;
+	int got;
+
+	PLAN(7);
+	begin();
+	umpa_core_start();
+	umpa_lock_take(&umpa_shard(1)->lock);
+	pthread_create(&thread, NULL, look_at_counters, &st);
+	while (__atomic_load_n(&umpa_shard(1)->lock.state, __ATOMIC_RELAXED) != LOCK_AWAITED)
+		sched_yield();
+	got = umpa_lock_try(&umpa_shard(0)->lock);
+	CHECK(!got);
+	if (got)
+		umpa_lock_give(&umpa_shard(0)->lock);
+	umpa_lock_give(&umpa_shard(1)->lock);
+	pthread_join(thread, &failed);
+	CHECK(!failed);
+	CHECK_EQ(st.nallocs, 0);
 	end();
 }
