@@ -5,10 +5,10 @@ static uint64_t patience_ns(uint32_t nslots)
 	return (uint64_t)nslots * SURPLUS_SLOT_MS * 1000000;
 }
 
-/* Two threads' readings of the clock may come in the wrong order. */
-static uint64_t since(uint64_t then_ns, uint64_t now_ns)
+/* Two threads' readings, of the clock or of what was taken, may come in the wrong order. */
+static uint64_t since(uint64_t then, uint64_t now)
 {
-	return now_ns > then_ns ? now_ns - then_ns : 0;
+	return now > then ? now - then : 0;
 }
 
 uint32_t umpa_surplus_floor(uint32_t nused)
@@ -52,9 +52,9 @@ uint32_t umpa_surplus_keep(
 	struct umpa_surplus *s, uint64_t ntaken, uint32_t npool, uint32_t nused, uint64_t now_ns)
 {
 	uint32_t floor = umpa_surplus_floor(nused);
-	uint64_t nreused = ntaken - s->ntaken, most = (uint64_t)npool * SURPLUS_NPOOLS_MAX;
+	uint64_t nreused = since(s->ntaken, ntaken), most = (uint64_t)npool * SURPLUS_NPOOLS_MAX;
 
-	s->ntaken = ntaken;
+	s->ntaken += nreused;
 	if (npool)
 		forget(s, npool, now_ns);
 	s->nwanted += remembered(s, nreused, npool, now_ns);

@@ -44,6 +44,16 @@ TEST(surplus_what_came_out_of_the_pool_is_wanted)
 	CHECK_EQ(s.nwanted, 320); /* NPOOLS_MAX times 20 */
 }
 
+/* Two threads that look at once may tell what they have counted in the wrong order. */
+TEST(surplus_told_of_less_than_before_wants_no_more)
+{
+	struct umpa_surplus s = {.ntaken = 20};
+
+	PLAN(2);
+	CHECK_EQ(umpa_surplus_keep(&s, 18, 50, 0, 0), SURPLUS_NSLOTS_MIN);
+	CHECK_EQ(umpa_surplus_keep(&s, 25, 50, 0, 0), 5);
+}
+
 TEST(surplus_is_forgotten_by_halves)
 {
 	struct umpa_surplus s = {.nwanted = 0};
