@@ -72,7 +72,8 @@ struct umpa_mover *umpa_trial_mover(void)
 		if (choose_on_free_slots()) {
 			__atomic_store_n(&c->mover_state, MOVER_CHOSEN, __ATOMIC_RELEASE);
 		} else {
-			umpa_mover_plain_init(&refuses, NULL, 0);
+			if (!refuses.move) /* else others may be asking it */
+				umpa_mover_plain_init(&refuses, NULL, 0);
 			m = &refuses;
 		}
 	}

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "core/space.h"
+#include "core/trial.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 #include "support/model.h"
@@ -213,5 +214,27 @@ TEST(threads_wait_while_counters_are_read)
 	pthread_join(thread, &failed);
 	CHECK(!failed);
 	CHECK_EQ(st.nallocs, 0);
+	end();
+}
+
+static void *ask_for_mover(void *arg)
+{
+	uintptr_t nwrong = 0;
+
+	for (int i = 0; i < 20000; i++)
+		nwrong += !__atomic_load_n(&umpa_trial_mover()->move, __ATOMIC_RELAXED);
+	(void)arg;
+	return (void *)nwrong;
+}
+
+/* Without memory to try one with, each call tries again, and is given what refuses: the same. */
+TEST(threads_without_room_for_a_trial)
+{
+	PLAN(6);
+	begin();
+	umpa_core_start();
+	fake_open_max = 0;
+	CHECK_EQ(run_all(ask_for_mover), 0);
+	CHECK_STR(umpa_mover_in_use(), "undecided");
 	end();
 }
