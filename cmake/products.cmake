@@ -5,9 +5,11 @@
 set(library_options -fvisibility=hidden -ftls-model=initial-exec)
 # Symbolic: a program that is linked with libumpa.a and exports its functions has two copies of umpa in it
 # under preload; each must call its own.
+# Never unloaded: blocks, and what is registered with the system, would stay behind, and the next load would
+# begin with a window of its own.
 # Headers, constants and code in one segment, and an order of sections: few page faults at the start.
 set(start_script ${CMAKE_SOURCE_DIR}/cmake/start.ld)
-set(library_link_options -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+set(library_link_options -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--as-needed
 	-Wl,-Bsymbolic-functions -Wl,-z,noseparate-code -Wl,-T,${start_script})
 
 function(umpa_objects name)

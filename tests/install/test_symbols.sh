@@ -68,9 +68,14 @@ nm -D --undefined-only libumpa.so | awk '{ sub(/@.*/, "", $2); print $2 }' |
 	grep -xE '.*(alloc|memalign|printf|scanf).*|free|strn?dup|f(d|re)?open|fread|fwrite|f?puts|f?putc|perror|strerror|getline|opendir|dl(open|sym)|pthread_(create|key_create|setspecific)|set?env|putenv|qsort|std(in|out|err)' >"$work/got"
 empty "libumpa.so uses nothing of libc that allocates" "$work/got"
 
+for library in libumpa.so libumpa-preload.so; do
+	readelf -d $library | grep NODELETE >/dev/null || echo $library
+done >"$work/got"
+empty "no library is unloaded by dlclose" "$work/got"
+
 readelf -lW libumpa.so libumpa-preload.so | grep -E 'GNU_STACK.*E ' >"$work/got"
 empty "no executable stack" "$work/got"
 
-[ $((npassed + nfailed)) = 8 ] || { echo "$npassed + $nfailed checks made, 8 planned"; nfailed=$((nfailed + 1)); }
+[ $((npassed + nfailed)) = 9 ] || { echo "$npassed + $nfailed checks made, 9 planned"; nfailed=$((nfailed + 1)); }
 echo "$npassed passed, $nfailed failed, 0 skipped"
 [ $nfailed = 0 ]
