@@ -22,9 +22,16 @@ static int all_have_frames(const void *addr, size_t npages)
 	return 1;
 }
 
+/* The system takes all of its last page, which is more where its pages are larger. Not known, for a
+ * process that was confined before umpa started, is larger. */
+static int takes_more(size_t npages)
+{
+	return (npages << PAGE_SHIFT & (umpa_core.machine.page_nbytes - 1)) != 0;
+}
+
 void umpa_clear_by_unback(void *addr, size_t npages)
 {
-	if (umpa_os_unback(addr, npages << PAGE_SHIFT))
+	if (takes_more(npages) || umpa_os_unback(addr, npages << PAGE_SHIFT))
 		umpa_clear(addr, npages);
 }
 

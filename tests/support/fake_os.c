@@ -267,7 +267,7 @@ static struct area *area_add_aligned(size_t nbytes, size_t align, int mapped)
 
 static struct area *area_add(size_t nbytes, int mapped)
 {
-	return area_add_aligned(nbytes, mapped ? PAGE_NBYTES : SLOT_NBYTES, mapped);
+	return area_add_aligned(nbytes, mapped ? fake_machine.page_nbytes : SLOT_NBYTES, mapped);
 }
 
 /* --- frames ------------------------------------------------------------------------------- */
@@ -595,13 +595,26 @@ int umpa_os_back(void *addr, size_t nbytes)
 	return leave(error ? error : give_range(r));
 }
 
+/* The machine's pages that a range begins in or goes on to: the kernel takes all of the last one.
+ */
+static struct range whole_pages(struct range r)
+{
+	size_t n = fake_machine.page_nbytes / PAGE_NBYTES;
+
+	r.end += (n - r.end % n) % n;
+	r.end = r.end < r.area->npages ? r.end : r.area->npages;
+	return r;
+}
+
 int umpa_os_unback(void *addr, size_t nbytes)
 {
 	int error = enter(UNBACK);
 	struct range r = range_of(addr, nbytes, 1);
 
+	if (!error && (uintptr_t)addr % fake_machine.page_nbytes)
+		error = -EINVAL;
 	if (!error)
-		take_range(r);
+		take_range(whole_pages(r));
 	return leave(error);
 }
 

@@ -23,6 +23,7 @@ static void begin(void)
 
 	fake_reset();
 	memset(&umpa_core.events, 0, sizeof(umpa_core.events));
+	umpa_core.machine = fake_machine;
 	REQUIRE(!umpa_os_reserve(NSLOTS * SLOT_NBYTES, &addr));
 	REQUIRE(!umpa_os_open(addr, NSLOTS * SLOT_NBYTES));
 	window = addr;

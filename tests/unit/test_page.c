@@ -652,6 +652,39 @@ TEST(page_outside_the_window)
 	end();
 }
 
+static size_t count_marked(const char *p, size_t npages)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < npages; i++)
+		n += p[i * 4096] == 'm';
+	return n;
+}
+
+/* The kernel takes frames by its own pages, of which the last one holds more than was asked about.
+ */
+TEST(page_on_larger_base_pages)
+{
+	char *a;
+
+	PLAN(8 + END_CHECKS);
+	begin();
+	fake_machine.page_nbytes = 65536;
+	a = touched(64 * 4096, 0);
+	for (size_t i = 0; i < 64; i++)
+		a[i * 4096] = 'm';
+	CHECK_EQ(stats().outside_nbytes, 64 * 4096);
+	CHECK_EQ(umpa_unback(a, 4096), 0);
+	CHECK(!a[0] && count_marked(a, 64) == 63);
+	CHECK_EQ(umpa_unback(a + 4096, 20 * 4096), 0);
+	CHECK(!a[4096] && !a[20 * 4096] && count_marked(a, 64) == 43);
+	CHECK_EQ(umpa_unback(a + 32 * 4096, 65536), 0);
+	CHECK(count_marked(a, 64) == 27);
+	CHECK(!fake_frame(a + 32 * 4096) && fake_frame(a + 48 * 4096));
+	umpa_free(a);
+	end();
+}
+
 TEST(page_strict_commit_opens_what_is_needed)
 {
 	char *a;
