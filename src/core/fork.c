@@ -91,6 +91,8 @@ void umpa_fork_prepare(void)
 	int may_be_held = !umpa_os_single_threaded();
 
 	if (may_be_held) {
+		/* Read by now, or read here: a child must not wait for a thread that reads them. */
+		(void)umpa_options_get();
 		close_gate();
 		take_all();
 	}
