@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "core/clear.h"
 #include "core/core.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -187,6 +188,8 @@ void *umpa_outside_resize(void *ptr, size_t npages, int may_move)
 	size_t old = umpa_outside_npages(ptr);
 	void *addr;
 
+	if (npages == old)
+		return ptr;
 	/* The entry leaves before the address does: another thread may be given the same one at
 	 * once. */
 	if (umpa_os_remap(ptr, old << PAGE_SHIFT, npages << PAGE_SHIFT, 0, &addr) == 0) {
@@ -196,12 +199,17 @@ void *umpa_outside_resize(void *ptr, size_t npages, int may_move)
 		umpa_lock_give(&table.lock);
 		return ptr;
 	}
+	if (npages < old) {
+		/* It keeps its pages, which are zero when they are asked for again. */
+		umpa_clear_by_unback((char *)ptr + (npages << PAGE_SHIFT), old - npages);
+		return ptr;
+	}
 	if (!may_move)
 		return NULL;
 	addr = umpa_outside_alloc(npages, PAGE_NBYTES);
 	if (!addr)
 		return NULL;
-	memcpy(addr, ptr, (old < npages ? old : npages) << PAGE_SHIFT);
+	memcpy(addr, ptr, old << PAGE_SHIFT);
 	umpa_outside_free(ptr);
 	return addr;
 }

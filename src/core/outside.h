@@ -33,7 +33,8 @@ size_t umpa_outside_find(const void *ptr, void **block);
 /* Takes the block that begins at ptr back. 1, or 0 if there is none. */
 int umpa_outside_free(void *ptr);
 
-/* Changes the size of the block at ptr, which there is. NULL: no memory, nothing changed. */
+/* Changes the size of the block at ptr, which there is. Where the system refuses to take pages it
+ * keeps them. NULL: no memory, nothing changed. */
 void *umpa_outside_resize(void *ptr, size_t npages, int may_move);
 
 /* Blocks and pages in use, and how many were ever handed out. */

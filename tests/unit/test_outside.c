@@ -117,6 +117,29 @@ TEST(outside_resizes_in_place_or_not)
 	CHECK(end());
 }
 
+/* To unmap the end of what the kernel has merged takes a mapping more, which may not be had. */
+TEST(outside_that_can_not_shrink_stays)
+{
+	char *a;
+
+	PLAN(9);
+	begin();
+	a = alloc(8);
+	REQUIRE(a);
+	strcpy(a, "kept");
+	a[3 * PAGE_NBYTES] = a[8 * PAGE_NBYTES - 1] = 'x';
+	fake_fail_from(1, -ENOMEM);
+	CHECK(umpa_outside_resize(a, 3, 0) == a);
+	CHECK(umpa_outside_resize(a, 3, 1) == a);
+	CHECK(umpa_outside_resize(a, 8, 0) == a);
+	fake_fail_at(0, 0);
+	CHECK(!strcmp(a, "kept"));
+	CHECK(!a[3 * PAGE_NBYTES] && !a[8 * PAGE_NBYTES - 1]);
+	CHECK_EQ(umpa_outside_npages(a), 8);
+	CHECK_EQ(umpa_outside_free(a), 1);
+	CHECK(end());
+}
+
 /* Each call refused in turn: NULL, and the block and everything else as before. */
 TEST(outside_refusals_change_nothing)
 {
