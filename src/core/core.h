@@ -4,7 +4,7 @@
  * A slot is in one of these states, and each state has one owner:
  *	behind the frontier   the window
  *	free                  the space (space.h): its extents, void or resident
- *	on a shelf            the shard whose shelf it is (runs.h)
+ *	on a shelf            the shard whose shelf it is (shard.h)
  *	in a span             the span's block (span.h), recorded at the span's first slot
  *	in a span freed       the shard whose list it is in (recent.h), recorded likewise
  *	in mappings           the mmap family (mm/pages.h), all of it or pages of it
@@ -98,7 +98,7 @@ struct umpa_space {
 	uint64_t npooled; /* resident slots that became free, on the whole */
 	struct umpa_surplus surplus;
 	int over;  /* the pool holds more than it may: umpa_space_keep_limit() acts. atomic */
-	int grown; /* slots were handed out that the kernel fills: umpa_run_give_for_growth() acts.
+	int grown; /* slots were handed out that the kernel fills: umpa_idle_give_for_growth() acts.
 		      atomic */
 	int has_given; /* surplus.ngiven is not 0. atomic */
 };
@@ -212,6 +212,11 @@ static inline unsigned slot_shard(struct slot s)
 static inline void slot_set_shard(struct slot s, unsigned shard)
 {
 	__atomic_store_n(&umpa_core.record[s.i].shard, shard, __ATOMIC_RELAXED);
+}
+
+static inline int slot_in_nursery(struct slot s)
+{
+	return s.i < umpa_core.space.nnursery;
 }
 
 static inline void slot_set_use(struct slot s, enum slot_use use)

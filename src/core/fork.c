@@ -6,7 +6,7 @@
 #include "core/core.h"
 #include "core/outside.h"
 #include "core/recent.h"
-#include "core/runs.h"
+#include "core/shard.h"
 #include "core/trial.h"
 
 static void take_space_at_rest(struct umpa_space *s)

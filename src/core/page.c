@@ -5,6 +5,7 @@
 #include "core/block.h"
 #include "core/clear.h"
 #include "core/core.h"
+#include "core/idle.h"
 #include "core/outside.h"
 #include "core/page.h"
 #include "core/runs.h"
@@ -131,7 +132,7 @@ public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 	if (!parse(nbytes, flags, &r))
 		return NULL;
 	block = alloc_block(&r);
-	umpa_run_give_for_growth();
+	umpa_idle_give_for_growth();
 	if (unlikely(!block)) {
 		errno = ENOMEM;
 		return NULL;
@@ -293,7 +294,7 @@ void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *
 		}
 		event_add(&umpa_core.events.nreallocs_moved, 1);
 	}
-	umpa_run_give_for_growth();
+	umpa_idle_give_for_growth();
 	umpa_space_keep_limit();
 	if (flags & UMPA_BACKED)
 		(void)!umpa_os_back(to, r.npages << PAGE_SHIFT);

@@ -1,6 +1,6 @@
 #include "core/recent.h"
 
-#include "core/runs.h"
+#include "core/shard.h"
 #include "core/span.h"
 
 static uint32_t nslots_of(struct slot slot)

@@ -1,11 +1,8 @@
 /*
  * Runs: blocks below a superpage, and the heads and tails of spans. A run lies in one slot, or
  * where no slot has room, in the last pages of one and the first of the next: its tail there is
- * like a span's. Such runs may be longer than a slot. Shared out to shards: a thread takes from its
- * own shard's shelf and gives to the one the slot is on, or leaves it in that one's inbox
- * (frame/inbox.h), which is emptied when it is half full, when a slot's last run is given back, and
- * before a place is looked for in vain. Each shard's lock guards its shelf; no other lock is taken
- * while it is held.
+ * like a span's. Such runs may be longer than a slot. Shared out to shards (shard.h), whose
+ * locks guard them.
  */
 #ifndef UMPA_CORE_RUNS_H
 #define UMPA_CORE_RUNS_H
@@ -16,16 +13,6 @@ enum {
 	RUN_NPAGES_MAX = SLOT_NPAGES - 1,
 	RUN_LONG_NPAGES_MAX = 2 * RUN_NPAGES_MAX /* across two slots */
 };
-
-/* So many threads a shard have it for good. Tests set it. */
-extern unsigned umpa_shard_crowd;
-
-/* This thread's shard. */
-struct umpa_shard *umpa_shard_of_thread(void);
-
-/* Takes and gives the locks of all shards. */
-void umpa_shards_lock(void);
-void umpa_shards_unlock(void);
 
 /* Hands out a run of 1 to RUN_NPAGES_MAX pages at a multiple of align pages (up to 512). flags:
  * UMPA_ZERO counts. NULL: no slot to be had. */
@@ -47,9 +34,6 @@ int umpa_run_in_tail(struct slot slot, unsigned page);
 /* Takes a run back. 0; -EINVAL if no run begins there; 1 and nothing done if it is the head of the
  * span that begins at the next slot. */
 must_check int umpa_run_free(struct slot slot, unsigned page);
-
-/* Gives back the runs in all inboxes. */
-void umpa_run_collect(void);
 
 /* Changes a run's size in place; flags: UMPA_ZERO counts. 1, or 0 if the pages behind it are in
  * use. */
@@ -76,10 +60,6 @@ void umpa_run_trim_head(struct slot slot, unsigned nhead, unsigned nkeep);
 int umpa_run_extend_tail(struct slot slot, unsigned ntail, unsigned npages, unsigned flags);
 void umpa_run_trim_tail(struct slot slot, unsigned ntail, unsigned nkeep);
 int umpa_run_reclaim(struct slot slot, unsigned ntail);
-
-/* Where slots were handed out that the kernel has to fill, and umpa_space_sheds: gives it idle
- * pages of the nursery for them. */
-void umpa_run_give_for_growth(void);
 
 /* Moves free slots from the shelves to the pool; those of the nursery stay, and their frames go
  * back to the kernel. Result: the bytes given back so, as far as they were ever in use. */

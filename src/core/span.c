@@ -6,6 +6,7 @@
 #include "core/clear.h"
 #include "core/recent.h"
 #include "core/runs.h"
+#include "core/shard.h"
 #include "core/space.h"
 
 /*

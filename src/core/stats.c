@@ -8,7 +8,7 @@
 #include "core/core.h"
 #include "core/outside.h"
 #include "core/recent.h"
-#include "core/runs.h"
+#include "core/shard.h"
 
 static void gather_shards(struct umpa_stats *st)
 {
@@ -84,7 +84,7 @@ static void gather_events(struct umpa_stats *st)
 static void gather_blocks(struct umpa_stats *st)
 {
 	umpa_recent_flush();
-	umpa_run_collect();
+	umpa_shards_collect();
 	umpa_shards_lock();
 	umpa_lock_take(&umpa_core.space.lock);
 	gather_shards(st);

@@ -5,7 +5,7 @@
 
 #include "core/clear.h"
 #include "core/fork.h"
-#include "core/runs.h"
+#include "core/shard.h"
 
 /* What threads of one shard of the core have mapped: whole slots, and those on its shelf. */
 struct umpa_pages_shard {

@@ -7,7 +7,7 @@
 
 #include "core/block.h"
 #include "core/core.h"
-#include "core/runs.h"
+#include "core/shard.h"
 #include "support/check.h"
 #include "support/child.h"
 #include "support/fake_os.h"

@@ -7,7 +7,7 @@
 
 #include "core/core.h"
 #include "core/owns.h"
-#include "core/runs.h"
+#include "core/shard.h"
 #include "mm/mapping.h"
 #include "mm/pages.h"
 #include "support/check.h"

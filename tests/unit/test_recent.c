@@ -10,7 +10,7 @@
 #include "core/core.h"
 #include "core/fork.h"
 #include "core/recent.h"
-#include "core/runs.h"
+#include "core/shard.h"
 #include "core/span.h"
 #include "support/check.h"
 #include "support/child.h"

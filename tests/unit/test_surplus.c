@@ -296,7 +296,7 @@ TEST(surplus_that_is_refused_stays)
 /* --- idle pages of the nursery ------------------------------------------------------------ */
 
 enum {
-	NIDLE_MAX = 256 /* runs.c's */
+	NIDLE_MAX = 256 /* idle.c's */
 };
 
 /* Six runs of 64 pages, of which four are freed. Result: how many frames there were before. */

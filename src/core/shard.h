@@ -1,0 +1,79 @@
+/*
+ * Shards: which one is a thread's, and how pages come back to one. A thread takes from its own
+ * shard's shelf and gives to the one the slot is on, or leaves a run in that one's inbox
+ * (frame/inbox.h), which is emptied when it is half full, when a slot's last run is given back, and
+ * before a place is looked for in vain.
+ *
+ * Each shard's lock guards its shelf; no other lock is taken while it is held. So what leaves a
+ * shelf is put down under it, and goes to the space once it is given.
+ */
+#ifndef UMPA_CORE_SHARD_H
+#define UMPA_CORE_SHARD_H
+
+#include "core/core.h"
+
+/* So many threads a shard have it for good. Tests set it. */
+extern unsigned umpa_shard_crowd;
+
+/* This thread's shard. */
+struct umpa_shard *umpa_shard_of_thread(void);
+
+/* Its number plus 1; 0: it has none yet. */
+extern __thread unsigned umpa_shard_mine;
+
+/* 1 if it was this thread's when it last asked. */
+static inline int umpa_shard_is_mine(const struct umpa_shard *s)
+{
+	return s->number + 1 == umpa_shard_mine;
+}
+
+/* Takes the lock of this thread's shard, or that of another one, which is its from now on. */
+struct umpa_shard *umpa_shard_lock_some(void);
+
+/* Takes and gives the locks of all shards. */
+void umpa_shards_lock(void);
+void umpa_shards_unlock(void);
+
+/* Whose shelf a slot is on. */
+static inline struct umpa_shard *umpa_shard_of_slot(struct slot slot)
+{
+	return umpa_shard(slot_shard(slot));
+}
+
+/* Puts a slot on the shelf, as umpa_shelf_add(), under the lock. */
+void umpa_shard_add_slot(struct umpa_shard *s, struct slot slot, unsigned npages,
+	enum umpa_shelf_part part, int dirty);
+
+/* Slots that all of a shard's runs have left, on their way to the pool; and one of the nursery's
+ * that has too many idle pages, or NO_SLOT. */
+struct umpa_leaving {
+	struct slot slot[INBOX_NBLOCKS + 1];
+	unsigned n;
+	struct slot idle;
+};
+
+static inline void umpa_leave_none(struct umpa_leaving *l)
+{
+	l->n = 0;
+	l->idle = NO_SLOT;
+}
+
+/* Give pages, or a run, back, under the shard's lock. keep: the last free slot of the shelf stays.
+ */
+void umpa_shard_give_pages(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages,
+	int keep, struct umpa_leaving *l);
+void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_leaving *l);
+
+/* Gives the shard's lock, and to the space what has left the shelf under it. */
+void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l);
+
+/* Gives the runs of the inbox back, under the shard's lock. */
+void umpa_shard_empty_inbox(struct umpa_shard *s, struct umpa_leaving *l);
+
+/* The same without the lock. 1 if there was something in the inbox. */
+int umpa_shard_collect(struct umpa_shard *s);
+
+/* Gives back the runs in all inboxes. */
+void umpa_shards_collect(void);
+
+#endif
