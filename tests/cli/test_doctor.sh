@@ -53,8 +53,7 @@ run env UMPA_OPTIONS=mover=plain "$umpa" doctor
 prints "take mover= out of UMPA_OPTIONS"
 
 # userfaultfd forbidden.
-cc -o "$scratch/deny" "$UMPA_SOURCE/tests/cli/deny.c"
-run "$scratch/deny" "$umpa" doctor --json
+run "$UMPA_BUILD/tests/preload/noufd" "$umpa" doctor --json
 ends 1 "no userfaultfd"
 holds
 query ".mover != \"uffd\"" true

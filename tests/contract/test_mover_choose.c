@@ -129,16 +129,23 @@ TEST(choose_takes_what_is_wanted)
 
 #define NO_FILTERS 77
 
+/* A choice where those calls are refused: 0, or why there is none. */
+static int choose_without(const int *calls, size_t ncalls, int error, struct choice *c)
+{
+	if (real_refuse_calls(calls, ncalls, error))
+		return NO_FILTERS;
+	return choose(c, UMPA_MOVER_AUTO) ? 1 : 0;
+}
+
 static int without_userfaultfd(void *arg)
 {
 	const int calls[] = {SYS_userfaultfd};
 	struct choice c;
+	int failed = choose_without(calls, 1, EPERM, &c);
 
 	(void)arg;
-	if (real_refuse_calls(calls, 1, EPERM))
-		return NO_FILTERS;
-	if (choose(&c, UMPA_MOVER_AUTO))
-		return 1;
+	if (failed)
+		return failed;
 	if (strcmp(c.mover.name, "mremap"))
 		return 2;
 	if (c.trials[0].error != -EPERM || strcmp(c.trials[0].step, "open"))
@@ -150,12 +157,11 @@ static int without_ioctl(void *arg)
 {
 	const int calls[] = {SYS_ioctl};
 	struct choice c;
+	int failed = choose_without(calls, 1, EPERM, &c);
 
 	(void)arg;
-	if (real_refuse_calls(calls, 1, EPERM))
-		return NO_FILTERS;
-	if (choose(&c, UMPA_MOVER_AUTO))
-		return 1;
+	if (failed)
+		return failed;
 	return !strcmp(c.mover.name, "mremap") ? c.ok ? 0 : 4 : 2;
 }
 
@@ -163,12 +169,11 @@ static int without_either(void *arg)
 {
 	const int calls[] = {SYS_userfaultfd, SYS_mremap};
 	struct choice c;
+	int failed = choose_without(calls, 2, ENOSYS, &c);
 
 	(void)arg;
-	if (real_refuse_calls(calls, 2, ENOSYS))
-		return NO_FILTERS;
-	if (choose(&c, UMPA_MOVER_AUTO))
-		return 1;
+	if (failed)
+		return failed;
 	if (strcmp(c.mover.name, "plain") || c.result)
 		return 2;
 	if (c.trials[0].error != -ENOSYS || !c.trials[1].error ||
@@ -183,13 +188,10 @@ static int without_anything(void *arg)
 	const int calls[] = {SYS_userfaultfd, SYS_mremap, SYS_mincore, SYS_getrandom, SYS_openat,
 		SYS_prlimit64, SYS_msync};
 	struct choice c;
+	int failed = choose_without(calls, 7, EPERM, &c);
 
 	(void)arg;
-	if (real_refuse_calls(calls, 7, EPERM))
-		return NO_FILTERS;
-	if (choose(&c, UMPA_MOVER_AUTO))
-		return 1;
-	return strcmp(c.mover.name, "plain") || c.result ? 2 : 0;
+	return failed ? failed : strcmp(c.mover.name, "plain") || c.result ? 2 : 0;
 }
 
 static void in_child(int (*fn)(void *))

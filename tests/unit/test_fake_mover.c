@@ -27,6 +27,16 @@ static const struct contract on_small = {init, fake_touch, 0};
 	}
 CONTRACT_CASES(AS_TESTS)
 
+/* Two slots to move. */
+static void begin(struct bench *b, char **dst, char **src)
+{
+	fake_reset();
+	contract_setup(b, &on_huge);
+	*dst = bench_slot(b, 8);
+	*src = bench_slot(b, 2);
+	bench_fill(b, *src, 2 * SLOT_NBYTES, 1);
+}
+
 TEST(fake_mover_stops_at_shared_frames)
 {
 	struct bench b;
@@ -34,10 +44,7 @@ TEST(fake_mover_stops_at_shared_frames)
 	size_t moved;
 
 	PLAN(SETUP_NCHECKS + 5);
-	fake_reset();
-	contract_setup(&b, &on_huge);
-	dst = bench_slot(&b, 8), src = bench_slot(&b, 2);
-	bench_fill(&b, src, 2 * SLOT_NBYTES, 1);
+	begin(&b, &dst, &src);
 	fake_share(src + SLOT_NBYTES, PAGE_NBYTES, 1);
 	CHECK_EQ(bench_move(&b, dst, src, 2 * SLOT_NBYTES, 0, &moved), -EBUSY);
 	CHECK(moved == SLOT_NBYTES && bench_is_moved(dst, src, 2 * SLOT_NBYTES, moved, 1));
@@ -54,10 +61,7 @@ TEST(fake_mover_goes_part_of_the_way)
 	size_t moved;
 
 	PLAN(SETUP_NCHECKS + 5);
-	fake_reset();
-	contract_setup(&b, &on_huge);
-	dst = bench_slot(&b, 8), src = bench_slot(&b, 2);
-	bench_fill(&b, src, 2 * SLOT_NBYTES, 1);
+	begin(&b, &dst, &src);
 	fake_mover_partial(SLOT_NBYTES + 3 * PAGE_NBYTES);
 	CHECK_EQ(bench_move(&b, dst, src, 2 * SLOT_NBYTES, 0, &moved), -EAGAIN);
 	CHECK_EQ(moved, SLOT_NBYTES + 3 * PAGE_NBYTES);

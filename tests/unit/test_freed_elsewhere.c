@@ -10,6 +10,7 @@
 #include "core/shard.h"
 #include "support/check.h"
 #include "support/child.h"
+#include "support/fake_blocks.h"
 #include "support/fake_os.h"
 
 #define MIB ((size_t)1 << 20)
@@ -35,14 +36,6 @@ static void begin(void)
 	fake_threads(1);
 	fake_machine.memory_nbytes = (size_t)512 << 20;
 	fake_machine.ncpus = 2;
-}
-
-static struct umpa_stats stats(void)
-{
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st;
 }
 
 enum {

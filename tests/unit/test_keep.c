@@ -4,6 +4,7 @@
 
 #include "core/core.h"
 #include "support/check.h"
+#include "support/fake_blocks.h"
 #include "support/fake_os.h"
 
 #define KEEP 8
@@ -23,10 +24,7 @@ static void begin(void)
 
 static size_t pool_mib(void)
 {
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st.pool_nbytes / MIB;
+	return stats().pool_nbytes / MIB;
 }
 
 static void end(void)
@@ -39,19 +37,11 @@ enum {
 	END_CHECKS = 2
 };
 
-static char *touched(size_t nbytes)
-{
-	char *p = umpa_alloc(nbytes, 0);
-
-	fake_touch(p, nbytes);
-	return p;
-}
-
 TEST(keep_bounds_what_a_span_leaves)
 {
 	PLAN(2 + END_CHECKS);
 	begin();
-	umpa_free(touched(600 * MIB));
+	umpa_free(touched(600 * MIB, 0));
 	CHECK_EQ(pool_mib(), KEEP);
 	CHECK_EQ(fake_nframes(), KEEP * MIB / PAGE_NBYTES);
 	end();
@@ -64,7 +54,7 @@ TEST(keep_bounds_what_runs_leave)
 	PLAN(1 + END_CHECKS);
 	begin();
 	for (int i = 0; i < 100; i++)
-		run[i] = touched(MIB);
+		run[i] = touched(MIB, 0);
 	for (int i = 0; i < 100; i++)
 		umpa_free(run[i]);
 	CHECK_EQ(pool_mib(), KEEP);
@@ -77,7 +67,7 @@ TEST(keep_bounds_what_shrinking_and_unbacking_leave)
 
 	PLAN(5 + END_CHECKS);
 	begin();
-	a = touched(200 * MIB);
+	a = touched(200 * MIB, 0);
 	CHECK_EQ(umpa_unback(a, 100 * MIB), 0);
 	CHECK_EQ(pool_mib(), KEEP);
 	CHECK(umpa_realloc(a, 150 * MIB, 0) == a);
@@ -95,9 +85,9 @@ TEST(keep_leaves_blocks_alone)
 
 	PLAN(2 + END_CHECKS);
 	begin();
-	a = touched(64 * MIB);
+	a = touched(64 * MIB, 0);
 	frame = fake_frame(a);
-	umpa_free(touched(64 * MIB));
+	umpa_free(touched(64 * MIB, 0));
 	CHECK_EQ(fake_frame(a), frame);
 	CHECK_EQ(fake_nframes(), (64 + KEEP) * MIB / PAGE_NBYTES);
 	umpa_free(a);

@@ -1,6 +1,5 @@
 /* Mappings and threads on the fake OS: what the thread sanitizer is to see, content that no other
  * thread touches, and one mapping that several threads cut up. */
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <umpa/umpa.h>
@@ -11,6 +10,7 @@
 #include "support/check.h"
 #include "support/fake_os.h"
 #include "support/numbers.h"
+#include "support/together.h"
 
 enum {
 	NTHREADS = 4,
@@ -154,21 +154,7 @@ static void *fork_phases(void *arg)
 
 static uintptr_t run_all(void *(*fn)(void *), void *(*last)(void *))
 {
-	pthread_t thread[NTHREADS];
-	uint64_t seed[NTHREADS];
-	uintptr_t sum = 0;
-
-	for (int i = 0; i < NTHREADS; i++) {
-		seed[i] = 200 + (uint64_t)i;
-		pthread_create(&thread[i], NULL, i == NTHREADS - 1 ? last : fn, &seed[i]);
-	}
-	for (int i = 0; i < NTHREADS; i++) {
-		void *result;
-
-		pthread_join(thread[i], &result);
-		sum += (uintptr_t)result;
-	}
-	return sum;
+	return together(NTHREADS, fn, last, 200);
 }
 
 static void begin(void)

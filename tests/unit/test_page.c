@@ -7,6 +7,7 @@
 #include "core/core.h"
 #include "core/trial.h"
 #include "support/check.h"
+#include "support/fake_blocks.h"
 #include "support/fake_os.h"
 
 #define MIB ((size_t)1 << 20)
@@ -39,23 +40,6 @@ static void all_valid(void)
 	for (unsigned i = 0; i < umpa_core.nshards; i++)
 		valid &= umpa_shelf_valid(&umpa_shard(i)->shelf);
 	CHECK(valid);
-}
-
-static struct umpa_stats stats(void)
-{
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st;
-}
-
-static void *touched(size_t nbytes, unsigned flags)
-{
-	void *p = umpa_alloc(nbytes, flags);
-
-	if (p)
-		fake_touch(p, nbytes);
-	return p;
 }
 
 TEST(page_bad_arguments)

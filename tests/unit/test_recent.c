@@ -14,6 +14,7 @@
 #include "core/span.h"
 #include "support/check.h"
 #include "support/child.h"
+#include "support/fake_blocks.h"
 #include "support/fake_os.h"
 
 #define MIB ((size_t)1 << 20)
@@ -31,14 +32,6 @@ static void begin(void)
 	in_use = umpa_alloc(400 * MIB, 0);
 }
 
-static struct umpa_stats stats(void)
-{
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st;
-}
-
 enum {
 	END_CHECKS = 4
 };
@@ -52,14 +45,6 @@ static void end(void)
 	umpa_core_stop();
 	CHECK_EQ(fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes(), 0);
 	fake_threads(0);
-}
-
-static char *touched(size_t nbytes)
-{
-	char *block = umpa_alloc(nbytes, 0);
-
-	fake_touch(block, nbytes);
-	return block;
 }
 
 /* Spans in all lists. */
@@ -114,7 +99,7 @@ TEST(recent_span_is_handed_out_again_as_it_is)
 	PLAN(6 * NSIZES + END_CHECKS);
 	begin();
 	for (int i = 0; i < NSIZES; i++) {
-		char *other = touched(1 * MIB), *block = touched(sizes[i]);
+		char *other = touched(1 * MIB, 0), *block = touched(sizes[i], 0);
 		uint64_t n = nfrom_space(), nframes = fake_nframes(), frame[32];
 
 		frames_of(block, sizes[i], frame);
@@ -145,11 +130,11 @@ TEST(recent_span_with_a_head_is_handed_out_again)
 	PLAN(8 + END_CHECKS);
 	begin();
 	for (int i = 0; i < 9; i++)
-		run[i] = touched(1 * MIB - 4096);
+		run[i] = touched(1 * MIB - 4096, 0);
 	umpa_free(in_use); /* behind the last run */
 	in_use = NULL;
 	umpa_trim(0);
-	span = touched(5 * MIB - 4096);
+	span = touched(5 * MIB - 4096, 0);
 	CHECK_EQ(span, run[8] + 1 * MIB + 4096);
 	in_use = umpa_alloc(400 * MIB, 0);
 	umpa_free(span);
@@ -175,7 +160,7 @@ TEST(recent_span_serves_what_it_fits)
 
 	PLAN(7 + END_CHECKS);
 	begin();
-	block = touched(8 * MIB);
+	block = touched(8 * MIB, 0);
 	umpa_free(block);
 	again = umpa_alloc(8 * MIB - 5000, 0);
 	CHECK_EQ(again, block);
@@ -201,7 +186,7 @@ TEST(recent_span_is_zero_when_asked_for)
 	PLAN(NSIZES + 1 + END_CHECKS);
 	begin();
 	for (int i = 0; i < NSIZES; i++) {
-		char *other = touched(1 * MIB), *block = umpa_alloc(sizes[i], 0);
+		char *other = touched(1 * MIB, 0), *block = umpa_alloc(sizes[i], 0);
 
 		fake_touch(block, sizes[i]);
 		for (size_t at = 0; at < sizes[i]; at += 4096)
@@ -225,15 +210,15 @@ TEST(recent_spans_are_joined_for_another_size)
 
 	PLAN(4 + END_CHECKS);
 	begin();
-	a = touched(4 * MIB);
-	b = touched(4 * MIB);
-	behind = touched(4 * MIB);
+	a = touched(4 * MIB, 0);
+	b = touched(4 * MIB, 0);
+	behind = touched(4 * MIB, 0);
 	CHECK_EQ(b, a + 4 * MIB);
 	nframes = fake_nframes();
 	umpa_free(a);
 	umpa_free(b);
 	CHECK_EQ(nrecent(), 2);
-	CHECK_EQ(touched(8 * MIB), a);
+	CHECK_EQ(touched(8 * MIB, 0), a);
 	CHECK_EQ(fake_nframes(), nframes);
 	umpa_free(a);
 	umpa_free(behind);
@@ -249,9 +234,9 @@ TEST(recent_spans_are_used_before_the_kernel_is_asked)
 	PLAN(6 + END_CHECKS);
 	begin();
 	for (int i = 0; i < 8; i++) /* the nursery */
-		run[i] = touched(1 * MIB);
-	a = touched(8 * MIB);
-	b = touched(8 * MIB);
+		run[i] = touched(1 * MIB, 0);
+	a = touched(8 * MIB, 0);
+	b = touched(8 * MIB, 0);
 	nframes = fake_nframes();
 	umpa_free(b);
 	CHECK_EQ(nrecent(), 1);
@@ -264,7 +249,7 @@ TEST(recent_spans_are_used_before_the_kernel_is_asked)
 	CHECK_EQ(fake_nframes(), nframes);
 	umpa_free(b);
 	CHECK_EQ(nrecent(), 1);
-	b = touched(2 * MIB - 4096); /* a run, for which there is no room */
+	b = touched(2 * MIB - 4096, 0); /* a run, for which there is no room */
 	CHECK_EQ(fake_nframes(), nframes);
 	umpa_free(b);
 	umpa_free(a);
@@ -309,7 +294,7 @@ TEST(recent_spans_are_trimmed)
 	begin();
 	umpa_trim(0);
 	nframes = fake_nframes();
-	block = touched(8 * MIB);
+	block = touched(8 * MIB, 0);
 	umpa_free(block);
 	CHECK_EQ(nrecent(), 1);
 	CHECK_EQ(umpa_trim(0), 8 * MIB);
@@ -350,7 +335,7 @@ TEST(recent_spans_are_found_after_a_fork)
 
 	PLAN(2 + END_CHECKS);
 	begin();
-	block = touched(8 * MIB);
+	block = touched(8 * MIB, 0);
 	umpa_free(block);
 	CHECK_EQ(nrecent(), 1);
 	umpa_core.recent_shards = 0;
@@ -399,7 +384,7 @@ TEST(recent_span_is_freed_by_one_thread)
 
 	PLAN(4 + END_CHECKS);
 	begin();
-	block = touched(8 * MIB);
+	block = touched(8 * MIB, 0);
 	slot = umpa_window_slot(&umpa_core.window, block);
 	CHECK_EQ(umpa_span_free(slot), 0);
 	CHECK_EQ(umpa_span_free(slot), -EINVAL);
@@ -420,7 +405,7 @@ TEST(recent_span_of_another_thread_is_used)
 
 	PLAN(4 + END_CHECKS);
 	begin();
-	block = touched(8 * MIB);
+	block = touched(8 * MIB, 0);
 	n = nfrom_space();
 	umpa_free(umpa_alloc(4096, 0)); /* this thread has a shard */
 	pthread_create(&thread, NULL, free_it, block);
@@ -501,7 +486,7 @@ TEST(recent_span_is_nobodys)
 	PLAN(4 * NSIZES + END_CHECKS);
 	begin();
 	for (int i = 0; i < NSIZES; i++) {
-		char *other = touched(1 * MIB), *block = touched(sizes[i]);
+		char *other = touched(1 * MIB, 0), *block = touched(sizes[i], 0);
 
 		umpa_free(block);
 		for (int k = 0; k < 2; k++) {

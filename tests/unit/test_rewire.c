@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "support/check.h"
+#include "support/fake_blocks.h"
 #include "support/fake_os.h"
 #include "support/marked.h"
 
@@ -19,14 +20,6 @@ static void begin(void)
 	fake_reset();
 	marked_fronts_only = 1;
 	fake_machine.memory_nbytes = (size_t)512 << 20;
-}
-
-static struct umpa_stats stats(void)
-{
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st;
 }
 
 static void end(void)

@@ -7,6 +7,7 @@
 #include "core/space.h"
 #include "core/surplus.h"
 #include "support/check.h"
+#include "support/fake_blocks.h"
 #include "support/fake_os.h"
 #include "support/model.h"
 
@@ -135,32 +136,16 @@ enum {
 	END_CHECKS = 2
 };
 
-static struct umpa_stats stats(void)
-{
-	struct umpa_stats st;
-
-	umpa_get_stats(&st, sizeof(st));
-	return st;
-}
-
 static size_t pool_nslots(void)
 {
 	return stats().pool_nbytes / SLOT_NBYTES;
-}
-
-static char *touched(size_t nbytes)
-{
-	char *p = umpa_alloc(nbytes, 0);
-
-	fake_touch(p, nbytes);
-	return p;
 }
 
 TEST(surplus_of_a_large_block_goes_back_when_it_is_freed)
 {
 	PLAN(3 + END_CHECKS);
 	begin();
-	umpa_free(touched(64 * MIB));
+	umpa_free(touched(64 * MIB, 0));
 	CHECK_EQ(pool_nslots(), SURPLUS_NSLOTS_MIN);
 	CHECK_EQ(fake_nframes(), SURPLUS_NSLOTS_MIN * SLOT_NPAGES);
 	CHECK_EQ(fake_ncalls_of("unback"), 1);
@@ -172,7 +157,7 @@ TEST(surplus_stays_with_who_calls_umpa_by_name)
 	PLAN(1 + END_CHECKS);
 	begin();
 	umpa_space_sheds = 0;
-	umpa_free(touched(64 * MIB));
+	umpa_free(touched(64 * MIB, 0));
 	CHECK_EQ(pool_nslots(), 32);
 	end();
 }
@@ -185,12 +170,12 @@ TEST(surplus_of_blocks_that_come_and_go_is_missed_once)
 	PLAN(3 + END_CHECKS);
 	begin();
 	for (int i = 0; i < 3; i++, fake_clock_ns += MS)
-		umpa_free(touched(64 * MIB));
+		umpa_free(touched(64 * MIB, 0));
 	CHECK_EQ(pool_nslots(), 32);
 	nunbacks = fake_ncalls_of("unback");
 	CHECK_EQ(nunbacks, 1);
 	for (int i = 0; i < 100; i++, fake_clock_ns += MS)
-		umpa_free(touched(64 * MIB));
+		umpa_free(touched(64 * MIB, 0));
 	CHECK_EQ(fake_ncalls_of("unback"), nunbacks);
 	end();
 }
@@ -200,7 +185,7 @@ TEST(surplus_of_blocks_that_come_seldom_goes_back_each_time)
 	PLAN(4 + END_CHECKS);
 	begin();
 	for (int i = 0; i < 4; i++) {
-		umpa_free(touched(64 * MIB));
+		umpa_free(touched(64 * MIB, 0));
 		CHECK(pool_nslots() <= 2 * SURPLUS_NSLOTS_MIN);
 		fake_clock_ns += 32 * SURPLUS_SLOT_MS * MS;
 	}
@@ -211,7 +196,7 @@ TEST(surplus_of_blocks_that_come_seldom_goes_back_each_time)
 static void take_few(unsigned ntimes)
 {
 	while (ntimes--)
-		umpa_free(touched((SURPLUS_NSLOTS_MIN + SURPLUS_SLACK_NSLOTS) * SLOT_NBYTES));
+		umpa_free(touched((SURPLUS_NSLOTS_MIN + SURPLUS_SLACK_NSLOTS) * SLOT_NBYTES, 0));
 }
 
 TEST(surplus_taken_long_ago_is_not_wanted)
@@ -221,7 +206,7 @@ TEST(surplus_taken_long_ago_is_not_wanted)
 	PLAN(3 + END_CHECKS);
 	begin();
 	take_few(1000);
-	p = touched(64 * MIB);
+	p = touched(64 * MIB, 0);
 	fake_clock_ns += 3600 * 1000 * MS;
 	CHECK_EQ(stats().trimmed_nbytes, 0);
 	umpa_free(p);
@@ -241,7 +226,7 @@ TEST(surplus_taken_in_bursts_is_missed_once_a_burst)
 	for (int burst = 0; burst < 5; burst++, fake_clock_ns += 3600 * 1000 * MS) {
 		for (int i = 0; i < 20; i++, fake_clock_ns += MS) {
 			take_few(5);
-			umpa_free(touched(64 * MIB));
+			umpa_free(touched(64 * MIB, 0));
 		}
 		trimmed_nbytes = stats().trimmed_nbytes - trimmed_nbytes;
 		CHECK(trimmed_nbytes > 0 && trimmed_nbytes <= 64 * MIB);
@@ -266,7 +251,7 @@ TEST(surplus_of_a_ring_is_none)
 	for (int i = 0; i < 2000; i++, fake_clock_ns += MS / 2) {
 		r = r * 1103515245 + 12345;
 		umpa_free(block[i % NLIVE]);
-		block[i % NLIVE] = touched(((r >> 16) % 8 + 1) * MIB);
+		block[i % NLIVE] = touched(((r >> 16) % 8 + 1) * MIB, 0);
 	}
 	CHECK_EQ(stats().trimmed_nbytes, 0);
 	for (int i = 0; i < NLIVE; i++)
@@ -281,8 +266,8 @@ TEST(surplus_that_is_refused_stays)
 
 	PLAN(3 + END_CHECKS);
 	begin();
-	a = touched(64 * MIB);
-	b = touched(8 * MIB);
+	a = touched(64 * MIB, 0);
+	b = touched(8 * MIB, 0);
 	fake_fail_from(1, -EINVAL);
 	umpa_free(a);
 	fake_fail_at(0, 0);
@@ -305,7 +290,7 @@ static size_t leave_idle(char *run[6])
 	size_t nframes;
 
 	for (int i = 0; i < 6; i++)
-		run[i] = touched(64 * PAGE_NBYTES);
+		run[i] = touched(64 * PAGE_NBYTES, 0);
 	nframes = fake_nframes();
 	for (int i = 0; i < 4; i++)
 		umpa_free(run[i]);

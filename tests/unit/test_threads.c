@@ -11,6 +11,7 @@
 #include "support/check.h"
 #include "support/fake_os.h"
 #include "support/model.h"
+#include "support/together.h"
 
 enum {
 	NTHREADS = 4,
@@ -32,21 +33,7 @@ static void *run_model(void *arg)
 
 static uintptr_t run_all(void *(*fn)(void *))
 {
-	pthread_t thread[NTHREADS];
-	uint64_t seed[NTHREADS];
-	uintptr_t sum = 0;
-
-	for (int i = 0; i < NTHREADS; i++) {
-		seed[i] = 100 + (uint64_t)i;
-		pthread_create(&thread[i], NULL, fn, &seed[i]);
-	}
-	for (int i = 0; i < NTHREADS; i++) {
-		void *result;
-
-		pthread_join(thread[i], &result);
-		sum += (uintptr_t)result;
-	}
-	return sum;
+	return together(NTHREADS, fn, fn, 100);
 }
 
 static void end(void)

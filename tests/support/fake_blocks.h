@@ -1,0 +1,27 @@
+/* What tests of blocks on the fake OS all want: the counters, and a block with frames. */
+#ifndef UMPA_TESTS_FAKE_BLOCKS_H
+#define UMPA_TESTS_FAKE_BLOCKS_H
+
+#include <umpa/umpa.h>
+
+#include "support/fake_os.h"
+
+static inline struct umpa_stats stats(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st;
+}
+
+/* A block whose every page has a frame; NULL if it is refused. */
+static inline char *touched(size_t nbytes, unsigned flags)
+{
+	char *block = umpa_alloc(nbytes, flags);
+
+	if (block)
+		fake_touch(block, nbytes);
+	return block;
+}
+
+#endif
