@@ -138,8 +138,10 @@ static void empty_full_inbox(struct umpa_shard *s, struct umpa_leaving *l)
 			umpa_shelf_find(&s->shelf, umpa_window_slot(&umpa_core.window, block[i]),
 				umpa_window_page_in_slot(block[i]));
 
-		if (!run.npages)
+		if (unlikely(!run.npages)) {
+			umpa_lock_give(&s->lock); /* a handler of the abort may allocate */
 			umpa_misuse("umpa_free", block[i], "freed twice, by two threads at once");
+		}
 		umpa_shard_give_run(s, run, l);
 	}
 }

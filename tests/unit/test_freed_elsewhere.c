@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <umpa/umpa.h>
+#include <unistd.h>
 
 #include "core/block.h"
 #include "core/core.h"
@@ -353,17 +354,34 @@ static void put_twice_and_collect(void *unused)
 	stats();
 }
 
+/* As those do that write a report. */
+static void allocate_and_leave(int number)
+{
+	(void)number;
+	umpa_free(umpa_alloc(4096, 0));
+	_exit(44);
+}
+
+static void put_twice_and_allocate(void *unused)
+{
+	signal(SIGABRT, allocate_and_leave);
+	alarm(10);
+	put_twice_and_collect(unused);
+}
+
 TEST(freed_elsewhere_and_used_ends_the_process)
 {
 	static int here;
 	struct child_end e;
 
-	PLAN(8 + END_CHECKS);
+	PLAN(9 + END_CHECKS);
 	begin();
 	take_blocks(3, 8192);
 	child_run(put_twice_and_collect, NULL, &e);
 	CHECK_EQ(e.signal, SIGABRT);
 	CHECK(strstr(e.stderr_text, "freed twice, by two threads at once"));
+	child_run(put_twice_and_allocate, NULL, &e);
+	CHECK_EQ(e.status, 44);
 	free_elsewhere(0, 1);
 	child_run(free_again, NULL, &e);
 	CHECK_EQ(e.signal, SIGABRT);
