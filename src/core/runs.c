@@ -372,9 +372,20 @@ int umpa_run_take_head(struct slot slot, unsigned nhead, unsigned flags)
 	return take_back(slot, nhead, 0, flags);
 }
 
-void umpa_run_trim_head(struct slot slot, unsigned nhead, unsigned nkeep)
+/* Under one hold of the lock: pages that no span claims any more, and that are not free yet, would
+ * pass for a run to who frees the span again. */
+void umpa_run_end_head(struct slot slot, unsigned nhead, unsigned nkeep)
 {
-	shorten(slot, SLOT_NPAGES - nhead + nkeep, nhead - nkeep);
+	struct umpa_shard *s = umpa_shard_of_slot(slot);
+	struct umpa_leaving l;
+
+	umpa_leave_none(&l);
+	umpa_lock_take(&s->lock);
+	umpa_shard_empty_inbox(s, &l);
+	slot_set_nhead(slot_after(slot, 1), 0);
+	if (nkeep < nhead)
+		umpa_shard_give_pages(s, slot, SLOT_NPAGES - nhead + nkeep, nhead - nkeep, 0, &l);
+	umpa_shard_give_lock(s, &l);
 }
 
 void umpa_run_adopt(struct slot slot, unsigned npages, enum umpa_shelf_part part, int dirty)

@@ -50,10 +50,10 @@ static inline int umpa_run_is_head(struct umpa_run run)
 }
 
 /* The head of a span, the last pages of a slot on a shelf: taken (1, or 0 if they are not free;
- * flags: UMPA_ZERO counts), and made shorter, so that nkeep pages stay of it, or ended (nkeep 0).
- */
+ * flags: UMPA_ZERO counts). And ended, with the span: the next slot claims it no more, and nkeep of
+ * its pages stay, as a run. */
 int umpa_run_take_head(struct slot slot, unsigned nhead, unsigned flags);
-void umpa_run_trim_head(struct slot slot, unsigned nhead, unsigned nkeep);
+void umpa_run_end_head(struct slot slot, unsigned nhead, unsigned nkeep);
 
 /* The tail of a block, in a slot on a shelf: made longer (1, or 0 if there is no room), shorter or
  * ended (nkeep 0), or the whole slot taken off the shelf (1, or 0 if it holds runs). */

@@ -261,15 +261,14 @@ static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 	struct slot_record r = *record_of(slot);
 
 	slot_set_use(slot, SLOT_INNER);
-	slot_set_nhead(slot, 0);
 	/* The tail goes first: before it there must be nothing but its span. */
 	if (r.ntail)
 		umpa_run_trim_tail(slot_after(slot, r.nslots), r.ntail, 0);
+	if (r.nhead)
+		umpa_run_end_head(slot_before(slot), r.nhead, nhead);
 	if (nmoved)
 		umpa_space_give(slot, nmoved, EXTENT_VOID);
 	give_slots(slot, nmoved, used_slots(&r), r.nslots);
-	if (r.nhead > nhead)
-		umpa_run_trim_head(slot_before(slot), r.nhead, nhead);
 }
 
 void umpa_span_release(struct slot slot)

@@ -1,6 +1,7 @@
 /* Runs freed by a thread of another shard: they wait in an inbox, and nobody can tell but by what
  * it costs. On the fake OS. */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <umpa/umpa.h>
@@ -9,6 +10,7 @@
 #include "core/block.h"
 #include "core/core.h"
 #include "core/shard.h"
+#include "core/span.h"
 #include "support/check.h"
 #include "support/child.h"
 #include "support/fake_blocks.h"
@@ -268,6 +270,39 @@ TEST(freed_elsewhere_keeps_no_superpage)
 	umpa_free(span);
 	CHECK(umpa_inbox_is_empty(&shard()->inbox));
 	free_elsewhere(0, 8);
+	end();
+}
+
+static void *end_span(void *slot)
+{
+	return (void *)(intptr_t)umpa_span_free(*(struct slot *)slot);
+}
+
+/* The head of a span looks like a run once its span does not claim it: then who frees it again, at
+ * the same moment, would not be told. So it is claimed until its pages are free. */
+TEST(freed_elsewhere_head_is_a_head_to_its_end)
+{
+	struct umpa_lock *lock;
+	struct umpa_block b;
+	pthread_t thread;
+	void *failed;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	take_blocks(9, 1 * MIB - 4096);
+	b = umpa_block_find(umpa_alloc(5 * MIB - 4096, 0));
+	CHECK(b.kind == BLOCK_SPAN && slot_nhead(b.slot));
+	lock = &umpa_shard_of_slot((struct slot){b.slot.i - 1})->lock;
+	umpa_lock_take(lock);
+	pthread_create(&thread, NULL, end_span, &b.slot);
+	while (__atomic_load_n(&lock->state, __ATOMIC_RELAXED) != LOCK_AWAITED)
+		sched_yield();
+	CHECK(slot_nhead(b.slot));
+	umpa_lock_give(lock);
+	pthread_join(thread, &failed);
+	CHECK(!failed);
+	CHECK_EQ(slot_nhead(b.slot), 0);
+	free_elsewhere(0, 9);
 	end();
 }
 
