@@ -597,8 +597,9 @@ enum clearing {
  * Moves the frames of a chunk to the void slots at *slot, which is advanced, of which *nslots are
  * left to fill. A superpage with holes (a block that was freed untouched left it) is not worth
  * moving: it costs the mover fifty times a whole one and can't be a huge page afterwards. It goes
- * to the kernel, and the next one takes its place. So does one that refuses to move, but then the
- * kernel's fault is to fill the place. Result: what the chunk's slots are now.
+ * to the kernel, and the next one takes its place. So does one for whose place another thread has
+ * had a frame meanwhile; and one that refuses to move, with those behind it, but then the kernel's
+ * fault is to fill the places. Result: what the chunk's slots are now.
  */
 static enum umpa_extent_kind fill_from(struct umpa_mover *m, const struct chunk *c,
 	struct slot *slot, uint32_t *nslots, move_fn *move, enum clearing clearing)
@@ -613,7 +614,8 @@ static enum umpa_extent_kind fill_from(struct umpa_mover *m, const struct chunk 
 		int err = move(m, slot_address(*slot), slot_address(slot_after(c->slot, done)),
 			(size_t)(c->nslots - done) << SLOT_SHIFT, &moved);
 		uint32_t nmoved = (uint32_t)((moved + SLOT_NBYTES - 1) >> SLOT_SHIFT);
-		uint32_t nleft = err == -ENOENT ? 1 : c->nslots - done - nmoved;
+		int is_one = err == -ENOENT || err == -EEXIST;
+		uint32_t nleft = is_one ? 1 : c->nslots - done - nmoved;
 
 		if (clearing == CLEAR_LAST)
 			umpa_clear_frames(slot_address(*slot), moved >> PAGE_SHIFT);

@@ -579,6 +579,29 @@ TEST(mmap_opens_beside_a_thread)
 	CHECK(umpa_mapping_valid());
 }
 
+/* It costs the one slot that the thread was quicker at. */
+TEST(mmap_opens_the_rest_beside_a_thread)
+{
+	char *p, *q;
+
+	PLAN(6);
+	begin_open();
+	q = map(3 * SLOT_NPAGES);
+	fake_touch(q, 3 * SLOT_NBYTES);
+	p = reserve(3 * SLOT_NPAGES);
+	umpa_mprotect(p, 3 * SLOT_NBYTES, RW);
+	umpa_munmap(q, 3 * SLOT_NBYTES);
+	fake_touch(at(p, SLOT_NPAGES), PAGE_NBYTES);
+	*at(p, SLOT_NPAGES) = 't';
+	umpa_space_fill_in_use(umpa_window_slot(&umpa_core.window, p), 3);
+	CHECK_EQ(*at(p, SLOT_NPAGES), 't');
+	CHECK(fake_frame(p) && fake_frame(at(p, 2 * SLOT_NPAGES)));
+	CHECK(!*at(p, 0) && !*at(p, 2 * SLOT_NPAGES));
+	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
+	CHECK(umpa_mapping_valid());
+}
+
 /* A mover that looks first and moves then might take away what a thread has just written. */
 TEST(mmap_opens_without_a_mover_in_one_step)
 {
