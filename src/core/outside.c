@@ -183,35 +183,24 @@ int umpa_outside_free(void *ptr)
 	return npages != 0;
 }
 
-void *umpa_outside_resize(void *ptr, size_t npages, int may_move)
+int umpa_outside_resize(void *ptr, size_t npages)
 {
 	size_t old = umpa_outside_npages(ptr);
-	void *addr;
+	void *same;
 
 	if (npages == old)
-		return ptr;
-	/* The entry leaves before the address does: another thread may be given the same one at
-	 * once. */
-	if (umpa_os_remap(ptr, old << PAGE_SHIFT, npages << PAGE_SHIFT, 0, &addr) == 0) {
-		umpa_lock_take(&table.lock);
-		find_locked(ptr)->npages = npages;
-		table.npages += npages - old;
-		umpa_lock_give(&table.lock);
-		return ptr;
-	}
-	if (npages < old) {
+		return 1;
+	if (umpa_os_remap(ptr, old << PAGE_SHIFT, npages << PAGE_SHIFT, 0, &same)) {
 		/* It keeps its pages, which are zero when they are asked for again. */
-		umpa_clear_by_unback((char *)ptr + (npages << PAGE_SHIFT), old - npages);
-		return ptr;
+		if (npages < old)
+			umpa_clear_by_unback((char *)ptr + (npages << PAGE_SHIFT), old - npages);
+		return npages < old;
 	}
-	if (!may_move)
-		return NULL;
-	addr = umpa_outside_alloc(npages, PAGE_NBYTES);
-	if (!addr)
-		return NULL;
-	memcpy(addr, ptr, old << PAGE_SHIFT);
-	umpa_outside_free(ptr);
-	return addr;
+	umpa_lock_take(&table.lock);
+	find_locked(ptr)->npages = npages;
+	table.npages += npages - old;
+	umpa_lock_give(&table.lock);
+	return 1;
 }
 
 void umpa_outside_stats(struct umpa_outside_stats *s)

@@ -33,9 +33,9 @@ size_t umpa_outside_find(const void *ptr, void **block);
 /* Takes the block that begins at ptr back. 1, or 0 if there is none. */
 int umpa_outside_free(void *ptr);
 
-/* Changes the size of the block at ptr, which there is. Where the system refuses to take pages it
- * keeps them. NULL: no memory, nothing changed. */
-void *umpa_outside_resize(void *ptr, size_t npages, int may_move);
+/* Changes the size of the block at ptr, which there is, in place. 1; 0: there is no room. Where the
+ * system refuses to take pages it keeps them. */
+int umpa_outside_resize(void *ptr, size_t npages);
 
 /* Blocks and pages in use, and how many were ever handed out. */
 struct umpa_outside_stats {

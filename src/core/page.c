@@ -213,7 +213,7 @@ static int resize_in_place(const struct umpa_block *b, void *block, const struct
 		return r->npages <= (size_t)umpa_core.window.nslots * SLOT_NPAGES &&
 		       umpa_span_resize(b->slot, r->npages, r->flags);
 	default:
-		return umpa_outside_resize(block, r->npages, 0) != NULL;
+		return umpa_outside_resize(block, r->npages);
 	}
 }
 
