@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "csv.h"
 #include "plan.h"
 #include "programs.h"
 #include "report.h"
@@ -20,7 +21,8 @@
 struct request {
 	enum umpa_bench_id bench;
 	struct umpa_session session;
-	const char *dir; /* for raw CSV and plot, or NULL */
+	const char *dir;     /* for raw CSV and plot, or NULL */
+	struct umpa_csv csv; /* in it */
 	int json, markdown;
 };
 
@@ -28,8 +30,8 @@ static const struct umpa_flag bench_flags[] = {
 	{'n', "repetitions", "N", "repeat N times, taking turns (3; short form: 1)"},
 	{0, "short", NULL, "a short form, about a minute on a quiet machine"},
 	{0, "csv", "DIR",
-		"keep the raw figures in DIR/NAME.csv, and of scaling draw DIR/scaling.svg and "
-		".png"},
+		"keep the raw figures in DIR/NAME.csv, beside those of other tests; of scaling "
+		"draw DIR/scaling.svg and .png"},
 	{0, "only", "LIST", "run these tests only; 'page-*' stands for all that begin so"},
 	{0, "seed", "N", "seed of the sizes (2011)"},
 	{0, "no-calls", NULL, "don't run everything once more to count system calls"},
@@ -54,12 +56,17 @@ enum {
 	NCOMMANDS
 };
 
+#define STOPPED                                                                                    \
+	"A run that is stopped prints what was measured until then, which is also what is in\n"    \
+	"the folder of --csv, and ends by the signal.\n"
+
 #define BENCH_EXITS                                                                                \
 	"exit status: 0; 1 measured, but the raw figures or the plot could not be written;\n"      \
-	"125 nothing was measured, 2 wrong usage.\n"
+	"125 nothing was measured, or the raw figures have no place, 2 wrong usage.\n"
 
 #define BENCH(id, words, line, paragraph)                                                          \
-	[id] = {"bench " words, "", line, paragraph "\n" BENCH_EXITS, bench_flags, run_bench}
+	[id] = {"bench " words, "", line, paragraph STOPPED "\n" BENCH_EXITS, bench_flags,         \
+		run_bench}
 
 static const struct umpa_command commands[NCOMMANDS] = {
 	BENCH(BENCH_SCALING, "scaling",
@@ -87,11 +94,11 @@ static const struct umpa_command commands[NCOMMANDS] = {
 		"form\n"
 		"takes the best part of an hour. What a program prints must be what it prints "
 		"with\n"
-		"the C library's malloc.\n"
-		"\n"
+		"the C library's malloc.\n" STOPPED "\n"
 		"exit status: 0; 1 a run failed or printed something else, or the raw figures or "
 		"the\n"
-		"chart could not be written; 125 nothing was measured, 2 wrong usage.\n",
+		"chart could not be written; 125 nothing was measured, or the raw figures have no\n"
+		"place, 2 wrong usage.\n",
 		umpa_programs_flags, umpa_programs_command},
 	[BENCH_REPORT] = {"bench report", "DIR",
 		"The tables and plot again, from the raw figures kept in DIR.",
@@ -161,27 +168,22 @@ static void print(const struct umpa_samples *s, const struct request *q)
 		umpa_report_tables(q->bench, s, stdout, q->markdown);
 }
 
-static void csv_path(char path[PATH_MAX], const char *dir, enum umpa_bench_id bench)
+/* From all that is kept, as `report` does. */
+static int draw(const struct request *q)
 {
-	snprintf(path, PATH_MAX, "%s/%s.csv", dir, umpa_benches[bench].name);
-}
+	struct umpa_samples samples = {0};
+	int error = umpa_samples_load(&samples, q->csv.path), drawn = -1;
 
-static int keep(const struct umpa_samples *s, const char *dir, enum umpa_bench_id bench)
-{
-	char path[PATH_MAX];
-	int error, drawn;
-
-	csv_path(path, dir, bench);
-	error = umpa_samples_save(s, path);
 	if (error)
-		return umpa_refuse(-1, "bench: %s: %s", path, strerror(-error));
-	drawn = umpa_report_plot(bench, s, dir);
-	if (drawn < 0)
-		return -1;
-	umpa_say(drawn ? "bench: raw figures and plot are in %s"
-		       : "bench: raw figures are in %s; none of them has a place in a plot",
-		dir);
-	return 0;
+		umpa_say("bench: %s: %s", q->csv.path, strerror(-error));
+	else
+		drawn = umpa_report_plot(q->bench, &samples, q->dir);
+	umpa_samples_fini(&samples);
+	if (drawn >= 0)
+		umpa_say(drawn ? "bench: raw figures and plot are in %s"
+			       : "bench: raw figures are in %s; none of them has a place in a plot",
+			q->dir);
+	return drawn < 0 ? -1 : 0;
 }
 
 static int measure(struct request *q)
@@ -189,17 +191,30 @@ static int measure(struct request *q)
 	struct umpa_samples samples = {0};
 	int status = EXIT_FINE;
 
-	if (q->dir && mkdir(q->dir, 0777) && errno != EEXIST)
-		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", q->dir, strerror(errno));
 	if (umpa_session_run(&q->session, &samples))
 		status = EXIT_UMPA;
 	else if (!samples.n)
 		status = umpa_refuse(EXIT_UMPA, "bench: nothing was measured");
-	else
+	else if (umpa_interrupted())
+		umpa_say("bench: cut short; this is what was measured until then");
+	if (samples.n)
 		print(&samples, q);
-	if (!status && q->dir && keep(&samples, q->dir, q->bench))
-		status = EXIT_LESS;
 	umpa_samples_fini(&samples);
+	return status;
+}
+
+static int measure_and_keep(struct request *q)
+{
+	int status;
+
+	if (umpa_csv_open(&q->csv, q->dir, umpa_benches[q->bench].name))
+		return EXIT_UMPA;
+	q->session.csv = &q->csv;
+	status = measure(q);
+	if (umpa_csv_close(&q->csv))
+		return status ? status : EXIT_LESS;
+	if (!status && !umpa_interrupted() && draw(q))
+		status = EXIT_LESS;
 	return status;
 }
 
@@ -219,7 +234,8 @@ static int run_bench(const struct umpa_command *c, int argc, char **argv)
 		return EXIT_USAGE;
 	if (!q.session.nrepetitions)
 		q.session.nrepetitions = q.session.brief ? 1 : 3;
-	return measure(&q);
+	umpa_interrupt_catch();
+	return q.dir ? measure_and_keep(&q) : measure(&q);
 }
 
 /* Of what is kept of one bench. Result: 0, or -errno; *drawn as umpa_report_plot(). */
@@ -246,7 +262,7 @@ static int report_all(struct request *q)
 		int error, drawn = 0;
 
 		q->bench = (enum umpa_bench_id)i;
-		csv_path(path, q->dir, q->bench);
+		snprintf(path, sizeof(path), "%s/%s.csv", q->dir, umpa_benches[i].name);
 		error = report_bench(q, path, &drawn);
 		if (error && error != -ENOENT)
 			return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/engine.h"
+#include "cli/interrupt.h"
 #include "cli/measure.h"
 #include "cli/preload.h"
 #include "files.h"
@@ -275,6 +276,7 @@ static void keep_usage(struct session *x, const struct program *g, size_t arm, u
 		umpa_samples_add(x->out,
 			&(struct umpa_series){g->name, umpa_arms[arm].name, figures[i].metric, 0},
 			repetition, figures[i].value);
+	umpa_csv_keep(x->p->csv, x->out);
 }
 
 static void show_progress(const struct program *g, size_t arm, unsigned repetition)
@@ -301,7 +303,11 @@ static void run_arm(
 	show_progress(g, arm, repetition);
 	if (g->peak_nbytes && !x->p->brief)
 		umpa_measure_warm(umpa_measure_warm_nbytes(g->peak_nbytes));
+	if (umpa_interrupted())
+		return;
 	error = call(g, "run", x->envp[arm], 1, &u);
+	if (umpa_interrupted())
+		return;
 	if (error) {
 		tell_failure(x, g, arm, strerror(-error));
 		return;
@@ -353,6 +359,8 @@ static int prepare(struct session *x, const struct program *g)
 		return 0;
 	if (!u.status && !call(g, "prepare", x->plain, 1, &u) && !u.status)
 		return 1;
+	if (umpa_interrupted())
+		return 0;
 	x->nfailures++;
 	umpa_say("bench: %s can't be prepared; see %s", g->name, g->dir);
 	return 0;
@@ -370,6 +378,8 @@ static void run_program(struct session *x, const char *name)
 	snprintf(g.output, sizeof(g.output), "%s/out", g.dir);
 	snprintf(g.wanted, sizeof(g.wanted), "%s/wanted", g.dir);
 	if (prepare(x, &g)) {
+		if (x->p->csv)
+			umpa_csv_forget(x->p->csv, name);
 		if (!x->p->brief)
 			run_arm(x, &g, 0, 0, 0);
 		for (repetition = 0; repetition < x->p->nrepetitions; repetition++)
@@ -397,7 +407,7 @@ static int run_all(struct session *x)
 
 	if (find_programs(x) < 0 || find_arms(x) || make_work(x))
 		return -1;
-	for (i = 0; x->names[i]; i++)
+	for (i = 0; x->names[i] && !umpa_interrupted(); i++)
 		if (!x->p->only || umpa_name_listed(x->p->only, x->names[i]))
 			run_program(x, x->names[i]);
 	rmdir(x->work); /* what is left of failures keeps it */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "csv.h"
 #include "samples.h"
 
 /* The metrics of a run; the last two are 1 or 0. */
@@ -35,9 +36,10 @@ extern const struct umpa_arm umpa_arms[NARMS];
 
 struct umpa_programs {
 	unsigned nrepetitions;
-	int brief;        /* small inputs, and no run that is not counted */
-	const char *only; /* names of programs to run, with commas between; NULL: all */
-	const char *arms; /* as only; the first arm runs in any case */
+	int brief;            /* small inputs, and no run that is not counted */
+	const char *only;     /* names of programs to run, with commas between; NULL: all */
+	const char *arms;     /* as only; the first arm runs in any case */
+	struct umpa_csv *csv; /* where samples are kept as they come, or NULL */
 };
 
 /* Does each name of both lists stand for a program or arm? Result: 0, or -1 after a message with
@@ -47,7 +49,7 @@ must_check int umpa_programs_check(const struct umpa_programs *p);
 /*
  * Result: how many runs failed or printed something else, each named on standard error with the
  * folder that holds its output; or -1 after a message. A program or an engine that is not installed
- * is named and left out.
+ * is named and left out. Ends early, cleaned up, if the program is to end (cli/interrupt.h).
  */
 must_check int umpa_programs_run(const struct umpa_programs *p, struct umpa_samples *out);
 

@@ -1,14 +1,14 @@
 /* umpa bench programs: the command line. */
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/args.h"
+#include "cli/interrupt.h"
+#include "csv.h"
 #include "programs.h"
 
-#define CSV_NAME       "programs.csv"
+#define CSV_NAME       "programs"
 #define MOST_REPEATED  99
 #define USUAL_REPEATED 5
 
@@ -29,9 +29,9 @@ const struct umpa_flag umpa_programs_flags[] = {
 	[FLAG_SHORT] = {0, "short", NULL,
 		"small inputs: whether results are the same, not what they cost"},
 	[FLAG_CSV] = {0, "csv", "DIR",
-		"keep the raw figures in DIR/" CSV_NAME " beside those of other programs, and draw "
-		"DIR/programs.svg and .png"},
-	[FLAG_FROM] = {0, "from", "DIR", "run nothing: tables and chart from DIR/" CSV_NAME},
+		"keep the raw figures in DIR/" CSV_NAME ".csv, beside those of other "
+		"programs, and draw DIR/programs.svg and .png"},
+	[FLAG_FROM] = {0, "from", "DIR", "run nothing: tables and chart from DIR/" CSV_NAME ".csv"},
 	[FLAG_ONLY] = {0, "only", "LIST",
 		"run these programs only; 'x*' stands for all that begin so"},
 	[FLAG_ARMS] = {0, "arms", "LIST",
@@ -46,6 +46,7 @@ const struct umpa_flag umpa_programs_flags[] = {
 struct request {
 	struct umpa_programs programs;
 	const char *dir, *from;
+	struct umpa_csv csv; /* in dir */
 	int json, markdown;
 };
 
@@ -92,65 +93,45 @@ static void print(const struct umpa_samples *s, const struct request *q)
 		umpa_programs_tables(s, stdout, q->markdown);
 }
 
-static int has_program(const struct umpa_samples *s, size_t n, const char *name)
+/* From all that is kept, as --from does. */
+static int draw(const struct request *q)
 {
-	size_t i;
+	struct umpa_samples samples = {0};
+	int error = umpa_samples_load(&samples, q->csv.path);
 
-	for (i = 0; i < n; i++)
-		if (!strcmp(s->v[i].test, name))
-			return 1;
-	return 0;
+	error = error ? umpa_refuse(-1, "bench: %s: %s", q->csv.path, strerror(-error))
+		      : umpa_programs_plot(&samples, q->dir);
+	umpa_samples_fini(&samples);
+	return error;
 }
 
-/* Adds what was kept of programs that have not run now. Result: 0 or -errno. */
-static int add_kept(struct umpa_samples *s, const char *path)
+static int measure(const struct request *q, struct umpa_samples *s)
 {
-	struct umpa_samples kept = {0};
-	int error = umpa_samples_load(&kept, path);
-	size_t i, nnow = s->n;
+	int nfailures = umpa_programs_run(&q->programs, s), status = EXIT_FINE;
 
-	for (i = 0; !error && i < kept.n; i++) {
-		const struct umpa_sample *one = &kept.v[i];
-
-		if (!has_program(s, nnow, one->test))
-			umpa_samples_add(s,
-				&(struct umpa_series){
-					one->test, one->method, one->metric, one->bin},
-				one->repetition, one->value);
-	}
-	umpa_samples_fini(&kept);
-	return error == -ENOENT ? 0 : error;
-}
-
-static int keep(struct umpa_samples *s, const char *dir)
-{
-	char path[PATH_MAX];
-	int error;
-
-	snprintf(path, sizeof(path), "%s/" CSV_NAME, dir);
-	error = add_kept(s, path);
-	if (!error)
-		error = umpa_samples_save(s, path);
-	if (error)
-		return umpa_refuse(-1, "bench: %s: %s", path, strerror(-error));
-	return umpa_programs_plot(s, dir);
-}
-
-static int measure(struct request *q, struct umpa_samples *s)
-{
-	int nfailures, status = EXIT_FINE;
-
-	if (q->dir && mkdir(q->dir, 0777) && errno != EEXIST)
-		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", q->dir, strerror(errno));
-	nfailures = umpa_programs_run(&q->programs, s);
 	if (nfailures < 0)
 		return EXIT_UMPA;
 	if (nfailures)
 		status = umpa_refuse(EXIT_LESS, "bench: %d runs FAILED", nfailures);
 	if (!s->n)
 		return nfailures ? status : umpa_refuse(EXIT_UMPA, "bench: nothing was measured");
+	if (umpa_interrupted())
+		umpa_say("bench: cut short; this is what was measured until then");
 	print(s, q);
-	return q->dir && keep(s, q->dir) ? EXIT_LESS : status;
+	return status;
+}
+
+static int measure_and_keep(struct request *q, struct umpa_samples *s)
+{
+	int status;
+
+	if (umpa_csv_open(&q->csv, q->dir, CSV_NAME))
+		return EXIT_UMPA;
+	q->programs.csv = &q->csv;
+	status = measure(q, s);
+	if (umpa_csv_close(&q->csv) || (s->n && !umpa_interrupted() && draw(q)))
+		return status == EXIT_UMPA ? status : EXIT_LESS;
+	return status;
 }
 
 static int report(const struct request *q, struct umpa_samples *s)
@@ -158,7 +139,7 @@ static int report(const struct request *q, struct umpa_samples *s)
 	char path[PATH_MAX];
 	int error;
 
-	snprintf(path, sizeof(path), "%s/" CSV_NAME, q->from);
+	snprintf(path, sizeof(path), "%s/" CSV_NAME ".csv", q->from);
 	error = umpa_samples_load(s, path);
 	if (error)
 		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
@@ -184,7 +165,11 @@ int umpa_programs_command(const struct umpa_command *c, int argc, char **argv)
 		return EXIT_USAGE;
 	if (!q.programs.nrepetitions)
 		q.programs.nrepetitions = q.programs.brief ? 1 : USUAL_REPEATED;
-	status = q.from ? report(&q, &samples) : measure(&q, &samples);
+	umpa_interrupt_catch();
+	if (q.from)
+		status = report(&q, &samples);
+	else
+		status = q.dir ? measure_and_keep(&q, &samples) : measure(&q, &samples);
 	umpa_samples_fini(&samples);
 	return status;
 }

@@ -42,23 +42,18 @@ void umpa_samples_add(
 
 #define CSV_HEAD "test,method,repetition,bin_nbytes,metric,value\n"
 
-int umpa_samples_save(const struct umpa_samples *s, const char *path)
+void umpa_samples_print(const struct umpa_samples *s, size_t from, int head, FILE *out)
 {
-	FILE *f = fopen(path, "we");
-	int failed;
 	size_t i;
 
-	if (!f)
-		return -errno;
-	fputs(CSV_HEAD, f);
-	for (i = 0; i < s->n; i++) {
+	if (head)
+		fputs(CSV_HEAD, out);
+	for (i = from; i < s->n; i++) {
 		const struct umpa_sample *one = &s->v[i];
 
-		fprintf(f, "%s,%s,%u,%" PRIu64 ",%s,%.10g\n", one->test, one->method,
+		fprintf(out, "%s,%s,%u,%" PRIu64 ",%s,%.10g\n", one->test, one->method,
 			one->repetition, one->bin, one->metric, one->value);
 	}
-	failed = ferror(f);
-	return fclose(f) || failed ? -EIO : 0;
 }
 
 /* Cuts the next field, up to a comma or the line's end, off *at. */
@@ -93,18 +88,29 @@ static int load_line(struct umpa_samples *s, char *line)
 	return 0;
 }
 
-int umpa_samples_load(struct umpa_samples *s, const char *path)
+static int load(struct umpa_samples *s, FILE *f)
 {
-	FILE *f = fopen(path, "re");
 	char line[256];
 	int error = 0;
 
+	if (!fgets(line, sizeof(line), f))
+		return ferror(f) ? -errno : -EINVAL;
+	if (strcmp(line, CSV_HEAD) != 0)
+		return -EINVAL;
+	while (!error && fgets(line, sizeof(line), f))
+		if (strchr(line, '\n') || !feof(f))
+			error = load_line(s, line);
+	return error;
+}
+
+int umpa_samples_load(struct umpa_samples *s, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int error;
+
 	if (!f)
 		return -errno;
-	if (!fgets(line, sizeof(line), f) || strcmp(line, CSV_HEAD))
-		error = -EINVAL;
-	while (!error && fgets(line, sizeof(line), f))
-		error = load_line(s, line);
+	error = load(s, f);
 	fclose(f);
 	return error;
 }

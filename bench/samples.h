@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/compiler.h"
 
@@ -45,9 +46,11 @@ void umpa_samples_add(struct umpa_samples *s, const struct umpa_series *series, 
 	double value);
 void umpa_samples_fini(struct umpa_samples *s);
 
-/* One line a sample below a head line. Result: 0, or -errno. load adds to what is there; -EINVAL: a
- * line that is no sample. */
-must_check int umpa_samples_save(const struct umpa_samples *s, const char *path);
+/* One line each of the samples from `from` on, below the head line if head is set. */
+void umpa_samples_print(const struct umpa_samples *s, size_t from, int head, FILE *out);
+
+/* Adds a file's samples to what is there. A last line that does not end is what somebody was
+ * stopped at, and left out. Result: 0, or -errno; -EINVAL: a line that is no sample. */
 must_check int umpa_samples_load(struct umpa_samples *s, const char *path);
 
 /* Median over the repetitions; NAN if there are none. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/measure.h"
 #include "cli/preload.h"
 #include "names.h"
@@ -167,12 +168,16 @@ static void run_one(
 	show_progress(x, t->name, m->name);
 	fill_args(x, t, m, x->s->seed + repetition, 0, text, sizeof(text), args);
 	umpa_measure_warm(t->warm_nbytes);
+	if (umpa_interrupted())
+		return;
 	if (umpa_spawn(args, x->envp[method], out, sizeof(out))) {
-		umpa_say("bench: %s by %s failed", t->name, m->name);
+		if (!umpa_interrupted())
+			umpa_say("bench: %s by %s failed", t->name, m->name);
 		return;
 	}
 	for (line = strtok_r(out, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		take_line(x, t->name, m->name, repetition, line);
+	umpa_csv_keep(x->s->csv, x->out);
 }
 
 static void count_one(struct progress *x, const struct umpa_bench_test *t, size_t method)
@@ -190,6 +195,7 @@ static void count_one(struct progress *x, const struct umpa_bench_test *t, size_
 	else if (!refused)
 		umpa_samples_add(x->out, &(struct umpa_series){t->name, m->name, "nsyscalls", 0}, 0,
 			(double)ncalls);
+	umpa_csv_keep(x->s->csv, x->out);
 }
 
 /* --- start-up: a whole program, so the bench holds the clock ---------------------------------- */
@@ -203,6 +209,7 @@ static void add_startup(struct progress *x, const char *test, size_t method, uns
 		umpa_samples_add(x->out,
 			&(struct umpa_series){test, umpa_methods[method].name, "wall_ns", 0},
 			repetition, umpa_median(wall_s, n) * 1e9);
+	umpa_csv_keep(x->s->csv, x->out);
 }
 
 static int is_startup(const struct umpa_bench_test *t)
@@ -218,12 +225,12 @@ static void run_startup(struct progress *x, const struct umpa_bench_test *t, uns
 	size_t n[array_len(sides)] = {0}, i, side;
 	struct umpa_usage usage;
 
-	for (i = 0; i < STARTUP_NRUNS; i++)
+	for (i = 0; i < STARTUP_NRUNS && !umpa_interrupted(); i++)
 		for (side = 0; side < array_len(sides); side++)
 			if (!umpa_measure_run(argv, x->envp[sides[side]], 1, &usage) &&
 				!usage.status)
 				wall_s[side][n[side]++] = usage.wall_s;
-	for (side = 0; side < array_len(sides); side++)
+	for (side = 0; side < array_len(sides) && !umpa_interrupted(); side++)
 		add_startup(x, t->name, sides[side], repetition, wall_s[side], n[side]);
 }
 
@@ -284,7 +291,7 @@ static void run_test(struct progress *x, const struct umpa_bench_test *t, unsign
 	if (is_startup(t) && is_wanted(x, t))
 		run_startup(x, t, repetition);
 	for (m = 0; !is_startup(t) && m < NMETHODS; m++)
-		if (runs(x, t, m))
+		if (runs(x, t, m) && !umpa_interrupted())
 			run_one(x, t, m, repetition);
 }
 
@@ -300,7 +307,7 @@ static void count_test(struct progress *x, const struct umpa_bench_test *t)
 	size_t m;
 
 	for (m = 0; m < NMETHODS; m++)
-		if (is_counted(x, t, m))
+		if (is_counted(x, t, m) && !umpa_interrupted())
 			count_one(x, t, m);
 }
 
@@ -316,6 +323,16 @@ static size_t count_runs(const struct progress *x)
 	return n;
 }
 
+/* What is kept of a test is of one run of the bench. */
+static void forget_kept(const struct progress *x)
+{
+	size_t i;
+
+	for (i = 0; x->s->csv && i < x->s->bench->ntests; i++)
+		if (is_wanted(x, &x->s->bench->tests[i]))
+			umpa_csv_forget(x->s->csv, x->s->bench->tests[i].name);
+}
+
 int umpa_session_run(const struct umpa_session *s, struct umpa_samples *out)
 {
 	struct progress x = {.s = s, .out = out};
@@ -324,6 +341,7 @@ int umpa_session_run(const struct umpa_session *s, struct umpa_samples *out)
 
 	if (find_methods(&x))
 		return -1;
+	forget_kept(&x);
 	x.ntotal = count_runs(&x);
 	for (repetition = 0; repetition < s->nrepetitions; repetition++)
 		for (i = 0; i < s->bench->ntests; i++)

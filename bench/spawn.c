@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "worker.h"
 
 #define MOST_ARGS 32
@@ -49,6 +50,8 @@ static int ended_well(char *const args[], int status)
 {
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
+	if (umpa_interrupted())
+		return -1;
 	if (WIFSIGNALED(status))
 		return umpa_refuse(-1, "bench: %s: killed by signal %d (%s)", args[0],
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
@@ -62,7 +65,7 @@ int umpa_spawn(char *const args[], char *const envp[], char *out, size_t nout)
 
 	if (pipe2(fd, O_CLOEXEC))
 		return umpa_refuse(-1, "bench: pipe: %s", strerror(errno));
-	pid = fork();
+	pid = umpa_interrupt_fork();
 	if (pid == 0)
 		become(args, envp, fd[1]);
 	close(fd[1]);
@@ -71,6 +74,7 @@ int umpa_spawn(char *const args[], char *const envp[], char *out, size_t nout)
 	close(fd[0]);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return umpa_refuse(-1, "bench: can't start a process: %s", strerror(errno));
+	umpa_interrupt_reaped();
 	return ended_well(args, status);
 }
 
@@ -138,18 +142,21 @@ int umpa_spawn_traced(char *const args[], char *const envp[], unsigned long *nca
 	struct trace t = {0};
 	int status;
 
-	t.pid = fork();
+	t.pid = umpa_interrupt_fork();
 	if (t.pid == 0)
 		become_traced(args, envp);
 	if (t.pid < 0 || waitpid(t.pid, &status, 0) < 0)
 		return umpa_refuse(-1, "bench: can't start a process: %s", strerror(errno));
-	if (!WIFSTOPPED(status))
-		return 1;
+	if (!WIFSTOPPED(status)) {
+		umpa_interrupt_reaped();
+		return umpa_interrupted() ? -1 : 1;
+	}
 	ptrace(PTRACE_SETOPTIONS, t.pid, 0,
 		PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE |
 			PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK);
 	ptrace(PTRACE_SYSCALL, t.pid, 0, 0);
 	status = follow(&t);
+	umpa_interrupt_reaped();
 	*ncalls = t.ncalls;
 	return ended_well(args, status);
 }

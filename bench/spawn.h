@@ -12,7 +12,8 @@
 /*
  * Runs this program as "umpa bench args..." with the environment envp; args[0] is the kind, the
  * list ends with NULL. What it prints to standard output goes to out, cut to fit, terminated.
- * Result: 0, or -1 after a message (it could not be run, failed, or took longer than it may).
+ * Result: 0, or -1 after a message (it could not be run, failed, or took longer than it may), or
+ * without one if the program is to end (cli/interrupt.h).
  */
 must_check int umpa_spawn(char *const args[], char *const envp[], char *out, size_t nout);
 

@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "cli.h"
+#include "interrupt.h"
 
 const struct umpa_command *const umpa_commands[] = {
 	&umpa_cmd_run,
@@ -136,5 +137,6 @@ int main(int argc, char **argv)
 	if (fflush(stdout) || ferror(stdout))
 		return umpa_refuse(
 			EXIT_UMPA, "can't write to standard output: %s", strerror(errno));
+	umpa_interrupt_end();
 	return status;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "interrupt.h"
 #include "os/os_proc.h"
 
 static double seconds_now(void)
@@ -66,6 +67,7 @@ static pid_t wait_for(pid_t pid, int *status, struct rusage *ru)
 	do {
 		got = wait4(pid, status, 0, ru);
 	} while (got < 0 && errno == EINTR);
+	umpa_interrupt_reaped();
 	return got;
 }
 
@@ -134,7 +136,7 @@ int umpa_measure_run(char *const argv[], char *const envp[], int quiet, struct u
 	if (error)
 		return error;
 	start_s = seconds_now();
-	pid = fork();
+	pid = umpa_interrupt_fork();
 	error = pid < 0 ? errno : 0;
 	if (pid == 0)
 		become(argv, envp, quiet, place >= 0, fd[1]);
@@ -222,7 +224,7 @@ void umpa_measure_warm(size_t nbytes)
 		nbytes = most;
 	if (!nbytes)
 		return;
-	pid = fork();
+	pid = umpa_interrupt_fork();
 	if (pid == 0)
 		touch_and_end(nbytes);
 	if (pid > 0)

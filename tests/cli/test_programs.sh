@@ -95,11 +95,35 @@ rm -rf "$scratch"/tmp/*
 run "$tree/bin/umpa" bench programs --only right,absent --arms umpa -n 2 --csv "$scratch/kept"
 right "right, but for a chart perhaps" [ "$status" = 0 -o ! -x "$(command -v gnuplot)" ]
 right "nothing is left" [ -z "$(ls "$scratch/tmp")" ]
+run "$tree/bin/umpa" bench programs --only right --arms umpa -n 1 --csv "$scratch/kept"
+right "the last figures of right are kept" [ "$(grep -c "^right,umpa,.*,same_output," "$scratch/kept/programs.csv")" = 1 ]
 for program in differs right; do
 	right "figures of $program are kept" grep -q "^$program,umpa,0,0,same_output," "$scratch/kept/programs.csv"
 done
 run "$tree/bin/umpa" bench programs --only size --arms umpa --short --json
 query '[.results[] | select(.metric == "same_output") | .median] | @csv' 1,1
+
+# Told to end in the middle of one: it ends too, its folder goes, and what was measured before is kept.
+a_program waits sh "echo \$\$ >$scratch/waits; exec sleep 1000"
+"$tree/bin/umpa" bench programs --only right,waits --arms umpa -n 1 --csv "$scratch/cut" >"$scratch/out" 2>"$scratch/err" &
+pid=$!
+until [ -s "$scratch/waits" ]; do
+	kill -0 $pid 2>/dev/null || break
+	sleep 0.02
+done
+kill -TERM $pid
+wait $pid 2>/dev/null
+status=$?
+out=$(cat "$scratch/out")
+err=$(cat "$scratch/err")
+shown="umpa bench programs, told to end"
+right "ended by SIGTERM" [ "$status" = 143 ]
+says "cut short"
+prints "geometric mean"
+right "nothing is left" [ -z "$(ls "$scratch/tmp")" ]
+right "no program is left" sh -c "! kill -0 $(cat "$scratch/waits") 2>/dev/null"
+right "figures of right are kept, and no others" [ "$(sed 1d "$scratch/cut/programs.csv" | cut -d, -f1 | sort -u)" = right ]
+right "and nothing else" [ "$(ls "$scratch/cut")" = programs.csv ]
 unset UMPA_PRELOAD TMPDIR
 
 # The real ones, as far as they are installed.
@@ -110,4 +134,4 @@ query '[.results[] | select(.metric == "same_output" or .metric == "ended_well")
 query '[.results[] | select(.metric == "wall_s" and .method == "umpa-system-huge")] | length > 3' true
 printf '%s\n' "$err" | sed -n 's/^umpa: bench: left out: /skip /p'
 
-finish 39
+finish 47
