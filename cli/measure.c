@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -192,10 +193,46 @@ static void be_killed_first(void)
 	close(fd);
 }
 
+#define MOST_PARTS 16
+
+struct part {
+	volatile char *begin;
+	size_t nbytes;
+};
+
+static void *touch_part(void *arg)
+{
+	const struct part *p = arg;
+	size_t i;
+
+	for (i = 0; i < p->nbytes; i += PAGE_NBYTES)
+		p->begin[i] = 1;
+	return NULL;
+}
+
+/* By as many threads as there are processors: who warms waits for it. */
+static void touch_all(volatile char *begin, size_t nbytes)
+{
+	long ncpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t nparts = ncpus > 0 && ncpus < MOST_PARTS ? (size_t)ncpus : MOST_PARTS;
+	size_t each = (nbytes / nparts + SLOT_NBYTES) & -SLOT_NBYTES, at, n = 0;
+	pthread_t thread[MOST_PARTS];
+	struct part part[MOST_PARTS];
+
+	for (at = 0; at < nbytes; at += each) {
+		part[n] = (struct part){begin + at, nbytes - at < each ? nbytes - at : each};
+		if (pthread_create(&thread[n], NULL, touch_part, &part[n]))
+			touch_part(&part[n]);
+		else
+			n++;
+	}
+	while (n)
+		pthread_join(thread[--n], NULL);
+}
+
 static _Noreturn void touch_and_end(size_t nbytes)
 {
 	volatile char *at;
-	size_t i;
 
 	be_killed_first();
 	at = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -203,8 +240,7 @@ static _Noreturn void touch_and_end(size_t nbytes)
 	if (at == MAP_FAILED)
 		_exit(1);
 	madvise((void *)at, nbytes, MADV_HUGEPAGE);
-	for (i = 0; i < nbytes; i += PAGE_NBYTES)
-		at[i] = 1;
+	touch_all(at, nbytes);
 	_exit(0);
 }
 

@@ -34,8 +34,8 @@ must_check int umpa_measure_run(
 
 /*
  * Makes the host back nbytes of memory, at most seven eighths of what this machine or control group
- * has left: a child touches that much as huge pages and ends. The effect lasts some seconds.
- * Failure is silent: it costs accuracy only.
+ * has left: a child touches that much as huge pages, on all processors, and ends. The effect lasts
+ * some seconds. Failure is silent: it costs accuracy only.
  */
 void umpa_measure_warm(size_t nbytes);
 
