@@ -76,9 +76,9 @@ static const struct umpa_command commands[NCOMMANDS] = {
 	BENCH(BENCH_THREADS, "threads",
 		"Blocks of 4 KiB to 64 MiB in 1 to 64 threads, from everybody.",
 		"A block is freed by the thread that was handed it, by another that it is handed\n"
-		"over to, or by any. Takes most of an hour; the short form, about a minute on a "
-		"quiet\n"
-		"machine.\n"),
+		"over to, or by any. On a quiet machine a repetition takes a few minutes, to "
+		"count\n"
+		"system calls once more than that, and the short form about a minute.\n"),
 	BENCH(BENCH_SMALL, "small",
 		"Blocks of 16 B to 32 KiB, from each engine alone and with umpa before it.",
 		"Each engine runs alone and with umpa next to each other, so that repetitions "

@@ -133,10 +133,11 @@ const char *const umpa_teams[NTEAMS] = {"1", "2", "4", "8", "64"};
 #define STRING_OF(x) #x
 #define STRING(x)    STRING_OF(x)
 
-/* One test for each number of threads; what is live is the same on the whole. */
+/* One test for each number of threads; what is live is the same on the whole, but for the block
+ * that each has in hand and what its caches hold. */
 #define TEAM(name, kind, keys, n, brief, methods, warm, help)                                      \
 	{                                                                                          \
-		name "-" n, kind, keys " ms=150 ops=" STRING(TRACED_NBLOCKS) " threads=" n, brief, \
+		name "-" n, kind, keys " ms=100 ops=" STRING(TRACED_NBLOCKS) " threads=" n, brief, \
 			methods, warm, help ", threads: " n                                        \
 	}
 #define TEAMS(name, kind, keys, brief, methods, warm, help)                                        \
@@ -144,18 +145,18 @@ const char *const umpa_teams[NTEAMS] = {"1", "2", "4", "8", "64"};
 		TEAM(name, kind, keys, "2", brief, methods, warm, help),                           \
 		TEAM(name, kind, keys, "4", brief, methods, warm, help),                           \
 		TEAM(name, kind, keys, "8", brief, methods, warm, help),                           \
-		TEAM(name, kind, keys, "64", brief, methods, warm, help)
+		TEAM(name, kind, keys, "64", brief, methods, 2 * (warm), help)
 #define SIZES(name, kind, keys, brief, warm, help)                                                 \
 	TEAMS(name, kind, keys, NULL, THREADS_LEVEL, warm, help),                                  \
 		TEAMS(name "-untouched", kind, keys " touch=0", brief,                             \
 			THREADS_LEVEL | BIT(BY_BARE), warm, help " untouched")
 #define PATTERN(name, help)                                                                        \
-	SIZES(name "-4K", "@" name, "min=4K max=64K live=512 warmup=1024", NULL, 64 * MIB,         \
+	SIZES(name "-4K", "@" name, "min=4K max=64K live=512 warmup=1024", NULL, 256 * MIB,        \
 		help "4 to 64 KiB"),                                                               \
 		SIZES(name "-64K", "@" name, "min=64K max=1M live=512 warmup=1024", "ms=50",       \
 			512 * MIB, help "64 KiB to 1 MiB"),                                        \
-		SIZES(name "-1M", "@" name, "min=1M max=64M live=64", NULL, 2048 * MIB,            \
-			help "1 to 64 MiB")
+		SIZES(name "-1M", "@" name, "min=1M max=64M live=64 least=16 burst=1", NULL,       \
+			1664 * MIB, help "1 to 64 MiB")
 
 static const struct umpa_bench_test threads_tests[] = {
 	PATTERN("own", "each frees its own, "),

@@ -13,21 +13,30 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/units.h"
 #include "cli/cli.h"
 #include "worker.h"
 
 enum {
 	LINE_NBYTES = 128, /* a cache line and the one that is fetched with it */
 	NSIZES = 4096,
+	NPARTS = 16, /* of the sizes */
 	NTHREADS_MAX = 1024,
-	NBURST = 16,     /* blocks between two looks at whether to end */
 	NLARSON = 10000, /* blocks in the life of a thread */
 	NSPINS = 200,    /* looks at a queue before the processor is given up */
 	STACK_NBYTES = 64 << 10
 };
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define own_lines __attribute__((aligned(LINE_NBYTES)))
 
@@ -47,7 +56,7 @@ struct queue {
 	uint64_t nwritten_seen;      /* by who reads */
 } own_lines;
 
-struct slot {
+struct place {
 	held_block block; /* atomic */
 } own_lines;
 
@@ -56,8 +65,10 @@ struct team;
 struct member {
 	struct team *team;
 	uint64_t seed;
+	uint64_t npicked; /* sizes, by parts */
 	uint64_t nblocks; /* handed out, or for who only frees, freed */
 	uint64_t limit;   /* of those */
+	uint64_t least;   /* of those, even if the time is over */
 	unsigned number;
 	int failed, measured;
 	held_block *block; /* own, larson: nlive of them */
@@ -69,20 +80,26 @@ struct pattern {
 	const char *name;
 	/* Fills the books, every page touched. */
 	void (*fill)(struct member *m);
-	/* NBURST blocks, or fewer. */
+	/* As many blocks as lie between two looks at whether to end, or fewer. */
 	void (*burst)(struct member *m);
-	uint64_t lifetime; /* bursts until a thread leaves its books to a new one; 0: none does */
+	uint64_t lifetime; /* blocks until a thread leaves its books to a new one; 0: none does */
 };
 
 struct team {
 	const struct umpa_work *w;
 	const struct pattern *pattern;
 	struct member *member;
-	struct slot *slot; /* random: w->live of them */
+	struct place *slot; /* random: w->live of them */
 	pthread_attr_t attr;
 	pthread_barrier_t barrier; /* all members and who measures */
 	uint64_t nbytes[NSIZES];
-	int stop own_lines; /* atomic */
+	int stop own_lines; /* an enum stop; atomic */
+};
+
+enum stop {
+	STOP_NOT,
+	STOP_TIME,  /* the time is over: once the least number of blocks is done */
+	STOP_FAILED /* somebody has failed: at once, nobody is to wait for him */
 };
 
 /* --- blocks ---------------------------------------------------------------------------------- */
@@ -96,6 +113,13 @@ static uint64_t pick_size(const struct umpa_work *w, uint64_t *seed)
 	if (!nbins)
 		return w->min;
 	return umpa_random_size(seed, w->min << (umpa_random(seed) >> 32) % nbins);
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
 }
 
 /* As umpa_random(), but without a call, which would count where a block costs a few of them. */
@@ -118,28 +142,77 @@ static char mark_of(uint64_t size_index)
 	return (char)(size_index % 251 + 2);
 }
 
+static char *block_of(held_block held)
+{
+	return (char *)(uintptr_t)(held & (((uint64_t)1 << HELD_SHIFT) - 1));
+}
+
+static void touch_marked(void *block, uint64_t nbytes, uint64_t size_index)
+{
+	umpa_touch(block, nbytes);
+	*(volatile char *)block = mark_of(size_index);
+}
+
+/*
+ * Where few blocks may be all, their sizes are dealt out evenly, so that they are no luck: of
+ * NPARTS in a row each is from another part of the range, and so are the first of the members.
+ */
+static uint64_t pick_index(struct member *m, uint64_t random)
+{
+	enum {
+		STEP = 7 /* so that they don't rise one by one */
+	};
+
+	if (!m->team->w->least)
+		return random % NSIZES;
+	return (m->npicked++ * STEP % NPARTS * NSIZES + random % NSIZES) / NPARTS;
+}
+
 /* A new block of a size that the random number says; 0: refused, and the member has failed. */
 static held_block take(struct member *m, uint64_t random, int touch)
 {
-	uint64_t index = random % NSIZES, nbytes = m->team->nbytes[index];
+	uint64_t index = pick_index(m, random), nbytes = m->team->nbytes[index];
 	char *block = m->team->w->api->alloc(nbytes);
 
 	if (!block) {
 		m->failed = umpa_refuse(1, "bench: threads: out of memory");
 		return 0;
 	}
-	if (touch) {
-		umpa_touch(block, nbytes);
-		*(volatile char *)block = mark_of(index);
-	}
+	if (touch)
+		touch_marked(block, nbytes, index);
 	return (uintptr_t)block | index << HELD_SHIFT;
+}
+
+/* Has the kernel bring a block's whole pages in one call, as faults would: where each of those
+ * leaves the virtual machine they take longer than all that is measured. A kernel that doesn't know
+ * the call leaves them to the faults. */
+static void populate(char *block, uint64_t nbytes)
+{
+	size_t before = -(uintptr_t)block % PAGE_NBYTES;
+
+	if (nbytes >= before + PAGE_NBYTES)
+		syscall(SYS_madvise, block + before, (nbytes - before) & -PAGE_NBYTES,
+			MADV_POPULATE_WRITE);
+}
+
+/* One for the books, touched, before anything is measured. */
+static held_block take_first(struct member *m)
+{
+	held_block held = take(m, next_random(m), 0);
+	uint64_t index = held >> HELD_SHIFT, nbytes = m->team->nbytes[index];
+
+	if (held) {
+		populate(block_of(held), nbytes);
+		touch_marked(block_of(held), nbytes, index);
+	}
+	return held;
 }
 
 /* Frees it if there is one; its mark must be there. */
 static void release(struct member *m, held_block held, int touched)
 {
 	uint64_t index = held >> HELD_SHIFT;
-	char *block = (char *)(uintptr_t)(held & (((uint64_t)1 << HELD_SHIFT) - 1));
+	char *block = block_of(held);
 
 	if (!held)
 		return;
@@ -155,28 +228,31 @@ static void fill_own(struct member *m)
 	uint64_t i;
 
 	for (i = 0; i < m->nlive; i++)
-		m->block[i] = take(m, next_random(m), 1);
+		m->block[i] = take_first(m);
 }
 
 static void burst_own(struct member *m)
 {
-	int i, touch = m->team->w->touch != 0;
+	uint64_t i, n = m->team->w->burst;
+	int touch = m->team->w->touch != 0;
 
-	for (i = 0; i < NBURST; i++) {
+	for (i = 0; i < n; i++) {
 		uint64_t random = next_random(m);
 		held_block *at = &m->block[one_of(random, m->nlive)];
 
 		release(m, *at, touch);
 		*at = take(m, random, touch);
 	}
-	m->nblocks += NBURST;
+	m->nblocks += n;
 }
 
 /* --- handed ---------------------------------------------------------------------------------- */
 
-static int stopped(const struct team *t)
+static int is_to_end(const struct member *m)
 {
-	return __atomic_load_n(&t->stop, __ATOMIC_RELAXED);
+	int stop = __atomic_load_n(&m->team->stop, __ATOMIC_RELAXED);
+
+	return stop && (stop == STOP_FAILED || m->nblocks >= m->least);
 }
 
 /* 1 if there is room, or a block, in the queue. Acquire pairs with the other side's release. */
@@ -200,7 +276,7 @@ static int await(const struct member *m, int (*can)(struct queue *q))
 	unsigned i;
 
 	for (i = 1; !can(m->queue); i++) {
-		if (stopped(m->team))
+		if (is_to_end(m))
 			return 0;
 		if (i % NSPINS == 0)
 			sched_yield();
@@ -208,11 +284,11 @@ static int await(const struct member *m, int (*can)(struct queue *q))
 	return 1;
 }
 
-static void put_one(struct member *m, int touch)
+static void put_one(struct member *m, held_block held)
 {
 	struct queue *q = m->queue;
 
-	q->block[q->nwritten % q->nblocks] = take(m, next_random(m), touch);
+	q->block[q->nwritten % q->nblocks] = held;
 	/* Pairs with can_get(): who sees the count sees the block. */
 	__atomic_store_n(&q->nwritten, q->nwritten + 1, __ATOMIC_RELEASE);
 }
@@ -244,14 +320,15 @@ static void fill_handed(struct member *m)
 	uint64_t i;
 
 	for (i = 0; makes(m) && i < m->queue->nblocks; i++)
-		put_one(m, 1);
+		put_one(m, take_first(m));
 }
 
 static void burst_handed(struct member *m)
 {
-	int i, touch = m->team->w->touch != 0;
+	uint64_t i, n = m->team->w->burst;
+	int touch = m->team->w->touch != 0;
 
-	for (i = 0; i < NBURST; i++) {
+	for (i = 0; i < n; i++) {
 		if (frees(m)) {
 			if (!await(m, can_get))
 				break;
@@ -260,7 +337,7 @@ static void burst_handed(struct member *m)
 		if (makes(m)) {
 			if (!await(m, can_put))
 				break;
-			put_one(m, touch);
+			put_one(m, take(m, next_random(m), touch));
 		}
 		m->nblocks++;
 	}
@@ -273,7 +350,7 @@ static void fill_random(struct member *m)
 	uint64_t i;
 
 	for (i = m->number; i < m->team->w->live; i += m->team->w->threads) {
-		held_block held = take(m, next_random(m), 1);
+		held_block held = take_first(m);
 
 		__atomic_store_n(&m->team->slot[i].block, held, __ATOMIC_RELEASE);
 	}
@@ -281,17 +358,18 @@ static void fill_random(struct member *m)
 
 static void burst_random(struct member *m)
 {
-	int i, touch = m->team->w->touch != 0;
+	uint64_t i, n = m->team->w->burst;
+	int touch = m->team->w->touch != 0;
 
-	for (i = 0; i < NBURST; i++) {
+	for (i = 0; i < n; i++) {
 		uint64_t random = next_random(m);
 		held_block held = take(m, random, touch);
-		struct slot *at = &m->team->slot[one_of(random, m->team->w->live)];
+		struct place *at = &m->team->slot[one_of(random, m->team->w->live)];
 
 		/* Release for who takes it out, acquire for what was there. */
 		release(m, __atomic_exchange_n(&at->block, held, __ATOMIC_ACQ_REL), touch);
 	}
-	m->nblocks += NBURST;
+	m->nblocks += n;
 }
 
 /* --- the threads ----------------------------------------------------------------------------- */
@@ -309,11 +387,11 @@ static int start(struct team *t, void *(*begin)(void *), struct member *m)
 static int work(struct member *m)
 {
 	struct team *t = m->team;
-	uint64_t n;
+	uint64_t last = t->pattern->lifetime ? m->nblocks + t->pattern->lifetime : UINT64_MAX;
 
-	for (n = 1; !m->failed && !stopped(t) && m->nblocks < m->limit; n++) {
+	while (!m->failed && !is_to_end(m) && m->nblocks < m->limit) {
 		t->pattern->burst(m);
-		if (n == t->pattern->lifetime && !m->failed)
+		if (m->nblocks >= last && !m->failed)
 			return !start(t, live, m);
 	}
 	return 0;
@@ -340,6 +418,7 @@ static void get_ready(struct member *m)
 	m->measured = 1;
 	m->nblocks = 0;
 	m->limit = w->traced ? share_of(m, w->ops) : UINT64_MAX;
+	m->least = share_of(m, w->least);
 	pthread_barrier_wait(&m->team->barrier);
 	pthread_barrier_wait(&m->team->barrier);
 }
@@ -350,12 +429,12 @@ static void *live(void *arg)
 
 	if (work(m))
 		return NULL;
+	if (m->failed)
+		__atomic_store_n(&m->team->stop, STOP_FAILED, __ATOMIC_RELAXED);
 	if (!m->measured) {
 		get_ready(m);
 		return live(m);
 	}
-	if (m->failed)
-		__atomic_store_n(&m->team->stop, 1, __ATOMIC_RELAXED);
 	pthread_barrier_wait(&m->team->barrier);
 	return NULL;
 }
@@ -369,8 +448,9 @@ static void *begin(void *arg)
 	return live(m);
 }
 
-/* Every member gets books of its own, away from the others'. */
-static void init_member(struct team *t, unsigned number)
+/* Every member gets books of its own, away from the others', and sizes of its own: seeds that
+ * differ in a few bits would give all the same ones at first. */
+static void init_member(struct team *t, unsigned number, uint64_t seed)
 {
 	const struct umpa_work *w = t->w;
 	struct member *m = &t->member[number];
@@ -378,7 +458,8 @@ static void init_member(struct team *t, unsigned number)
 
 	m->team = t;
 	m->number = number;
-	m->seed = w->seed + ((uint64_t)number << 32);
+	m->seed = seed | 1;
+	m->npicked = number * NPARTS / w->threads;
 	m->nlive = w->live / w->threads;
 	m->block = umpa_worker_take((m->nlive + 1) * sizeof(*m->block) + LINE_NBYTES);
 	if (number % 2) {
@@ -397,10 +478,11 @@ static int init(struct team *t, const struct umpa_work *w)
 	t->w = w;
 	for (i = 0; i < NSIZES; i++)
 		t->nbytes[i] = pick_size(w, &seed);
+	qsort(t->nbytes, NSIZES, sizeof(*t->nbytes), compare_sizes);
 	t->slot = umpa_worker_take(w->live * sizeof(*t->slot));
 	t->member = umpa_worker_take(w->threads * sizeof(*t->member));
 	for (i = 0; i < w->threads; i++)
-		init_member(t, (unsigned)i);
+		init_member(t, (unsigned)i, umpa_random(&seed));
 	if (pthread_attr_init(&t->attr) ||
 		pthread_attr_setdetachstate(&t->attr, PTHREAD_CREATE_DETACHED) ||
 		pthread_attr_setstacksize(&t->attr, STACK_NBYTES) ||
@@ -416,12 +498,15 @@ static int init(struct team *t, const struct umpa_work *w)
 
 static void let_run(struct team *t)
 {
+	int stop = STOP_NOT;
 	struct timespec left = {(time_t)(t->w->ms / 1000), (long)(t->w->ms % 1000) * 1000000};
 
 	if (t->w->traced)
 		return;
 	nanosleep(&left, NULL);
-	__atomic_store_n(&t->stop, 1, __ATOMIC_RELAXED);
+	/* A failure stays one. */
+	__atomic_compare_exchange_n(
+		&t->stop, &stop, STOP_TIME, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 static uint64_t count_blocks(const struct team *t, int *failed)
@@ -469,7 +554,7 @@ static int measure(struct team *t)
 
 static int check(const struct umpa_work *w, const struct pattern *p)
 {
-	if (!w->min || w->max < w->min || !w->seed || !w->ms || !w->threads ||
+	if (!w->min || w->max < w->min || !w->seed || !w->ms || !w->burst || !w->threads ||
 		w->threads > NTHREADS_MAX)
 		return umpa_refuse(-1, "bench: threads: bad sizes, time or number of threads");
 	if (p->burst == burst_handed && w->threads > 1 && w->threads % 2)
@@ -514,7 +599,7 @@ int umpa_work_random(const struct umpa_work *w)
 
 int umpa_work_larson(const struct umpa_work *w)
 {
-	static const struct pattern larson = {"larson", fill_own, burst_own, NLARSON / NBURST};
+	static const struct pattern larson = {"larson", fill_own, burst_own, NLARSON};
 
 	return run(w, &larson);
 }

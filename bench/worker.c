@@ -241,7 +241,8 @@ static int read_key(struct umpa_work *w, const char *text)
 	} keys[] = {{"min=", &w->min}, {"max=", &w->max}, {"live=", &w->live}, {"ops=", &w->ops},
 		{"warmup=", &w->warmup}, {"touch=", &w->touch}, {"batch=", &w->batch},
 		{"factor=", &w->factor}, {"seed=", &w->seed}, {"traced=", &w->traced},
-		{"threads=", &w->threads}, {"ms=", &w->ms}};
+		{"threads=", &w->threads}, {"ms=", &w->ms}, {"least=", &w->least},
+		{"burst=", &w->burst}};
 	size_t i;
 
 	if (!strncmp(text, "api=", 4)) {
@@ -274,6 +275,7 @@ int umpa_worker_main(int argc, char **argv)
 		.factor = 200,
 		.threads = 1,
 		.ms = 100,
+		.burst = 16,
 		.seed = 2011};
 	size_t k;
 	int i;

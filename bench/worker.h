@@ -19,6 +19,9 @@
  *	factor  growth of a realloc in percent
  *	seed    of the sizes
  *	threads how many take part, ms for how long, among which the live blocks are dealt out
+ *	least   blocks that threads hand out in any case, in all, if the time is over before; their
+ *	        sizes are dealt out evenly then. 0: none
+ *	burst   blocks that a thread hands out between two looks at whether the time is over
  *	traced  1: system calls mark where the measured phase begins and ends; threads end after ops
  *	        blocks in all
  */
@@ -35,7 +38,7 @@ struct umpa_page_api;
 struct umpa_work {
 	const struct umpa_page_api *api;
 	uint64_t min, max, live, ops, warmup, touch, batch, factor, seed, traced;
-	uint64_t threads, ms;
+	uint64_t threads, ms, least, burst;
 };
 
 /* argv[0] is the kind with its '@'. Result: the exit status. */
