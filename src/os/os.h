@@ -111,7 +111,8 @@ long umpa_os_ioctl(int fd, unsigned long request, void *arg);
 must_check int umpa_os_unregister(int fd, void *addr, size_t nbytes);
 
 /* Makes an opened range of the window what it was when it was opened, whatever has been mapped over
- * it, locked or advised since: no frames, advised for (huge) or against huge pages. -ENOMEM. */
+ * it, locked or advised since: no frames, advised for (huge) or against huge pages. -ENOMEM;
+ * -EINVAL: an end of it lies within a huge page. */
 must_check int umpa_os_renew(void *addr, size_t nbytes, int huge);
 
 /* --- frames ------------------------------------------------------------------------------- */

@@ -331,10 +331,19 @@ int umpa_os_unregister(int fd, void *addr, size_t nbytes)
 	return (int)umpa_os_ioctl(fd, UFFDIO_UNREGISTER, &range);
 }
 
+/* An end of the range lies within a huge page. */
+static int cuts_page(const char *addr, size_t nbytes)
+{
+	return remap_to_same(addr) == -EINVAL || remap_to_same(addr + nbytes) == -EINVAL;
+}
+
 int umpa_os_renew(void *addr, size_t nbytes, int huge)
 {
 	long got = sys_mmap(addr, nbytes, PROT_READ | PROT_WRITE, MAP_NORESERVE | MAP_FIXED);
 
+	/* Older kernels (6.1) say so of mapping over a part of a huge page, too. */
+	if (got == -ENOMEM && cuts_page(addr, nbytes))
+		return -EINVAL;
 	if (sys_failed(got))
 		return (int)got;
 	(void)!umpa_os_advise_huge(addr, nbytes, huge); /* as at start-up: a hint */
