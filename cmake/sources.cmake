@@ -11,7 +11,7 @@ function(glob_sources out)
 endfunction()
 
 glob_sources(core_sources src/base src/os src/va src/frame src/core
-	src/rewire src/mm src/diag src/policy)
+	src/rewire src/mm src/vmm src/diag src/policy)
 glob_sources(heap_sources src/heap)
 glob_sources(shim_sources src/shim)
 
