@@ -1,10 +1,10 @@
 # Which sources make what. Only folders are named here, and the files with a special part.
 
-# glob_sources(OUT folder...): the C files of the folders.
+# glob_sources(OUT folder...): the C and assembler files of the folders.
 function(glob_sources out)
 	set(found)
 	foreach(folder ${ARGN})
-		file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+		file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c ${CMAKE_SOURCE_DIR}/${folder}/*.S)
 		list(APPEND found ${files})
 	endforeach()
 	set(${out} ${found} PARENT_SCOPE)
@@ -17,7 +17,7 @@ glob_sources(shim_sources src/shim)
 
 # What the fake OS in tests/support takes the place of.
 set(real_os_sources ${core_sources})
-list(FILTER real_os_sources INCLUDE REGEX "/src/os/(os_linux|os_proc|mover_)[^/]*\\.c$")
+list(FILTER real_os_sources INCLUDE REGEX "/src/os/(os_linux|os_proc|os_process|os_kvm|mover_)[^/]*\\.c$")
 set(portable_sources ${core_sources} ${heap_sources})
 list(REMOVE_ITEM portable_sources ${real_os_sources})
 
@@ -35,3 +35,7 @@ if(heap_sources OR shim_sources)
 	set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/shim/operators.c
 		APPEND PROPERTY COMPILE_OPTIONS -fsemantic-interposition -fexceptions)
 endif()
+
+# What runs inside a trap: all but the general registers are those of what was interrupted.
+set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/vmm/guest.c
+	APPEND PROPERTY COMPILE_OPTIONS -mgeneral-regs-only -fno-stack-protector)

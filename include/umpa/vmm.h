@@ -1,0 +1,306 @@
+/*
+ * Bare metal: page tables of one's own. A function of the program runs in guest mode, ring 0, over
+ * page tables that lie in the program's own memory and that it writes itself; the second-level
+ * tables of the hardware confine it to memory that the process has anyway. Mapping, moving or
+ * unmapping a page there is a store, and a page fault is the program's own to handle: no kernel
+ * code runs. For x86-64 with /dev/kvm, unprivileged; experimental.
+ *
+ * The function sees the process as it is: code, stack, heap, thread-local variables. System calls
+ * are forwarded, at the price of leaving guest mode. Addresses of umpa's window, and no others, may
+ * be led elsewhere, to pages of the window: page tables say where a page of the window *is seen*,
+ * while its content stays with the page that the host knows it by, its *home*.
+ *
+ * Functions return 0 or -errno, and leave errno alone.
+ *
+ * Source of the idea: N. Douglas 2011 (page tables for the process itself); A. Belay et al.,
+ * "Dune", OSDI 2012 (by hardware virtualisation).
+ */
+#ifndef UMPA_VMM_H
+#define UMPA_VMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum umpa_vmm_class {
+	UMPA_VMM_NONE,     /* can't be had */
+	UMPA_VMM_EMULATED, /* instructions are interpreted: right, and of no use for speed */
+	UMPA_VMM_SHADOW, /* the kernel shadows page tables: each change costs what it costs there */
+	UMPA_VMM_NATIVE
+};
+
+struct umpa_vmm_caps {
+	enum umpa_vmm_class level;
+	int error;               /* -errno that umpa_vmm_create() would give without flags; 0 */
+	unsigned physical_nbits; /* of a guest's physical addresses; 0 if not known */
+	unsigned ncpus_max;
+	int gib_leaves; /* page tables may have leaves of a GiB */
+	char why[96];   /* why not, or ""; for people */
+};
+
+/* Whether bare metal can be had, and of what kind. Takes some milliseconds. Thread-safe. */
+void umpa_vmm_probe(struct umpa_vmm_caps *caps);
+
+/* Take what is of use for trying things alone: an emulated host, one that shadows page tables, or
+ * one whose guests lack instructions that libc uses here; functions must do without those then. */
+#define UMPA_VMM_ALLOW_SLOW 0x01u
+
+struct umpa_vmm_options {
+	unsigned flags;
+	size_t stack_nbytes; /* of the function; 0: 1 MiB */
+};
+
+struct umpa_vmm;
+
+/*
+ * Makes a machine for this process as it is laid out now. options may be NULL. -ENODEV, -EACCES: no
+ * /dev/kvm, or it may not be used; -ENOTSUP: it lacks something, the process needs more bits of
+ * physical address than it has, or it is slow and that was not allowed; -ENOMEM; -EINVAL.
+ * Thread-safe.
+ */
+int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
+
+/* Ends it; no function may run in it. NULL is fine. Pages of the window are where the host has
+ * them. */
+void umpa_vmm_destroy(struct umpa_vmm *vmm);
+
+enum umpa_vmm_cause {
+	UMPA_VMM_FAULT_NONE,
+	UMPA_VMM_FAULT_TRAP,     /* an exception of the processor: `vector` */
+	UMPA_VMM_FAULT_MEMORY,   /* nothing is behind an address that page tables lead to */
+	UMPA_VMM_FAULT_HALT,     /* hlt */
+	UMPA_VMM_FAULT_SHUTDOWN, /* page tables or stack are beyond faulting; ip is not known */
+	UMPA_VMM_FAULT_BROKEN    /* what the host does not know how to go on with */
+};
+
+struct umpa_vmm_fault {
+	enum umpa_vmm_cause cause;
+	unsigned vector;  /* 14: page fault, 6: undefined instruction, 13: general protection ... */
+	uint64_t code;    /* the processor's error code: for a page fault 1 protection, 2 write, 8
+			     reserved bits, 16 execution */
+	uint64_t address; /* that was touched: page faults; 0 if not known */
+	uint64_t ip, sp;  /* where; 0 if not known */
+};
+
+/* What the function has inside. */
+struct umpa_guest;
+
+/*
+ * Runs fn(guest, arg) in guest mode, on a stack of its own, and gives back in *ret what it
+ * returned. 0; -EFAULT: it did what it may not, and *fault, if not NULL, says what: it is over, its
+ * stack with it, the program goes on, and the machine can be used again. -EBUSY: another function
+ * runs in it; -ESTALE: another process made it (fork); -EIO: the host can't go on.
+ *
+ * fn must return: no longjmp, exception or cancellation may leave it. It may call any code of the
+ * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those
+ * that would take away what it stands on (EINVAL); memory that the system maps where the machine
+ * does not reach is given back at once (ENOMEM). A pointer into the window in a system call means
+ * the page of the host, which is not what fn sees there where it has mapped it otherwise:
+ * umpa_g_home().
+ */
+int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
+	long *ret, struct umpa_vmm_fault *fault);
+
+/* --- inside ---------------------------------------------------------------------------------
+ *
+ * Legal in fn alone. No call leaves guest mode, and none takes a lock: who runs there is alone.
+ * Addresses are multiples of 4096 in umpa's window.
+ */
+
+#define UMPA_G_PRESENT  ((uint64_t)1)
+#define UMPA_G_WRITABLE ((uint64_t)1 << 1)
+#define UMPA_G_ACCESSED ((uint64_t)1 << 5)
+#define UMPA_G_DIRTY    ((uint64_t)1 << 6)
+#define UMPA_G_LEAF     ((uint64_t)1 << 7) /* of an entry for a superpage: it is no table */
+#define UMPA_G_ADDRESS  ((uint64_t)0x000ffffffffff000)
+#define UMPA_G_OPEN     (UMPA_G_PRESENT | UMPA_G_WRITABLE | UMPA_G_ACCESSED | UMPA_G_DIRTY)
+
+/* On a page fault in the window: 0 to go on, anything else to fault. It must be compiled for
+ * general registers alone (gcc and clang: target("general-regs-only")): others are fn's still. */
+typedef int umpa_g_fault_fn(struct umpa_guest *g, void *addr, uint64_t code, void *arg);
+
+struct umpa_guest {
+	uintptr_t base; /* the window */
+	size_t nbytes;
+	uint64_t physical;   /* where page tables find it */
+	uint64_t *superpage; /* an entry a superpage */
+	uint64_t **table; /* for each superpage, the entries of its pages, if it is made of pages */
+	uint64_t *tables; /* all of those, of every superpage, at a fixed distance from */
+	uint64_t tables_physical;
+	umpa_g_fault_fn *on_fault;
+	void *on_fault_arg;
+};
+
+static inline size_t umpa_g_superpage_of(const struct umpa_guest *g, const void *addr)
+{
+	return ((uintptr_t)addr - g->base) >> 21;
+}
+
+/* The entry itself, to be written with one store. level 1: of the superpage; level 0: of the page,
+ * which counts where that of the superpage is no leaf. */
+static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *addr, int level)
+{
+	size_t i = umpa_g_superpage_of(g, addr);
+
+	return level ? &g->superpage[i] : &g->table[i][(uintptr_t)addr >> 12 & 511];
+}
+
+static inline void umpa_g_flush(const void *addr)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("invlpg (%0)" : : "r"(addr) : "memory");
+#else
+	(void)addr;
+#endif
+}
+
+static inline void umpa_g_flush_all(void)
+{
+#if defined(__x86_64__)
+	uint64_t root;
+
+	__asm__ volatile("mov %%cr3, %0\n\tmov %0, %%cr3" : "=r"(root) : : "memory");
+#endif
+}
+
+/* The entry that leads to a page's home; with UMPA_G_LEAF to a superpage's. */
+static inline uint64_t umpa_g_entry(const struct umpa_guest *g, const void *home)
+{
+	return ((uintptr_t)home - g->base + g->physical) | UMPA_G_OPEN;
+}
+
+/* Where an entry leads to: the home, which the host knows the page by. NULL: nowhere. */
+static inline void *umpa_g_home_of(const struct umpa_guest *g, uint64_t entry)
+{
+	return entry & UMPA_G_PRESENT ? (char *)g->base + ((entry & UMPA_G_ADDRESS) - g->physical)
+				      : NULL;
+}
+
+static inline int umpa_g_is_split(uint64_t superpage)
+{
+	return superpage && !(superpage & UMPA_G_LEAF);
+}
+
+/* The home of a byte that is seen at addr: what a system call may be given. NULL: nothing is. */
+static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
+{
+	uint64_t entry = *umpa_g_pte(g, addr, 1);
+	size_t inside = (uintptr_t)addr & (((size_t)1 << 21) - 1);
+	char *home;
+
+	if (umpa_g_is_split(entry)) {
+		entry = *umpa_g_pte(g, addr, 0);
+		inside &= 4095;
+	}
+	home = (char *)umpa_g_home_of(g, entry);
+	return home ? home + inside : NULL;
+}
+
+/* Makes a superpage consist of pages, which lead where it led. There is nothing to flush. */
+static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
+{
+	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
+	uint64_t led_to = *superpage, *table = g->table[umpa_g_superpage_of(g, addr)], i;
+
+	if (umpa_g_is_split(led_to))
+		return;
+	for (i = 0; i < 512; i++)
+		table[i] = led_to ? (led_to & ~UMPA_G_LEAF) + (i << 12) : 0;
+	*superpage = ((uintptr_t)table - (uintptr_t)g->tables + g->tables_physical) | UMPA_G_OPEN;
+}
+
+/* 1 if a superpage is at addr, all of it within npages. */
+static inline int umpa_g_is_superpage(const void *addr, size_t npages)
+{
+	return npages >= 512 && !((uintptr_t)addr & (((size_t)1 << 21) - 1));
+}
+
+/* Leads npages from addr on to the pages at home, superpages by one entry where both are. What was
+ * seen there is not seen any more: flush, if it may be remembered. */
+static inline void umpa_g_map(struct umpa_guest *g, void *addr, const void *home, size_t npages)
+{
+	char *at = (char *)addr;
+	const char *from = (const char *)home;
+
+	while (npages) {
+		int whole = umpa_g_is_superpage(at, npages) && umpa_g_is_superpage(from, npages);
+		size_t n = whole ? 512 : 1;
+
+		if (!whole)
+			umpa_g_split(g, at);
+		*umpa_g_pte(g, at, whole) = umpa_g_entry(g, from) | (whole ? UMPA_G_LEAF : 0);
+		at += n << 12;
+		from += n << 12;
+		npages -= n;
+	}
+}
+
+/* Nothing is seen there: who touches it faults. Flush. */
+static inline void umpa_g_unmap(struct umpa_guest *g, void *addr, size_t npages)
+{
+	char *at = (char *)addr;
+
+	while (npages) {
+		int whole = umpa_g_is_superpage(at, npages);
+		size_t n = whole ? 512 : 1;
+
+		if (!whole)
+			umpa_g_split(g, at);
+		*umpa_g_pte(g, at, whole) = 0;
+		at += n << 12;
+		npages -= n;
+	}
+}
+
+/* Writable, or read-only; what is not there stays so. Flush. */
+static inline void umpa_g_protect(struct umpa_guest *g, void *addr, size_t npages, int writable)
+{
+	char *at = (char *)addr;
+
+	while (npages) {
+		int whole =
+			umpa_g_is_superpage(at, npages) && !umpa_g_is_split(*umpa_g_pte(g, at, 1));
+		size_t n = whole ? 512 : 1;
+		volatile uint64_t *entry;
+		uint64_t bits;
+
+		if (!whole)
+			umpa_g_split(g, at);
+		entry = umpa_g_pte(g, at, whole);
+		bits = *entry & ~UMPA_G_WRITABLE;
+		*entry = bits && writable ? bits | UMPA_G_WRITABLE : bits;
+		at += n << 12;
+		npages -= n;
+	}
+}
+
+/* Exchanges what is seen at n superpages and n others, whatever they are made of. Flush. */
+static inline void umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t n)
+{
+	size_t i = umpa_g_superpage_of(g, a), j = umpa_g_superpage_of(g, b);
+
+	for (; n; n--, i++, j++) {
+		uint64_t entry = g->superpage[i], *table = g->table[i];
+
+		*(volatile uint64_t *)&g->superpage[i] = g->superpage[j];
+		*(volatile uint64_t *)&g->superpage[j] = entry;
+		g->table[i] = g->table[j];
+		g->table[j] = table;
+	}
+}
+
+/* fn, which is asked at each page fault in the window; NULL: none. */
+static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, void *arg)
+{
+	g->on_fault = fn;
+	g->on_fault_arg = arg;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

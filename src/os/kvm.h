@@ -1,0 +1,98 @@
+/*
+ * /dev/kvm: a virtual machine whose memory is this process's own, and CPUs that run in it. The
+ * contract of src/os/os.h holds: one verb is one thing, 0 or -errno, nothing changed where it
+ * refuses, no allocation, errno left alone.
+ *
+ * A machine is used by the process that made it: in a child after fork() the kernel answers -EIO.
+ *
+ * Two implementations: os_kvm.c for the kernel, tests/support/fake_kvm.c for the unit tests, whose
+ * CPUs do what they are told to.
+ */
+#ifndef UMPA_OS_KVM_H
+#define UMPA_OS_KVM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct umpa_kvm_facts {
+	unsigned physical_nbits; /* of a guest's physical addresses */
+	unsigned ncpus_max;
+	int gib_leaves;      /* page tables may have leaves of a GiB */
+	int nested;          /* the MMU walks a guest's tables itself; 0: the kernel shadows them */
+	const char *lacking; /* instructions that libc may use here and a guest has not, or what
+				a -ENOTSUP is for; NULL */
+};
+
+struct umpa_kvm {
+	int device, vm; /* descriptors */
+	struct umpa_kvm_facts facts;
+};
+
+/*
+ * Makes a machine without memory or CPUs. -ENODEV: there is no /dev/kvm, or none for this kind of
+ * processor; -EACCES: it may not be used; -ENOTSUP: it is too old, and k->facts.lacking says what
+ * it lacks; -EMFILE and the like.
+ */
+must_check int umpa_kvm_open(struct umpa_kvm *k);
+void umpa_kvm_close(struct umpa_kvm *k);
+
+/* Shows the guest memory of the process, mapped or not, at a physical address; numbers from 0. */
+must_check int umpa_kvm_show(
+	struct umpa_kvm *k, unsigned number, void *addr, uint64_t nbytes, uint64_t physical);
+
+/* The general registers, in the kernel's order. */
+struct umpa_kvm_registers {
+	uint64_t rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+	uint64_t rip, rflags;
+};
+
+struct umpa_kvm_cpu {
+	int fd;
+	size_t nbytes;
+	void *shared; /* with the kernel */
+	int has_xsave, has_fsgsbase;
+};
+
+must_check int umpa_kvm_add_cpu(struct umpa_kvm *k, unsigned number, struct umpa_kvm_cpu *cpu);
+void umpa_kvm_remove_cpu(struct umpa_kvm_cpu *cpu);
+
+/* What a CPU is to be: 64-bit, ring 0, interrupts off, floating point as a fresh process has it. */
+struct umpa_kvm_state {
+	uint64_t tables; /* physical address of the root */
+	uint64_t gdt, idt, tss;
+	uint16_t gdt_limit, idt_limit, tss_limit;
+	uint16_t code, data, task; /* selectors */
+	uint64_t fs_base, gs_base;
+	uint64_t syscall_rip; /* where a `syscall` goes */
+};
+
+must_check int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s);
+
+enum umpa_kvm_exit {
+	KVM_PORT,     /* it wrote to a port */
+	KVM_SIGNAL,   /* a signal was delivered to the thread, or is about to be */
+	KVM_HALT,     /* hlt */
+	KVM_NOTHING,  /* a physical address behind which nothing is, or not what was asked of it */
+	KVM_SHUTDOWN, /* a fault within a fault within a fault; the registers are lost */
+	KVM_BROKEN    /* the kernel can't go on with it */
+};
+
+struct umpa_kvm_event {
+	enum umpa_kvm_exit exit;
+	unsigned port;
+	uint64_t physical;                   /* KVM_NOTHING, where it is known; else UINT64_MAX */
+	int error;                           /* -errno, where the kernel gave one */
+	struct umpa_kvm_registers registers; /* on the way out, and in again */
+};
+
+/* Goes on with the registers of the event, until the CPU comes out again. 0; -EIO: this process did
+ * not make the machine. */
+must_check int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event);
+
+/* The calling thread's FS base: where its thread-local variables are. */
+uint64_t umpa_kvm_fs_base(void);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * Which system calls of a guest are made for it. Most are, as they come: it is the same process,
+ * thread and memory. Refused are those that can't come back into a guest, and those that would take
+ * away the memory it stands on.
+ *
+ * Pure.
+ */
+#ifndef UMPA_VMM_CALLS_H
+#define UMPA_VMM_CALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct umpa_call {
+	uint64_t number, argument[6];
+};
+
+/* Memory that a call must leave as it is. */
+struct umpa_ground {
+	uintptr_t begin, end;
+};
+
+/* 0: to be made; or -errno, which the guest is told. */
+must_check int umpa_call_verdict(
+	const struct umpa_call *call, const struct umpa_ground *ground, size_t nground);
+
+/* The number of the call that gives back what another one has mapped, from its begin on; 0: none.
+ */
+uint64_t umpa_call_undo(const struct umpa_call *call);
+
+/* 1 if a call that was made, and gave `result`, has mapped memory: from *begin on, *nbytes. */
+int umpa_call_maps(const struct umpa_call *call, uint64_t result, uintptr_t *begin, size_t *nbytes);
+
+#endif

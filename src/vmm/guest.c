@@ -1,0 +1,114 @@
+#include "vmm/guest.h"
+
+#include <stddef.h>
+
+#if defined(__x86_64__)
+
+enum {
+	PAGE_FAULT = 14
+};
+
+static struct umpa_guest_cpu *this_cpu(void)
+{
+	struct umpa_guest_cpu *cpu;
+
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+static uint64_t touched_address(void)
+{
+	uint64_t addr;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(addr));
+	return addr;
+}
+
+static int in_window(const struct umpa_guest *g, uint64_t addr)
+{
+	return addr - g->base < g->nbytes;
+}
+
+static char *trap_stack_of(const struct umpa_guest_cpu *cpu)
+{
+	return (char *)cpu->task.ist[0];
+}
+
+/* Asks the program; a trap within that finds the stack below, if there is one. */
+static int ask_program(struct umpa_guest_cpu *cpu, uint64_t addr, uint64_t code)
+{
+	struct umpa_guest *g = cpu->guest;
+	int error;
+
+	if (!g->on_fault || !in_window(g, addr) ||
+		trap_stack_of(cpu) == cpu->trap_stack + GUEST_TRAP_STACK_NBYTES)
+		return 1;
+	cpu->task.ist[0] -= GUEST_TRAP_STACK_NBYTES;
+	error = g->on_fault(g, (void *)(addr & ~(uint64_t)4095), code, g->on_fault_arg);
+	cpu->task.ist[0] += GUEST_TRAP_STACK_NBYTES;
+	return error;
+}
+
+static _Noreturn void leave(const struct umpa_trap *trap)
+{
+	for (;;)
+		__asm__ volatile("out %%al, %0" : : "i"(GUEST_PORT_TRAP), "a"(trap) : "memory");
+}
+
+void umpa_guest_trap(struct umpa_trap *trap)
+{
+	struct umpa_guest_cpu *cpu = this_cpu();
+	uint64_t addr = trap->vector == PAGE_FAULT ? touched_address() : 0;
+
+	if (trap->vector == PAGE_FAULT && !ask_program(cpu, addr, trap->code))
+		return;
+	cpu->fault_address = addr;
+	leave(trap);
+}
+
+/* --- the processor's tables --------------------------------------------------------------- */
+
+/* Code and data of 64-bit mode, ring 0, as they are always spelt. */
+#define DESCRIPTOR_CODE 0x00af9b000000ffffu
+#define DESCRIPTOR_DATA 0x00cf93000000ffffu
+
+static void set_task_descriptor(uint64_t descriptor[2], const struct umpa_task *task)
+{
+	uint64_t at = (uintptr_t)task;
+
+	descriptor[0] = (sizeof(*task) - 1) | (at & 0xffffff) << 16 | (uint64_t)0x8b << 40 |
+			(at >> 24 & 0xff) << 56;
+	descriptor[1] = at >> 32;
+}
+
+void umpa_guest_cpu_reset(struct umpa_guest_cpu *cpu)
+{
+	cpu->task.ist[0] = (uintptr_t)(cpu->trap_stack + sizeof(cpu->trap_stack));
+}
+
+void umpa_guest_cpu_init(struct umpa_guest_cpu *cpu, struct umpa_guest *guest)
+{
+	cpu->self = cpu;
+	cpu->guest = guest;
+	umpa_guest_cpu_reset(cpu);
+	cpu->task.io_map = sizeof(cpu->task);
+	cpu->descriptor[GUEST_SELECTOR_CODE / 8] = DESCRIPTOR_CODE;
+	cpu->descriptor[GUEST_SELECTOR_DATA / 8] = DESCRIPTOR_DATA;
+	set_task_descriptor(&cpu->descriptor[GUEST_SELECTOR_TASK / 8], &cpu->task);
+}
+
+void umpa_guest_gates_init(struct umpa_gate gates[GUEST_NVECTORS])
+{
+	for (unsigned i = 0; i < GUEST_NVECTORS; i++) {
+		uintptr_t at = (uintptr_t)umpa_guest_traps + 16 * i;
+
+		gates[i] = (struct umpa_gate){.low = (uint16_t)at,
+			.selector = GUEST_SELECTOR_CODE,
+			.stack = 1,
+			.type = 0x8e, /* a gate of interrupts, present */
+			.middle = (uint16_t)(at >> 16),
+			.high = (uint32_t)(at >> 32)};
+	}
+}
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * What runs in guest mode beside the program's function: how it is entered, and what comes of traps
+ * and system calls. Entries are in entry.S, the rest in guest.c, which is compiled for general
+ * registers alone: what it interrupts has the others.
+ *
+ * It speaks to the host by writing to ports. Whatever comes in finds its CPU by the GS base.
+ */
+#ifndef UMPA_VMM_GUEST_H
+#define UMPA_VMM_GUEST_H
+
+#define GUEST_PORT_CALL 0x51 /* a system call: number and arguments as it makes them */
+#define GUEST_PORT_DONE 0x52 /* the function has returned: RAX */
+#define GUEST_PORT_TRAP 0x53 /* a trap that nobody takes: struct umpa_trap at RAX */
+
+#define GUEST_NVECTORS 32
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+#include <umpa/vmm.h>
+
+/* As entry.S pushes it. */
+struct umpa_trap {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t vector, code;
+	uint64_t rip, cs, rflags, rsp, ss; /* as the processor does */
+};
+
+enum {
+	GUEST_TRAP_STACK_NBYTES = 16384, /* for one trap; */
+	GUEST_NTRAPS = 4                 /* and so many within each other */
+};
+
+enum {
+	GUEST_SELECTOR_CODE = 0x10,
+	GUEST_SELECTOR_DATA = 0x18,
+	GUEST_SELECTOR_TASK = 0x20,
+	GUEST_NDESCRIPTORS = 6
+};
+
+/* The processor's: where its stack is when a trap comes. */
+struct umpa_task {
+	uint32_t reserved0;
+	uint64_t rsp[3];
+	uint64_t reserved1;
+	uint64_t ist[7]; /* the first is for all traps */
+	uint64_t reserved2;
+	uint16_t reserved3, io_map;
+} __attribute__((packed));
+
+struct umpa_gate {
+	uint16_t low, selector;
+	uint8_t stack, type;
+	uint16_t middle;
+	uint32_t high, reserved;
+};
+
+/* A CPU's own, at its GS base. */
+struct umpa_guest_cpu {
+	struct umpa_guest_cpu *self;
+	struct umpa_guest *guest;
+	uint64_t fault_address; /* of the trap that goes to the host */
+	struct umpa_task task;
+	uint64_t descriptor[GUEST_NDESCRIPTORS] __attribute__((aligned(16)));
+	char trap_stack[GUEST_NTRAPS * GUEST_TRAP_STACK_NBYTES] __attribute__((aligned(64)));
+};
+
+/* In entry.S. Entered with the guest in RDI, arg in RSI, the function in RDX. */
+extern const char umpa_guest_enter[], umpa_guest_call[];
+extern const char umpa_guest_traps[]; /* GUEST_NVECTORS of them, 16 bytes each */
+
+/* A trap, on its stack. Comes back if what was interrupted is to go on. */
+void umpa_guest_trap(struct umpa_trap *trap);
+
+/* Makes a CPU's descriptors, and the gates of all. */
+void umpa_guest_cpu_init(struct umpa_guest_cpu *cpu, struct umpa_guest *guest);
+/* Whatever it was in the middle of is over. */
+void umpa_guest_cpu_reset(struct umpa_guest_cpu *cpu);
+void umpa_guest_gates_init(struct umpa_gate gates[GUEST_NVECTORS]);
+#endif
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * A machine over the memory of this process: what it is made of, and how it is made.
+ *
+ * Its books lie in memory of the process that the guest sees, as it sees all of it: the upper page
+ * tables, which mirror the process superpage by superpage and stay as they are; entries for each
+ * superpage of the window, and tables of entries for its pages, which are the guest's to write.
+ *
+ * One function at a time runs in it: who has changed `is_busy` owns all the rest.
+ */
+#ifndef UMPA_VMM_MACHINE_H
+#define UMPA_VMM_MACHINE_H
+
+#include <umpa/vmm.h>
+
+#include "os/kvm.h"
+#include "vmm/calls.h"
+#include "vmm/guest.h"
+#include "vmm/layout.h"
+#include "vmm/tables.h"
+
+/* Memory that the machine has taken. */
+struct umpa_vmm_piece {
+	void *addr;
+	size_t nbytes;
+};
+
+struct umpa_vmm {
+	struct umpa_kvm kvm;
+	struct umpa_kvm_cpu cpu;
+	struct umpa_kvm_state state; /* that the CPU is in, but for its registers */
+	struct umpa_layout layout;
+	struct umpa_tables tables; /* the upper ones */
+	struct umpa_guest guest;
+	struct umpa_guest_cpu *guest_cpu;
+	struct umpa_gate *gates;
+	struct umpa_vmm_piece books, stack, upper, window;
+	struct umpa_ground ground[4];
+	int pid;     /* who made it */
+	int is_busy; /* atomic */
+};
+
+#endif

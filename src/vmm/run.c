@@ -1,0 +1,186 @@
+/* A function in guest mode: in, what it needs of the host, and out. */
+#include <errno.h>
+#include <string.h>
+
+#include "os/process.h"
+#include "vmm/machine.h"
+
+/* --- system calls ------------------------------------------------------------------------- */
+
+static struct umpa_call call_of(const struct umpa_kvm_registers *r)
+{
+	return (struct umpa_call){r->rax, {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
+}
+
+/* Gives back what was mapped. What mremap has moved is lost with it, as nothing can be kept that
+ * the guest can't reach; a break that has grown stays, as nobody may touch it. */
+static void undo(const struct umpa_call *call, uintptr_t begin, size_t nbytes)
+{
+	uint64_t argument[6] = {begin, nbytes};
+	uint64_t number = umpa_call_undo(call);
+
+	if (number)
+		(void)umpa_process_call(number, argument);
+}
+
+/* Memory that the guest can't see is of no use to it. */
+static long unless_out_of_reach(
+	const struct umpa_vmm *vmm, const struct umpa_call *call, long result)
+{
+	uintptr_t begin;
+	size_t nbytes;
+	uint64_t physical;
+
+	if (!umpa_call_maps(call, (uint64_t)result, &begin, &nbytes) ||
+		(!umpa_layout_physical(&vmm->layout, begin, &physical) &&
+			!umpa_layout_physical(&vmm->layout, begin + nbytes - 1, &physical)))
+		return result;
+	undo(call, begin, nbytes);
+	return -ENOMEM;
+}
+
+static long make_call(const struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
+{
+	struct umpa_call call = call_of(r);
+	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
+
+	if (refused)
+		return refused;
+	return unless_out_of_reach(vmm, &call, umpa_process_call(call.number, call.argument));
+}
+
+/* --- faults ------------------------------------------------------------------------------- */
+
+static struct umpa_vmm_fault fault_of_trap(
+	const struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
+{
+	const struct umpa_trap *t = (const struct umpa_trap *)r->rax;
+
+	return (struct umpa_vmm_fault){UMPA_VMM_FAULT_TRAP, (unsigned)t->vector, t->code,
+		vmm->guest_cpu->fault_address, t->rip, t->rsp};
+}
+
+static enum umpa_vmm_cause cause_of(enum umpa_kvm_exit exit)
+{
+	switch (exit) {
+	case KVM_HALT:
+		return UMPA_VMM_FAULT_HALT;
+	case KVM_NOTHING:
+		return UMPA_VMM_FAULT_MEMORY;
+	case KVM_SHUTDOWN:
+		return UMPA_VMM_FAULT_SHUTDOWN;
+	default:
+		return UMPA_VMM_FAULT_BROKEN;
+	}
+}
+
+static struct umpa_vmm_fault fault_of_exit(const struct umpa_kvm_event *e)
+{
+	struct umpa_vmm_fault f = {cause_of(e->exit), 0, 0, 0, e->registers.rip, e->registers.rsp};
+
+	if (e->exit == KVM_SHUTDOWN)
+		f.ip = f.sp = 0;
+	return f;
+}
+
+/* --- the run ------------------------------------------------------------------------------ */
+
+enum outcome {
+	GO_ON,
+	DONE,
+	FAULT
+};
+
+static enum outcome obey(
+	struct umpa_vmm *vmm, struct umpa_kvm_event *e, struct umpa_vmm_fault *fault)
+{
+	if (e->exit == KVM_SIGNAL)
+		return GO_ON;
+	if (e->exit == KVM_PORT && e->port == GUEST_PORT_CALL) {
+		e->registers.rax = (uint64_t)make_call(vmm, &e->registers);
+		return GO_ON;
+	}
+	if (e->exit == KVM_PORT && e->port == GUEST_PORT_DONE)
+		return DONE;
+	if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
+		*fault = fault_of_trap(vmm, &e->registers);
+	else
+		*fault = fault_of_exit(e);
+	return FAULT;
+}
+
+/* Where a CPU came out in the middle of something it is made anew, as far as the system does that.
+ */
+static int renew(struct umpa_vmm *vmm)
+{
+	umpa_guest_cpu_reset(vmm->guest_cpu);
+	return umpa_kvm_set_state(&vmm->cpu, &vmm->state);
+}
+
+static int go(
+	struct umpa_vmm *vmm, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
+{
+	enum outcome outcome;
+
+	do {
+		int error = umpa_kvm_run(&vmm->cpu, e);
+
+		if (error)
+			return error;
+		outcome = obey(vmm, e, fault);
+	} while (outcome == GO_ON);
+	if (outcome == FAULT)
+		return renew(vmm) ? -EIO : -EFAULT;
+	*ret = (long)e->registers.rax;
+	return 0;
+}
+
+/* Thread-local variables are those of the thread that runs it now. */
+static int follow_thread(struct umpa_vmm *vmm)
+{
+	uint64_t fs_base = umpa_kvm_fs_base();
+
+	if (fs_base == vmm->state.fs_base)
+		return 0;
+	vmm->state.fs_base = fs_base;
+	return umpa_kvm_set_state(&vmm->cpu, &vmm->state);
+}
+
+static int enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg,
+	long *ret, struct umpa_vmm_fault *fault)
+{
+	struct umpa_kvm_event e = {.error = 0};
+	int error = follow_thread(vmm);
+
+	if (error)
+		return -EIO;
+	vmm->guest.on_fault = NULL;
+	e.registers.rip = (uintptr_t)umpa_guest_enter;
+	/* A call pushes eight bytes more, and finds the stack as the ABI wants it. */
+	e.registers.rsp = (uintptr_t)vmm->stack.addr + vmm->stack.nbytes;
+	e.registers.rdi = (uintptr_t)&vmm->guest;
+	e.registers.rsi = (uintptr_t)arg;
+	e.registers.rdx = (uintptr_t)fn;
+	e.registers.rflags = 2; /* always set; interrupts off */
+	return go(vmm, &e, ret, fault);
+}
+
+public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
+	void *arg, long *ret, struct umpa_vmm_fault *fault)
+{
+	struct umpa_vmm_fault unasked;
+	long unwanted;
+	int error;
+
+	if (!vmm || !fn)
+		return -EINVAL;
+	if (vmm->pid != umpa_process_id())
+		return -ESTALE;
+	if (__atomic_exchange_n(&vmm->is_busy, 1, __ATOMIC_ACQUIRE))
+		return -EBUSY;
+	fault = fault ? fault : &unasked;
+	memset(fault, 0, sizeof(*fault));
+	error = enter(vmm, fn, arg, ret ? ret : &unwanted, fault);
+	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
+	return error;
+}
