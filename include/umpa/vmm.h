@@ -50,7 +50,9 @@ void umpa_vmm_probe(struct umpa_vmm_caps *caps);
 
 struct umpa_vmm_options {
 	unsigned flags;
-	size_t stack_nbytes; /* of the function; 0: 1 MiB */
+	size_t stack_nbytes;  /* of the function; 0: 1 MiB */
+	size_t window_nbytes; /* of umpa's window, from its begin on; 0: what is in use, and 16 GiB
+			       */
 };
 
 struct umpa_vmm;

@@ -381,6 +381,18 @@ static void explain(const struct kvm_run *run, struct umpa_kvm_event *e)
 	}
 }
 
+/* The kernel has begun to interpret an access to nothing, and would end it when the CPU is run next,
+ * in registers that are another function's by then. */
+static void end_access(const struct umpa_kvm_cpu *cpu)
+{
+	struct kvm_run *run = cpu->shared;
+
+	run->kvm_dirty_regs = 0;
+	run->immediate_exit = 1;
+	(void)!ask(cpu->fd, KVM_RUN, 0);
+	run->immediate_exit = 0;
+}
+
 int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *e)
 {
 	struct kvm_run *run = cpu->shared;
@@ -404,6 +416,8 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *e)
 		explain(run, e);
 	}
 	memcpy(&e->registers, &run->s.regs.regs, sizeof(e->registers));
+	if (!error && e->exit == KVM_NOTHING)
+		end_access(cpu);
 	return 0;
 }
 

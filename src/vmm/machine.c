@@ -18,6 +18,9 @@ enum {
 #define MAPPINGS_NBYTES ((size_t)16 << 30)
 #define HEAP_NBYTES     ((size_t)256 << 20)
 #define STACK_ROOM      ((size_t)8 << 20)
+#define WINDOW_ROOM     ((size_t)16 << 30)
+
+#define STACK_NBYTES_MAX ((size_t)1 << 40)
 
 #define GIB_SHIFT 30
 
@@ -57,9 +60,9 @@ static uintptr_t window_base(void)
 	return umpa_core.window.base;
 }
 
-static size_t window_nslots(void)
+static uintptr_t window_end(const struct umpa_vmm *vmm)
 {
-	return umpa_core.window.nslots;
+	return window_base() + (vmm->nslots << SLOT_SHIFT);
 }
 
 /* Superpages of the GiB that the window begins in, before it. */
@@ -69,28 +72,37 @@ static size_t nslots_before(void)
 }
 
 /* Entries for superpages, in whole tables; the tables of each; and where those are. */
-static size_t superpages_nbytes(void)
+static size_t superpages_nbytes(const struct umpa_vmm *vmm)
 {
-	return (nslots_before() + window_nslots() + TABLE_NENTRIES - 1) / TABLE_NENTRIES *
-	       PAGE_NBYTES;
+	return (nslots_before() + vmm->nslots + TABLE_NENTRIES - 1) / TABLE_NENTRIES * PAGE_NBYTES;
 }
 
 static int take_window_tables(struct umpa_vmm *vmm)
 {
 	struct umpa_guest *g = &vmm->guest;
-	size_t nslots = window_nslots(), pointers = pages_of(nslots * sizeof(void *)) << PAGE_SHIFT;
-	int error = take(&vmm->window, superpages_nbytes() + pointers + (nslots << PAGE_SHIFT));
+	size_t nslots = vmm->nslots, pointers = pages_of(nslots * sizeof(void *)) << PAGE_SHIFT;
+	int error = take(&vmm->window, superpages_nbytes(vmm) + pointers + (nslots << PAGE_SHIFT));
 	char *at = vmm->window.addr;
 
 	if (error)
 		return error;
 	g->superpage = (uint64_t *)at + nslots_before();
-	g->table = (uint64_t **)(at + superpages_nbytes());
-	g->tables = (uint64_t *)(at + superpages_nbytes() + pointers);
+	g->table = (uint64_t **)(at + superpages_nbytes(vmm));
+	g->tables = (uint64_t *)(at + superpages_nbytes(vmm) + pointers);
 	return 0;
 }
 
 /* --- how the process lies ----------------------------------------------------------------- */
+
+static uintptr_t lesser(uintptr_t a, uintptr_t b)
+{
+	return a < b ? a : b;
+}
+
+static uintptr_t greater(uintptr_t a, uintptr_t b)
+{
+	return a > b ? a : b;
+}
 
 static struct umpa_area area_with_room(const struct umpa_process_area *a, uintptr_t newest)
 {
@@ -107,17 +119,37 @@ static struct umpa_area area_with_room(const struct umpa_process_area *a, uintpt
 	return area;
 }
 
+/* What of an area lies in [begin, end), with its room as far as that is on the side of the whole.
+ */
+static void add_part(struct umpa_area *areas, size_t *n, const struct umpa_area *whole,
+	uintptr_t begin, uintptr_t end)
+{
+	struct umpa_area a = {greater(whole->begin, begin), lesser(whole->end, end), 0, 0};
+
+	if (a.begin >= a.end)
+		return;
+	a.below_nbytes = a.begin == whole->begin ? whole->below_nbytes : 0;
+	a.above_nbytes = a.end == whole->end ? whole->above_nbytes : 0;
+	areas[(*n)++] = a;
+}
+
+/* All of the process but what of the window the machine does not reach. */
 static int lay_out(struct umpa_vmm *vmm, uintptr_t newest)
 {
 	struct umpa_process_area found[NAREAS_MAX];
-	struct umpa_area areas[NAREAS_MAX];
-	size_t n;
-	int error = umpa_process_areas(found, NAREAS_MAX, &n);
+	struct umpa_area areas[NAREAS_MAX + 1];
+	uintptr_t out_of_reach_end = window_base() + umpa_core.window.nbytes;
+	size_t nfound, n = 0;
+	int error = umpa_process_areas(found, NAREAS_MAX, &nfound);
 
 	if (error)
 		return -ENOTSUP;
-	for (size_t i = 0; i < n; i++)
-		areas[i] = area_with_room(&found[i], newest);
+	for (size_t i = 0; i < nfound; i++) {
+		struct umpa_area area = area_with_room(&found[i], newest);
+
+		add_part(areas, &n, &area, 0, window_end(vmm));
+		add_part(areas, &n, &area, out_of_reach_end, LAYOUT_TOP);
+	}
 	return umpa_layout_make(&vmm->layout, areas, n, vmm->kvm.facts.physical_nbits);
 }
 
@@ -141,7 +173,7 @@ static uint64_t whole_nbytes(const struct umpa_cluster *c)
 /* Tables that the mirror needs at most, and the window's. */
 static uint64_t ntables_most(const struct umpa_vmm *vmm)
 {
-	uint64_t n = 1 + umpa_tables_most(window_base(), window_nslots() << SLOT_SHIFT, 2);
+	uint64_t n = 1 + umpa_tables_most(window_base(), vmm->nslots << SLOT_SHIFT, 2);
 
 	for (unsigned i = 0; i < vmm->layout.nclusters; i++) {
 		const struct umpa_cluster *c = &vmm->layout.cluster[i];
@@ -162,22 +194,12 @@ static int mirror(struct umpa_vmm *vmm, uintptr_t begin, uintptr_t end)
 		&vmm->tables, begin, physical, end - begin, ENTRY_OPEN, mirror_level(vmm));
 }
 
-static uintptr_t lesser(uintptr_t a, uintptr_t b)
-{
-	return a < b ? a : b;
-}
-
-static uintptr_t greater(uintptr_t a, uintptr_t b)
-{
-	return a > b ? a : b;
-}
-
 /* All of a cluster but GiB that the window has a part of. */
 static int mirror_around_window(struct umpa_vmm *vmm, const struct umpa_cluster *c)
 {
 	const uintptr_t gib = (uintptr_t)1 << GIB_SHIFT;
 	uintptr_t from = window_base() & ~(gib - 1), end = c->begin + whole_nbytes(c);
-	uintptr_t to = (window_base() + (window_nslots() << SLOT_SHIFT) + gib - 1) & ~(gib - 1);
+	uintptr_t to = (window_end(vmm) + gib - 1) & ~(gib - 1);
 	int error = mirror(vmm, c->begin, lesser(end, from));
 
 	return error ? error : mirror(vmm, greater(c->begin, to), end);
@@ -188,7 +210,7 @@ static int fill_superpages(struct umpa_vmm *vmm)
 {
 	uint64_t *entry = vmm->window.addr;
 	uintptr_t at = window_base() - (nslots_before() << SLOT_SHIFT);
-	size_t n = superpages_nbytes() / sizeof(*entry);
+	size_t n = superpages_nbytes(vmm) / sizeof(*entry);
 
 	for (size_t i = 0; i < n; i++, at += SLOT_NBYTES) {
 		uint64_t physical;
@@ -202,7 +224,7 @@ static int fill_superpages(struct umpa_vmm *vmm)
 static int hang_in_superpages(struct umpa_vmm *vmm)
 {
 	uintptr_t at = window_base() - (nslots_before() << SLOT_SHIFT);
-	size_t n = superpages_nbytes() / PAGE_NBYTES;
+	size_t n = superpages_nbytes(vmm) / PAGE_NBYTES;
 	uint64_t physical, *entry;
 	int error = physical_of(vmm, vmm->window.addr, &physical);
 
@@ -222,8 +244,8 @@ static int fill_guest(struct umpa_vmm *vmm)
 	if (!error)
 		error = physical_of(vmm, g->tables, &g->tables_physical);
 	g->base = window_base();
-	g->nbytes = window_nslots() << SLOT_SHIFT;
-	for (size_t i = 0; i < window_nslots(); i++)
+	g->nbytes = vmm->nslots << SLOT_SHIFT;
+	for (size_t i = 0; i < vmm->nslots; i++)
 		g->table[i] = g->tables + i * TABLE_NENTRIES;
 	return error;
 }
@@ -335,7 +357,23 @@ static void give_all(struct umpa_vmm *vmm)
 	give(&books);
 }
 
-static int make(struct umpa_vmm **out, struct umpa_kvm *kvm, size_t stack_nbytes)
+static int may_be(const struct umpa_vmm_options *o)
+{
+	return !(o->flags & ~UMPA_VMM_ALLOW_SLOW) && o->stack_nbytes % PAGE_NBYTES == 0 &&
+	       o->stack_nbytes <= STACK_NBYTES_MAX;
+}
+
+static size_t nslots_wanted(const struct umpa_vmm_options *o)
+{
+	size_t all = umpa_core.window.nslots, room = WINDOW_ROOM >> SLOT_SHIFT;
+	size_t n = o->window_nbytes >> SLOT_SHIFT;
+
+	if (!n)
+		n = umpa_window_nslots_open(&umpa_core.window) + room;
+	return n < all ? n : all;
+}
+
+static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct umpa_vmm_options *o)
 {
 	struct umpa_vmm_piece piece;
 	struct books *books;
@@ -348,8 +386,9 @@ static int make(struct umpa_vmm **out, struct umpa_kvm *kvm, size_t stack_nbytes
 		.guest_cpu = &books->cpu,
 		.gates = books->gates,
 		.books = piece,
+		.nslots = nslots_wanted(o),
 		.pid = umpa_process_id()};
-	error = furnish(&books->vmm, stack_nbytes);
+	error = furnish(&books->vmm, o->stack_nbytes ? o->stack_nbytes : STACK_NBYTES);
 	if (error)
 		give_all(&books->vmm);
 	else
@@ -364,29 +403,23 @@ static int verdict_of(const struct umpa_kvm_facts *f, unsigned flags)
 	return (f->nested && !f->lacking) || flags & UMPA_VMM_ALLOW_SLOW ? 0 : -ENOTSUP;
 }
 
-static int may_be(size_t stack_nbytes, unsigned flags)
-{
-	return !(flags & ~UMPA_VMM_ALLOW_SLOW) && stack_nbytes % PAGE_NBYTES == 0 &&
-	       stack_nbytes <= (size_t)1 << 40;
-}
-
 public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options)
 {
-	struct umpa_vmm_options o = options ? *options : (struct umpa_vmm_options){0, 0};
+	struct umpa_vmm_options o = options ? *options : (struct umpa_vmm_options){0};
 	struct umpa_kvm kvm;
 	int error;
 
-	if (!vmm || !may_be(o.stack_nbytes, o.flags))
+	if (!vmm || !may_be(&o))
 		return -EINVAL;
 	umpa_core_need();
-	if (!window_nslots())
+	if (!umpa_core.window.nslots)
 		return -ENOMEM;
 	error = umpa_kvm_open(&kvm);
 	if (error)
 		return error;
 	error = verdict_of(&kvm.facts, o.flags);
 	if (!error)
-		error = make(vmm, &kvm, o.stack_nbytes ? o.stack_nbytes : STACK_NBYTES);
+		error = make(vmm, &kvm, &o);
 	if (error)
 		umpa_kvm_close(&kvm);
 	return error;

@@ -35,8 +35,9 @@ struct umpa_vmm {
 	struct umpa_gate *gates;
 	struct umpa_vmm_piece books, stack, upper, window;
 	struct umpa_ground ground[4];
-	int pid;     /* who made it */
-	int is_busy; /* atomic */
+	size_t nslots; /* of the window, that the machine reaches */
+	int pid;       /* who made it */
+	int is_busy;   /* atomic */
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
@@ -12,22 +13,48 @@
 
 #include "support/check.h"
 
-#define MIB ((size_t)1 << 20)
+#define MIB    ((size_t)1 << 20)
+#define NSLOTS 4
 
 #define GUEST __attribute__((target("general-regs-only"), noinline))
 
 static struct umpa_vmm *vmm;
+static struct umpa_vmm_fault fault;
+static long ret;
+
+/* A block of the window, of whole superpages; each page begins with its number. */
+static uint64_t *block;
+
+static uint64_t *page(size_t i)
+{
+	return block + i * 512;
+}
 
 /* A machine, or a skip that says why there is none. */
 static void begin(void)
 {
-	struct umpa_vmm_options options = {UMPA_VMM_ALLOW_SLOW, 0};
+	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW};
 	static struct umpa_vmm_caps caps;
 
 	if (umpa_vmm_create(&vmm, &options)) {
 		umpa_vmm_probe(&caps);
 		SKIP(caps.why);
 	}
+	block = umpa_alloc(NSLOTS * 2 * MIB, 0);
+	for (size_t i = 0; i < (size_t)NSLOTS * 512; i++)
+		*page(i) = i;
+}
+
+static void end(void)
+{
+	umpa_vmm_destroy(vmm);
+	umpa_free(block);
+}
+
+static int run(long (*fn)(struct umpa_guest *, void *), void *arg)
+{
+	ret = -1;
+	return umpa_vmm_run(vmm, fn, arg, &ret, &fault);
 }
 
 GUEST static long add_one(struct umpa_guest *g, void *arg)
@@ -36,16 +63,509 @@ GUEST static long add_one(struct umpa_guest *g, void *arg)
 	return (long)arg + 1;
 }
 
+GUEST static long call(long number, const void *a, long b, long c)
+{
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
 TEST(vmm_runs_a_function)
 {
-	struct umpa_vmm_fault fault;
-	long ret = 0;
+	PLAN(6);
+	begin();
+	for (long i = 0; i < 3; i++)
+		CHECK_EQ(run(add_one, (void *)(41 + i)), 0);
+	CHECK_EQ(ret, 44);
+	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
+	CHECK_EQ(umpa_vmm_run(vmm, add_one, NULL, NULL, NULL), 0);
+	end();
+}
+
+TEST(vmm_refuses)
+{
+	struct umpa_vmm_options odd = {.flags = 0x80}, uneven = {.stack_nbytes = 5000};
+	struct umpa_vmm *none = NULL;
+
+	PLAN(6);
+	CHECK_EQ(umpa_vmm_create(NULL, NULL), -EINVAL);
+	CHECK_EQ(umpa_vmm_create(&none, &odd), -EINVAL);
+	CHECK_EQ(umpa_vmm_create(&none, &uneven), -EINVAL);
+	CHECK_EQ(umpa_vmm_run(NULL, add_one, NULL, NULL, NULL), -EINVAL);
+	umpa_vmm_destroy(NULL);
+	begin();
+	CHECK_EQ(umpa_vmm_run(vmm, NULL, NULL, NULL, NULL), -EINVAL);
+	CHECK_EQ(run(add_one, (void *)1), 0);
+	end();
+}
+
+/* --- pages -------------------------------------------------------------------------------- */
+
+GUEST static long map_pages(struct umpa_guest *g, void *arg)
+{
+	volatile uint64_t *a = page(7);
+
+	(void)arg;
+	umpa_g_map(g, page(7), page(1000), 1);
+	umpa_g_flush(page(7));
+	if (a[0] != 1000 || umpa_g_home(g, page(7)) != page(1000))
+		return 1;
+	a[1] = 0xabc;
+	umpa_g_map(g, page(7), page(1001), 2);
+	umpa_g_flush(page(7));
+	umpa_g_flush(page(8));
+	if (a[0] != 1001 || *(volatile uint64_t *)page(8) != 1002)
+		return 2;
+	a[1] = 0xdef;
+	if (*(volatile uint64_t *)page(6) != 6 || *(volatile uint64_t *)page(9) != 9)
+		return 3;
+	umpa_g_map(g, page(7), page(7), 2);
+	umpa_g_flush_all();
+	return a[0] == 7 && !umpa_g_is_split(*umpa_g_pte(g, page(512), 1)) ? 0 : 4;
+}
+
+TEST(vmm_maps_pages)
+{
+	PLAN(5);
+	begin();
+	CHECK_EQ(run(map_pages, NULL), 0);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(page(1000)[1], 0xabc);
+	CHECK_EQ(page(1001)[1], 0xdef);
+	CHECK(page(7)[0] == 7 && page(7)[1] != 0xabc);
+	end();
+}
+
+GUEST static long swap(struct umpa_guest *g, void *arg)
+{
+	volatile uint64_t *a = page(3), *b = page(512 + 3), *c = page(1024 + 3);
+
+	(void)arg;
+	umpa_g_swap(g, page(0), page(512), 1);
+	umpa_g_flush_all();
+	if (*a != 512 + 3 || *b != 3)
+		return 1;
+	/* One of pages, of which one leads elsewhere, and one that is whole. */
+	umpa_g_map(g, page(3), page(1500), 1);
+	umpa_g_swap(g, page(0), page(1024), 1);
+	umpa_g_flush_all();
+	if (*a != 1024 + 3 || *c != 1500 || *(volatile uint64_t *)page(1024 + 4) != 512 + 4)
+		return 2;
+	/* The entries of a page are where its superpage is now. */
+	umpa_g_map(g, page(1024 + 4), page(1501), 1);
+	umpa_g_map(g, page(4), page(1502), 1);
+	umpa_g_flush_all();
+	if (*(volatile uint64_t *)page(1024 + 4) != 1501 || *(volatile uint64_t *)page(4) != 1502 ||
+		*a != 1024 + 3)
+		return 3;
+	/* A superpage by one entry. */
+	umpa_g_map(g, page(1024), page(512), 512);
+	umpa_g_flush_all();
+	return *c == 512 + 3 && umpa_g_home(g, page(1024 + 5)) == page(512 + 5) ? 0 : 4;
+}
+
+TEST(vmm_swaps_superpages)
+{
+	PLAN(3);
+	begin();
+	CHECK_EQ(run(swap, NULL), 0);
+	CHECK_EQ(ret, 0);
+	CHECK(page(3)[0] == 3 && page(512 + 3)[0] == 512 + 3);
+	end();
+}
+
+GUEST static long write_protected(struct umpa_guest *g, void *arg)
+{
+	volatile uint64_t *a = page(5);
+
+	umpa_g_protect(g, page(5), (size_t)arg, 0);
+	umpa_g_flush_all();
+	if (*a != 5)
+		return 1;
+	*a = 1;
+	return 2;
+}
+
+GUEST static long open_again(struct umpa_guest *g, void *arg)
+{
+	umpa_g_protect(g, page(5), (size_t)arg, 1);
+	umpa_g_flush_all();
+	*(volatile uint64_t *)page(5) = 55;
+	return 0;
+}
+
+GUEST static long read_unmapped(struct umpa_guest *g, void *arg)
+{
+	(void)arg;
+	umpa_g_unmap(g, page(512), 512);
+	umpa_g_unmap(g, page(9), 1);
+	umpa_g_flush_all();
+	if (umpa_g_home(g, page(9)) || umpa_g_home(g, page(600)))
+		return 1;
+	return (long)*(volatile uint64_t *)(page(600) + 3);
+}
+
+TEST(vmm_tells_of_page_faults)
+{
+	PLAN(14);
+	begin();
+	for (size_t npages = 1; npages <= 1000; npages += 999) {
+		CHECK_EQ(run(write_protected, (void *)npages), -EFAULT);
+		CHECK(fault.cause == UMPA_VMM_FAULT_TRAP && fault.vector == 14);
+		CHECK_EQ(fault.code & 7, 3);
+		CHECK_EQ(fault.address, (uintptr_t)page(5));
+		CHECK_EQ(run(open_again, (void *)npages), 0);
+		*page(5) = 5;
+	}
+	CHECK_EQ(run(read_unmapped, NULL), -EFAULT);
+	CHECK(fault.vector == 14 && !(fault.code & 3));
+	CHECK_EQ(fault.address, (uintptr_t)(page(600) + 3));
+	CHECK(fault.ip && fault.sp);
+	end();
+}
+
+/* --- faults that the program handles ------------------------------------------------------ */
+
+static volatile long nfaults;
+
+GUEST static int map_on_demand(struct umpa_guest *g, void *addr, uint64_t code, void *arg)
+{
+	size_t i = (size_t)((uint64_t *)addr - block) / 512;
+
+	(void)code;
+	nfaults = nfaults + 1;
+	if (arg && i == 20 && *(volatile uint64_t *)page(21) != 121) /* it faults while at it */
+		return 1;
+	if (i == 30)
+		return 1;
+	umpa_g_map(g, addr, page(100 + i), 1);
+	return 0;
+}
+
+GUEST static long touch_on_demand(struct umpa_guest *g, void *arg)
+{
+	long sum = 0;
+
+	umpa_g_unmap(g, page(0), 64);
+	umpa_g_flush_all();
+	umpa_g_on_fault(g, map_on_demand, arg);
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 10; i < 25; i++)
+			sum += (long)*(volatile uint64_t *)page(i);
+	return sum;
+}
+
+GUEST static long touch_what_is_not_mapped(struct umpa_guest *g, void *arg)
+{
+	umpa_g_unmap(g, page(0), 64);
+	umpa_g_flush_all();
+	umpa_g_on_fault(g, map_on_demand, arg);
+	return (long)*(volatile uint64_t *)page(30);
+}
+
+GUEST static int fault_for_ever(struct umpa_guest *g, void *addr, uint64_t code, void *arg)
+{
+	uint64_t *next = (uint64_t *)addr + 512;
+
+	(void)g, (void)code, (void)arg;
+	nfaults = nfaults + 1;
+	return *(volatile uint64_t *)next == 0;
+}
+
+GUEST static long touch_and_fault_for_ever(struct umpa_guest *g, void *arg)
+{
+	(void)arg;
+	umpa_g_unmap(g, page(0), 64);
+	umpa_g_flush_all();
+	umpa_g_on_fault(g, fault_for_ever, NULL);
+	return (long)*(volatile uint64_t *)page(0);
+}
+
+TEST(vmm_lets_the_program_handle_faults)
+{
+	PLAN(13);
+	begin();
+	nfaults = 0;
+	CHECK_EQ(run(touch_on_demand, NULL), 0);
+	CHECK_EQ(nfaults, 15);
+	CHECK_EQ(ret, 2 * (15 * 100 + (10 + 24) * 15 / 2));
+	CHECK_EQ(run(touch_on_demand, (void *)1), 0);
+	CHECK_EQ(nfaults, 15 + 15);
+	CHECK_EQ(ret, 2 * (15 * 100 + (10 + 24) * 15 / 2));
+	CHECK_EQ(run(touch_what_is_not_mapped, NULL), -EFAULT);
+	CHECK_EQ(fault.address, (uintptr_t)page(30));
+	/* Within each other, until the stacks for it are used up. */
+	nfaults = 0;
+	CHECK_EQ(run(touch_and_fault_for_ever, NULL), -EFAULT);
+	CHECK_EQ(fault.vector, 14);
+	CHECK(nfaults >= 2 && nfaults < 10);
+	CHECK_EQ(fault.address, (uintptr_t)page((size_t)nfaults));
+	/* Nobody is asked by the next function but who asks. */
+	CHECK_EQ(run(read_unmapped, NULL), -EFAULT);
+	end();
+}
+
+/* --- the process as it is ----------------------------------------------------------------- */
+
+static __thread long of_thread = 5;
+static int pipe_fd[2];
+
+GUEST static long use_process(struct umpa_guest *g, void *arg)
+{
+	const char *text = arg;
+
+	(void)g;
+	of_thread++;
+	return call(SYS_getpid, NULL, 0, 0) +
+	       call(SYS_write, (void *)(long)pipe_fd[1], (long)text, 5);
+}
+
+TEST(vmm_sees_the_process)
+{
+	char text[8] = "";
 
 	PLAN(5);
 	begin();
-	for (long i = 0; i < 3; i++)
-		CHECK_EQ(umpa_vmm_run(vmm, add_one, (void *)(41 + i), &ret, &fault), 0);
-	CHECK_EQ(ret, 44);
-	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
-	umpa_vmm_destroy(vmm);
+	REQUIRE(!pipe(pipe_fd));
+	CHECK_EQ(run(use_process, "hello"), 0);
+	CHECK_EQ(ret, getpid() + 5);
+	CHECK(read(pipe_fd[0], text, 5) == 5 && !strcmp(text, "hello"));
+	CHECK_EQ(of_thread, 6);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	end();
+}
+
+GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
+{
+	long wrong = 0;
+
+	wrong |= call(SYS_fork, NULL, 0, 0) != -ENOSYS;
+	wrong |= (call(SYS_exit, NULL, 0, 0) != -EINVAL) << 1;
+	wrong |= (call(SYS_munmap, (void *)((uintptr_t)g & ~(uintptr_t)4095), 4096, 0) != -EINVAL)
+		 << 2;
+	wrong |= (call(SYS_mprotect, (void *)((uintptr_t)g->tables & ~(uintptr_t)4095), 4096,
+			  PROT_READ) != -EINVAL)
+		 << 3;
+	/* Where no machine reaches: given back at once. */
+	wrong |= (call(SYS_mmap, arg, 4096, PROT_READ) != -EINVAL) << 4; /* no flags */
+	wrong |= (call(SYS_write, (void *)(long)pipe_fd[1], 0x10, 5) != -EFAULT) << 5;
+	return wrong;
+}
+
+GUEST static long map_out_of_reach(struct umpa_guest *g, void *arg)
+{
+	register long flags __asm__("r10") = MAP_PRIVATE | MAP_ANONYMOUS;
+	register long fd __asm__("r8") = -1;
+	register long offset __asm__("r9") = 0;
+	long result;
+
+	(void)g;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(SYS_mmap), "D"(arg), "S"(4096), "d"(PROT_READ), "r"(flags), "r"(fd),
+			 "r"(offset)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+TEST(vmm_refuses_calls)
+{
+	char *far = (char *)((uintptr_t)1 << 44), *near;
+	unsigned char vec;
+
+	PLAN(8);
+	begin();
+	REQUIRE(!pipe(pipe_fd));
+	CHECK_EQ(run(call_what_is_refused, far), 0);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(run(map_out_of_reach, far), 0);
+	CHECK_EQ(ret, -ENOMEM);
+	CHECK(mincore(far, 4096, &vec) == -1 && errno == ENOMEM);
+	CHECK_EQ(run(map_out_of_reach, NULL), 0);
+	near = (char *)ret;
+	CHECK(!munmap(near, 4096));
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	end();
+}
+
+/* --- signals and other processes ---------------------------------------------------------- */
+
+static volatile sig_atomic_t nalarms;
+static volatile int busy_answer;
+
+static void on_alarm(int number)
+{
+	(void)number;
+	nalarms = nalarms + 1;
+	busy_answer = umpa_vmm_run(vmm, add_one, NULL, NULL, NULL);
+}
+
+GUEST static long wait_for_alarms(struct umpa_guest *g, void *arg)
+{
+	long n = 0;
+
+	(void)g, (void)arg;
+	while (nalarms < 5)
+		n++;
+	return n != 0;
+}
+
+TEST(vmm_is_interrupted_by_signals)
+{
+	struct itimerval each_ms = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+	struct sigaction action = {.sa_handler = on_alarm}, before;
+
+	PLAN(4);
+	begin();
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &each_ms, NULL);
+	CHECK_EQ(run(wait_for_alarms, NULL), 0);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	CHECK_EQ(ret, 1);
+	CHECK(nalarms >= 5);
+	CHECK_EQ(busy_answer, -EBUSY);
+	end();
+}
+
+TEST(vmm_is_one_processs)
+{
+	int status = -1;
+	pid_t child;
+
+	PLAN(3);
+	begin();
+	child = fork();
+	if (!child)
+		_exit(umpa_vmm_run(vmm, add_one, NULL, NULL, NULL) == -ESTALE ? 0 : 1);
+	REQUIRE(child > 0);
+	waitpid(child, &status, 0);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(run(add_one, (void *)1), 0);
+	end();
+}
+
+/* --- what a function may do wrong --------------------------------------------------------- */
+
+enum wrong {
+	UNMAPPED,
+	READ_ONLY,
+	NOWHERE,
+	NO_MEMORY,
+	RESERVED_BITS,
+	UNDEFINED,
+	DIVIDED,
+	PRIVILEGED,
+	HALTED,
+	OVERFLOWN,
+	LOST,
+	NWRONG
+};
+
+static char *gone;
+static const char constant[4096] __attribute__((aligned(4096))) = "read only";
+
+/* Down the stack until it is used up. */
+GUEST static long overflow(long depth)
+{
+	volatile char here[1024];
+
+	here[0] = 0;
+	return depth ? overflow(depth - 1) + here[0] : 0;
+}
+
+GUEST static long do_wrong(struct umpa_guest *g, void *arg)
+{
+	volatile uint64_t *at = NULL;
+	volatile int zero = 0, one = 1;
+
+	switch ((enum wrong)(long)arg) {
+	case UNMAPPED:
+		return *gone;
+	case READ_ONLY:
+		*(volatile char *)(uintptr_t)constant = 1;
+		return 0;
+	case NOWHERE:
+		at = (void *)0x123456789000;
+		return (long)*at;
+	case NO_MEMORY:
+	case RESERVED_BITS:
+		umpa_g_split(g, page(9));
+		*umpa_g_pte(g, page(9), 0) =
+			UMPA_G_OPEN | (((long)arg == NO_MEMORY ? (uint64_t)1 : 0xffff) << 35);
+		if ((long)arg == RESERVED_BITS)
+			*umpa_g_pte(g, page(9), 0) |= (uint64_t)0xff << 44;
+		umpa_g_flush(page(9));
+		return (long)*(volatile uint64_t *)page(9);
+	case UNDEFINED:
+		__asm__ volatile("ud2");
+		return 0;
+	case DIVIDED:
+		return one / zero;
+	case PRIVILEGED:
+		__asm__ volatile("rdmsr" : : "c"(0x12345) : "eax", "edx");
+		return 0;
+	case HALTED:
+		__asm__ volatile("hlt");
+		return 0;
+	case OVERFLOWN:
+		return overflow(4096);
+	case LOST: {
+		uint64_t root;
+
+		__asm__ volatile("mov %%cr3, %0" : "=r"(root));
+		__asm__ volatile("mov %0, %%cr3"
+				 :
+				 : "r"(root + (uint64_t)64 * 4096 * 4096)
+				 : "memory");
+		return 0;
+	}
+	default:
+		return 0;
+	}
+}
+
+/* One precise word for each, and the machine and the program go on. */
+TEST(vmm_survives)
+{
+	static const struct {
+		enum umpa_vmm_cause cause;
+		unsigned vector;
+	} expected[NWRONG] = {
+		[UNMAPPED] = {UMPA_VMM_FAULT_MEMORY, 0},
+		[READ_ONLY] = {UMPA_VMM_FAULT_MEMORY, 0},
+		[NOWHERE] = {UMPA_VMM_FAULT_TRAP, 14},
+		[NO_MEMORY] = {UMPA_VMM_FAULT_MEMORY, 0},
+		[RESERVED_BITS] = {UMPA_VMM_FAULT_TRAP, 14},
+		[UNDEFINED] = {UMPA_VMM_FAULT_TRAP, 6},
+		[DIVIDED] = {UMPA_VMM_FAULT_TRAP, 0},
+		[PRIVILEGED] = {UMPA_VMM_FAULT_TRAP, 13},
+		[HALTED] = {UMPA_VMM_FAULT_HALT, 0},
+		[OVERFLOWN] = {UMPA_VMM_FAULT_MEMORY, 0},
+	};
+
+	PLAN(5 * NWRONG - 1);
+	begin();
+	gone = mmap(NULL, 1 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	munmap(gone, 1 << 20);
+	for (long i = 0; i < NWRONG; i++) {
+		CHECK_EQ(run(do_wrong, (void *)i), -EFAULT);
+		if (i != LOST) {
+			CHECK_EQ(fault.cause, expected[i].cause);
+			CHECK_EQ(fault.vector, expected[i].vector);
+		} else {
+			CHECK(fault.cause == UMPA_VMM_FAULT_SHUTDOWN ||
+				fault.cause == UMPA_VMM_FAULT_MEMORY ||
+				fault.cause == UMPA_VMM_FAULT_BROKEN);
+		}
+		CHECK_EQ(run(add_one, (void *)i), 0);
+		CHECK_EQ(ret, i + 1);
+	}
+	end();
 }
