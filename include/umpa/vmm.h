@@ -53,6 +53,7 @@ struct umpa_vmm_options {
 	size_t stack_nbytes;  /* of the function; 0: 1 MiB */
 	size_t window_nbytes; /* of umpa's window, from its begin on; 0: what is in use, and 16 GiB
 			       */
+	uint64_t time_ns;     /* that a function may take in guest mode; 0: as long as it likes */
 };
 
 struct umpa_vmm;
@@ -75,6 +76,7 @@ enum umpa_vmm_cause {
 	UMPA_VMM_FAULT_MEMORY,   /* nothing is behind an address that page tables lead to */
 	UMPA_VMM_FAULT_HALT,     /* hlt */
 	UMPA_VMM_FAULT_SHUTDOWN, /* page tables or stack are beyond faulting; ip is not known */
+	UMPA_VMM_FAULT_TIME,     /* it has taken longer than it may */
 	UMPA_VMM_FAULT_BROKEN    /* what the host does not know how to go on with */
 };
 
@@ -93,8 +95,9 @@ struct umpa_guest;
 /*
  * Runs fn(guest, arg) in guest mode, on a stack of its own, and gives back in *ret what it
  * returned. 0; -EFAULT: it did what it may not, and *fault, if not NULL, says what: it is over, its
- * stack with it, the program goes on, and the machine can be used again. -EBUSY: another function
- * runs in it; -ESTALE: another process made it (fork); -EIO: the host can't go on.
+ * stack with it, the program goes on, and the machine can be used again. -ETIMEDOUT: the
+ * same where it took too long; time is looked at in guest mode alone. -EBUSY: another function runs
+ * in it; -ESTALE: another process made it (fork); -EIO: the host can't go on.
  *
  * fn must return: no longjmp, exception or cancellation may leave it. It may call any code of the
  * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those

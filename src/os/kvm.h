@@ -52,8 +52,10 @@ struct umpa_kvm_registers {
 struct umpa_kvm_cpu {
 	int fd;
 	size_t nbytes;
-	void *shared; /* with the kernel */
-	int has_xsave, has_fsgsbase;
+	void *shared;  /* with the kernel */
+	uint64_t xcr0; /* the parts of its state that libc may use; 0: it can't be told to have any
+			*/
+	int has_fsgsbase;
 };
 
 must_check int umpa_kvm_add_cpu(struct umpa_kvm *k, unsigned number, struct umpa_kvm_cpu *cpu);
@@ -91,6 +93,18 @@ struct umpa_kvm_event {
 /* Goes on with the registers of the event, until the CPU comes out again. 0; -EIO: this process did
  * not make the machine. */
 must_check int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event);
+
+/*
+ * From now on this thread comes out of umpa_kvm_run() with KVM_SIGNAL once `ns` nanoseconds are
+ * over; until umpa_kvm_disarm(). -EAGAIN, -ENOMEM: no timer is to be had.
+ */
+struct umpa_kvm_alarm {
+	uint64_t blocked; /* the thread's signals, before */
+	int timer;
+};
+
+must_check int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm);
+void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm);
 
 /* The calling thread's FS base: where its thread-local variables are. */
 uint64_t umpa_kvm_fs_base(void);

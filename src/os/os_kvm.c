@@ -9,7 +9,9 @@
 #include <asm/prctl.h>
 #include <cpuid.h>
 #include <linux/kvm.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 enum {
 	API_VERSION = 12,
@@ -222,6 +224,23 @@ int umpa_kvm_show(
 
 /* --- CPUs --------------------------------------------------------------------------------- */
 
+/* The parts of the processor's state that libc was told it may use. */
+static uint64_t host_xcr0(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (uint64_t)high << 32 | low;
+}
+
+/* Those of them that a guest has. */
+static uint64_t xcr0_of(const struct leaves *l)
+{
+	const struct kvm_cpuid_entry2 *leaf = find_leaf(l, 0xd, 0);
+
+	return leaf ? host_xcr0() & ((uint64_t)leaf->edx << 32 | leaf->eax) : 0;
+}
+
 static int set_up(const struct umpa_kvm *k, struct umpa_kvm_cpu *cpu)
 {
 	uint64_t offset = 0;
@@ -235,7 +254,7 @@ static int set_up(const struct umpa_kvm *k, struct umpa_kvm_cpu *cpu)
 		error = ask_with(cpu->fd, KVM_SET_CPUID2, &l);
 	/* Where it can be had, a guest reads the clock that the host does. */
 	(void)!ask_with(cpu->fd, KVM_SET_DEVICE_ATTR, &clock);
-	cpu->has_xsave = guest_has(&l, 1, ECX, 26);
+	cpu->xcr0 = guest_has(&l, 1, ECX, 26) ? xcr0_of(&l) : 0;
 	cpu->has_fsgsbase = guest_has(&l, 7, EBX, 0);
 	return error;
 }
@@ -278,20 +297,11 @@ enum {
 	MSR_FMASK = (int)0xc0000084
 };
 
-/* The parts of the processor's state that libc was told it may use. */
-static uint64_t host_xcr0(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return (uint64_t)high << 32 | low;
-}
-
 static int set_xcr0(const struct umpa_kvm_cpu *cpu)
 {
 	struct kvm_xcrs x = {.nr_xcrs = 1};
 
-	x.xcrs[0].value = host_xcr0();
+	x.xcrs[0].value = cpu->xcr0;
 	return ask_with(cpu->fd, KVM_SET_XCRS, &x);
 }
 
@@ -333,8 +343,7 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 		return error;
 	r.cr0 = CR0_MODE;
 	r.cr3 = s->tables;
-	r.cr4 = CR4_MODE | (cpu->has_xsave ? CR4_OSXSAVE : 0) |
-		(cpu->has_fsgsbase ? CR4_FSGSBASE : 0);
+	r.cr4 = CR4_MODE | (cpu->xcr0 ? CR4_OSXSAVE : 0) | (cpu->has_fsgsbase ? CR4_FSGSBASE : 0);
 	r.efer = EFER_MODE;
 	r.cs = code;
 	r.ss = r.ds = r.es = r.fs = r.gs = data;
@@ -348,7 +357,7 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 		.type = 11,
 		.present = 1};
 	error = ask_with(cpu->fd, KVM_SET_SREGS, &r);
-	if (!error && cpu->has_xsave)
+	if (!error && cpu->xcr0)
 		error = set_xcr0(cpu);
 	return error ? error : set_msrs(cpu, s);
 }
@@ -381,8 +390,8 @@ static void explain(const struct kvm_run *run, struct umpa_kvm_event *e)
 	}
 }
 
-/* The kernel has begun to interpret an access to nothing, and would end it when the CPU is run next,
- * in registers that are another function's by then. */
+/* The kernel has begun to interpret an access to nothing, and would end it when the CPU is run
+ * next, in registers that are another function's by then. */
 static void end_access(const struct umpa_kvm_cpu *cpu)
 {
 	struct kvm_run *run = cpu->shared;
@@ -419,6 +428,67 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *e)
 	if (!error && e->exit == KVM_NOTHING)
 		end_access(cpu);
 	return 0;
+}
+
+/* --- alarms ------------------------------------------------------------------------------- */
+
+/* A signal that nobody handles: it is blocked but for guest mode, which it ends, and then taken
+ * away. One of the real-time ones, far from those that libc and programs begin with. */
+enum {
+	ALARM_SIGNAL = 63,
+	NSIGNAL_BYTES = 8
+};
+
+static const uint64_t alarm_bit = (uint64_t)1 << (ALARM_SIGNAL - 1);
+
+/* The signals that are blocked in guest mode; NULL: as outside. */
+static int set_mask(const struct umpa_kvm_cpu *cpu, const uint64_t *blocked)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint8_t set[NSIGNAL_BYTES];
+	} m = {.head = {.len = NSIGNAL_BYTES}};
+
+	if (!blocked)
+		return ask(cpu->fd, KVM_SET_SIGNAL_MASK, 0);
+	memcpy(m.head.sigset, blocked, NSIGNAL_BYTES);
+	return ask_with(cpu->fd, KVM_SET_SIGNAL_MASK, &m);
+}
+
+static int start_timer(uint64_t ns, int *timer)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
+	struct itimerspec when = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)}};
+	int error;
+
+	event._sigev_un._tid = (int)sys_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	error = (int)SYS_3(SYS_timer_create, CLOCK_MONOTONIC, &event, timer);
+	return error ? error : (int)SYS_4(SYS_timer_settime, *timer, 0, &when, 0);
+}
+
+int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)
+{
+	uint64_t wanted;
+	int error;
+
+	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &alarm_bit, &alarm->blocked, NSIGNAL_BYTES);
+	wanted = alarm->blocked & ~alarm_bit;
+	error = set_mask(cpu, &wanted);
+	if (!error)
+		error = start_timer(ns, &alarm->timer);
+	if (error)
+		SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
+	return error;
+}
+
+void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
+{
+	struct timespec now = {0, 0};
+
+	SYS_1(SYS_timer_delete, alarm->timer);
+	SYS_4(SYS_rt_sigtimedwait, &alarm_bit, 0, &now, NSIGNAL_BYTES);
+	(void)!set_mask(cpu, NULL);
+	SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
 }
 
 uint64_t umpa_kvm_fs_base(void)
@@ -470,6 +540,17 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event)
 {
 	(void)cpu, (void)event;
 	return -ENODEV;
+}
+
+int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)
+{
+	(void)cpu, (void)ns, (void)alarm;
+	return -ENODEV;
+}
+
+void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
+{
+	(void)cpu, (void)alarm;
 }
 
 uint64_t umpa_kvm_fs_base(void)

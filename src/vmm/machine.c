@@ -387,6 +387,7 @@ static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct 
 		.gates = books->gates,
 		.books = piece,
 		.nslots = nslots_wanted(o),
+		.time_ns = o->time_ns,
 		.pid = umpa_process_id()};
 	error = furnish(&books->vmm, o->stack_nbytes ? o->stack_nbytes : STACK_NBYTES);
 	if (error)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "os/os.h"
 #include "os/process.h"
 #include "vmm/machine.h"
 
@@ -69,6 +70,8 @@ static enum umpa_vmm_cause cause_of(enum umpa_kvm_exit exit)
 		return UMPA_VMM_FAULT_MEMORY;
 	case KVM_SHUTDOWN:
 		return UMPA_VMM_FAULT_SHUTDOWN;
+	case KVM_SIGNAL:
+		return UMPA_VMM_FAULT_TIME;
 	default:
 		return UMPA_VMM_FAULT_BROKEN;
 	}
@@ -91,22 +94,23 @@ enum outcome {
 	FAULT
 };
 
-static enum outcome obey(
-	struct umpa_vmm *vmm, struct umpa_kvm_event *e, struct umpa_vmm_fault *fault)
+static int is_late(uint64_t end_ns)
 {
-	if (e->exit == KVM_SIGNAL)
-		return GO_ON;
-	if (e->exit == KVM_PORT && e->port == GUEST_PORT_CALL) {
-		e->registers.rax = (uint64_t)make_call(vmm, &e->registers);
-		return GO_ON;
-	}
+	return end_ns && umpa_os_clock_ns() >= end_ns;
+}
+
+static enum outcome obey(struct umpa_vmm *vmm, struct umpa_kvm_event *e, uint64_t end_ns,
+	struct umpa_vmm_fault *fault)
+{
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_DONE)
 		return DONE;
-	if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
+	if (e->exit == KVM_PORT && e->port == GUEST_PORT_CALL)
+		e->registers.rax = (uint64_t)make_call(vmm, &e->registers);
+	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
 		*fault = fault_of_trap(vmm, &e->registers);
-	else
+	else if (e->exit != KVM_SIGNAL || is_late(end_ns))
 		*fault = fault_of_exit(e);
-	return FAULT;
+	return fault->cause ? FAULT : GO_ON;
 }
 
 /* Where a CPU came out in the middle of something it is made anew, as far as the system does that.
@@ -117,8 +121,8 @@ static int renew(struct umpa_vmm *vmm)
 	return umpa_kvm_set_state(&vmm->cpu, &vmm->state);
 }
 
-static int go(
-	struct umpa_vmm *vmm, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
+static int go(struct umpa_vmm *vmm, struct umpa_kvm_event *e, uint64_t end_ns, long *ret,
+	struct umpa_vmm_fault *fault)
 {
 	enum outcome outcome;
 
@@ -127,12 +131,29 @@ static int go(
 
 		if (error)
 			return error;
-		outcome = obey(vmm, e, fault);
+		outcome = obey(vmm, e, end_ns, fault);
 	} while (outcome == GO_ON);
-	if (outcome == FAULT)
-		return renew(vmm) ? -EIO : -EFAULT;
-	*ret = (long)e->registers.rax;
-	return 0;
+	if (outcome == DONE)
+		*ret = (long)e->registers.rax;
+	else if (renew(vmm))
+		return -EIO;
+	return outcome == DONE ? 0 : fault->cause == UMPA_VMM_FAULT_TIME ? -ETIMEDOUT : -EFAULT;
+}
+
+static int go_for_a_time(
+	struct umpa_vmm *vmm, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
+{
+	struct umpa_kvm_alarm alarm;
+	int error;
+
+	if (!vmm->time_ns)
+		return go(vmm, e, 0, ret, fault);
+	error = umpa_kvm_arm(&vmm->cpu, vmm->time_ns, &alarm);
+	if (error)
+		return error;
+	error = go(vmm, e, umpa_os_clock_ns() + vmm->time_ns, ret, fault);
+	umpa_kvm_disarm(&vmm->cpu, &alarm);
+	return error;
 }
 
 /* Thread-local variables are those of the thread that runs it now. */
@@ -162,7 +183,7 @@ static int enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), 
 	e.registers.rsi = (uintptr_t)arg;
 	e.registers.rdx = (uintptr_t)fn;
 	e.registers.rflags = 2; /* always set; interrupts off */
-	return go(vmm, &e, ret, fault);
+	return go_for_a_time(vmm, &e, ret, fault);
 }
 
 public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
