@@ -9,8 +9,7 @@
 
 enum {
 	STACK_NBYTES = 1 << 20,
-	NAREAS_MAX = 256,
-	PAGES_BELOW_STACK = 1 /* that nobody may touch */
+	NAREAS_MAX = 256
 };
 
 /* What mappings that come later may take of addresses below those that are there: how far the
@@ -28,8 +27,12 @@ enum {
 
 static int take(struct umpa_vmm_piece *p, size_t nbytes)
 {
-	p->nbytes = pages_of(nbytes) << PAGE_SHIFT;
-	return umpa_os_map(p->nbytes, &p->addr);
+	void *addr;
+	int error = umpa_os_map(pages_of(nbytes) << PAGE_SHIFT, &addr);
+
+	if (!error)
+		*p = (struct umpa_vmm_piece){addr, pages_of(nbytes) << PAGE_SHIFT};
+	return error;
 }
 
 static void give(struct umpa_vmm_piece *p)
@@ -46,13 +49,23 @@ struct books {
 	struct umpa_gate gates[GUEST_NVECTORS];
 };
 
+/* At the end of whole superpages that nobody may touch: a page at least is below. */
 static int take_stack(struct umpa_vmm *vmm, size_t nbytes)
 {
-	int error = take(&vmm->stack, nbytes + PAGES_BELOW_STACK * PAGE_NBYTES);
+	size_t all = (nbytes + SLOT_NBYTES) & ~(SLOT_NBYTES - 1);
+	void *addr;
+	int error = umpa_os_reserve(all, &addr);
 
 	if (error)
 		return error;
-	return umpa_os_protect(vmm->stack.addr, PAGES_BELOW_STACK * PAGE_NBYTES, 0);
+	vmm->stack = (struct umpa_vmm_piece){addr, all};
+	return umpa_os_open((char *)addr + all - nbytes, nbytes);
+}
+
+static void give_stack(struct umpa_vmm *vmm)
+{
+	if (vmm->stack.addr)
+		umpa_os_release(vmm->stack.addr, vmm->stack.nbytes);
 }
 
 static uintptr_t window_base(void)
@@ -353,7 +366,7 @@ static void give_all(struct umpa_vmm *vmm)
 
 	give(&vmm->upper);
 	give(&vmm->window);
-	give(&vmm->stack);
+	give_stack(vmm);
 	give(&books);
 }
 

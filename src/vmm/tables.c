@@ -141,7 +141,8 @@ static uint64_t count_below(const struct umpa_tables *t, const uint64_t *table, 
 	for (int i = 0; level && i < TABLE_NENTRIES; i++) {
 		uint64_t offset = (table[i] & ENTRY_ADDRESS) - t->physical;
 
-		if (!(table[i] & ENTRY_PRESENT) || entry_is_leaf(table[i], level))
+		if (!(table[i] & ENTRY_PRESENT) || entry_is_leaf(table[i], level) ||
+			offset / PAGE_NBYTES >= t->ntables)
 			continue;
 		if (offset / PAGE_NBYTES >= t->nused || !offset)
 			return t->ntables + (uint64_t)1;

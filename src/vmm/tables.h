@@ -10,7 +10,8 @@
  * MMU remembers of old entries is the caller's to flush.
  *
  * Invariants
- *  1. An entry that is not a leaf leads to a table of this memory, and no two lead to the same.
+ *  1. An entry that is not a leaf leads to a table of this memory, and no two lead to the same; or
+ *     to one of the caller's own, which is as far from its physical address as this memory.
  *  2. A table that nothing leads to is zero.
  */
 #ifndef UMPA_VMM_TABLES_H

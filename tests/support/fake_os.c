@@ -66,12 +66,13 @@ enum verb {
 	UNREGISTER,
 	LET_GO,
 	RESERVE_AT,
-	MEASURE_PAGES
+	MEASURE_PAGES,
+	KVM
 };
 static const char *const verb_names[] = {"reserve", "release", "open", "advise_huge", "map",
 	"unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap", "munmap", "mremap",
 	"protect", "advise", "renew", "lock", "unlock", "sync", "incore", "protect_key", "attach",
-	"detach", "measure", "unregister", "let_go", "reserve_at", "measure_pages"};
+	"detach", "measure", "unregister", "let_go", "reserve_at", "measure_pages", "kvm"};
 
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
@@ -1278,6 +1279,11 @@ static void fail_between(uint64_t n, uint64_t last, int error)
 	fail_last = n ? last : 0;
 	fail_error = error;
 	unlock();
+}
+
+int fake_refuses_kvm(void)
+{
+	return leave(enter(KVM));
 }
 
 void fake_fail_at(uint64_t n, int error)

@@ -63,9 +63,12 @@ void fake_fail_from(uint64_t n, int error);
  * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
  * "munmap", "mremap", "protect", "advise", "renew", "lock", "unlock", "sync", "incore",
  * "protect_key", "attach", "detach", "measure", "unregister", "let_go", "reserve_at",
- * "measure_pages". */
+ * "measure_pages", "kvm". */
 uint64_t fake_ncalls(void);
 uint64_t fake_ncalls_of(const char *verb);
+
+/* For the fake KVM: a call of a verb of src/os/kvm.h. The error planned for it, or 0. */
+int fake_refuses_kvm(void);
 
 /* The program touches: every page of the range gets a frame if it has none. In a slot advised huge,
  * with all 512 pages opened and none backed, the whole slot gets frames, as the kernel would. */

@@ -1,0 +1,257 @@
+/* Machines on a fake /dev/kvm: what they are made of, that a refusal leaves nothing behind, and
+ * what comes of each way a CPU can come out. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <umpa/umpa.h>
+#include <umpa/vmm.h>
+#include <unistd.h>
+
+#include "core/core.h"
+#include "support/check.h"
+#include "support/fake_kvm.h"
+#include "support/fake_os.h"
+#include "vmm/machine.h"
+
+#define MIB ((size_t)1 << 20)
+
+static struct umpa_vmm *vmm;
+static struct umpa_vmm_fault fault;
+static long ret;
+
+static void begin(void)
+{
+	umpa_core_stop();
+	fake_reset();
+	fake_kvm_reset();
+	umpa_core_start();
+}
+
+/* Nothing of a machine is left. */
+static int is_clean(size_t mapped_nbytes, size_t reserved_nbytes)
+{
+	return !fake_kvm.nmachines && !fake_kvm.ncpus && !fake_kvm.nalarms &&
+	       fake_mapped_nbytes() == mapped_nbytes && fake_reserved_nbytes() == reserved_nbytes;
+}
+
+static long function(struct umpa_guest *g, void *arg)
+{
+	(void)g;
+	return (long)arg;
+}
+
+static int run(void)
+{
+	ret = -1;
+	return umpa_vmm_run(vmm, function, (void *)7, &ret, &fault);
+}
+
+/* --- making ------------------------------------------------------------------------------- */
+
+/* Each address of the process that a walk finds is where the layout says. */
+static int mirrors(const void *addr)
+{
+	uint64_t led_to, physical, bits;
+
+	return !umpa_tables_walk(&vmm->tables, (uintptr_t)addr, &led_to, &bits) &&
+	       !umpa_layout_physical(&vmm->layout, (uintptr_t)addr, &physical) &&
+	       led_to == physical && bits & ENTRY_WRITABLE && !(bits & ENTRY_NOEXEC);
+}
+
+TEST(vmm_machine_mirrors_the_process)
+{
+	static char data;
+	char stack = 0, *block;
+
+	PLAN(10);
+	begin();
+	block = umpa_alloc(4 * MIB, 0);
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	CHECK(umpa_tables_valid(&vmm->tables));
+	CHECK(mirrors(&data) && mirrors(&stack) && mirrors(vmm) && mirrors(block + 3 * MIB));
+	CHECK(mirrors(vmm->gates) && mirrors(vmm->guest.tables) &&
+		mirrors((void *)vmm->stack.addr));
+	CHECK_EQ(fake_kvm.shown_end > 0 && fake_kvm.shown_end <= (uint64_t)1 << 46, 1);
+	CHECK_EQ(fake_kvm.state.tables, vmm->tables.physical);
+	/* The window by entries of its own. */
+	CHECK_EQ(vmm->guest.base, umpa_core.window.base);
+	CHECK(umpa_g_home(&vmm->guest, block + 5) == block + 5);
+	umpa_g_map(&vmm->guest, block, block + MIB, 1);
+	CHECK(!mirrors(block) && mirrors(block + 4096));
+	umpa_vmm_destroy(vmm);
+	umpa_free(block);
+	CHECK(!fake_kvm.nmachines && !fake_kvm.ncpus);
+}
+
+TEST(vmm_machine_refused_anywhere)
+{
+	size_t mapped, reserved;
+	unsigned nrefused = 0, nwrong = 0;
+
+	PLAN(3);
+	begin();
+	mapped = fake_mapped_nbytes();
+	reserved = fake_reserved_nbytes();
+	for (uint64_t n = 1;; n++) {
+		fake_fail_at(n, -ENOMEM);
+		vmm = NULL;
+		if (!umpa_vmm_create(&vmm, NULL))
+			break;
+		nrefused++;
+		nwrong += vmm || !is_clean(mapped, reserved);
+	}
+	fake_fail_at(0, 0);
+	CHECK_EQ(nwrong, 0);
+	CHECK(nrefused > 8);
+	umpa_vmm_destroy(vmm);
+	CHECK(is_clean(mapped, reserved));
+}
+
+TEST(vmm_machine_is_as_good_as_its_host)
+{
+	struct umpa_vmm_options slow = {.flags = UMPA_VMM_ALLOW_SLOW};
+	struct umpa_vmm_caps caps;
+
+	PLAN(16);
+	begin();
+	umpa_vmm_probe(&caps);
+	CHECK(caps.level == UMPA_VMM_NATIVE && !caps.error && !*caps.why);
+	CHECK(caps.physical_nbits == 46 && caps.ncpus_max == 8 && caps.gib_leaves);
+	fake_kvm.facts.nested = 0;
+	umpa_vmm_probe(&caps);
+	CHECK(caps.level == UMPA_VMM_SHADOW && caps.error == -ENOTSUP);
+	CHECK_STR(caps.why, "the kernel shadows page tables: slow");
+	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -ENOTSUP);
+	CHECK_EQ(umpa_vmm_create(&vmm, &slow), 0);
+	umpa_vmm_destroy(vmm);
+	fake_kvm.facts.lacking = "avx2";
+	umpa_vmm_probe(&caps);
+	CHECK_EQ(caps.level, UMPA_VMM_EMULATED);
+	CHECK_STR(caps.why, "a guest lacks avx2");
+	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -ENOTSUP);
+	fake_kvm_reset();
+	fake_kvm.facts.physical_nbits = 33; /* too few for anybody */
+	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -ENOTSUP);
+	fake_kvm_reset();
+	fake_kvm.error = -ENODEV;
+	umpa_vmm_probe(&caps);
+	CHECK(caps.level == UMPA_VMM_NONE && caps.error == -ENODEV);
+	CHECK_STR(caps.why, "there is no /dev/kvm");
+	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -ENODEV);
+	fake_kvm.error = -EACCES;
+	umpa_vmm_probe(&caps);
+	CHECK_STR(caps.why, "/dev/kvm may not be used");
+	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -EACCES);
+	CHECK_EQ(fake_kvm.nmachines, 0);
+}
+
+/* --- running ------------------------------------------------------------------------------ */
+
+static struct umpa_kvm_registers entered;
+static unsigned nruns;
+
+static int come_out(struct umpa_kvm_event *e, enum umpa_kvm_exit exit, unsigned port)
+{
+	e->exit = exit;
+	e->port = port;
+	nruns++;
+	return 0;
+}
+
+static int call_and_return(struct umpa_kvm_event *e)
+{
+	if (!nruns) {
+		entered = e->registers;
+		e->registers.rax = SYS_getppid;
+		return come_out(e, KVM_PORT, GUEST_PORT_CALL);
+	}
+	if (nruns == 1) {
+		return come_out(e, KVM_SIGNAL, 0);
+	}
+	/* What the call gave is what the function returns. */
+	return come_out(e, KVM_PORT, GUEST_PORT_DONE);
+}
+
+TEST(vmm_run_calls_and_returns)
+{
+	PLAN(7);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	fake_kvm.run = call_and_return;
+	nruns = 0;
+	CHECK_EQ(run(), 0);
+	CHECK_EQ(ret, getppid());
+	CHECK_EQ(entered.rdx, (uintptr_t)function);
+	CHECK_EQ(entered.rsi, 7);
+	CHECK_EQ(entered.rsp % 16, 0);
+	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
+	umpa_vmm_destroy(vmm);
+}
+
+static enum umpa_kvm_exit exit_to_make;
+
+static int make_exit(struct umpa_kvm_event *e)
+{
+	e->registers.rip = 0x1234;
+	return come_out(e, exit_to_make, 0x99);
+}
+
+TEST(vmm_run_tells_what_went_wrong)
+{
+	static const struct {
+		enum umpa_kvm_exit exit;
+		enum umpa_vmm_cause cause;
+	} cases[] = {{KVM_PORT, UMPA_VMM_FAULT_BROKEN}, {KVM_HALT, UMPA_VMM_FAULT_HALT},
+		{KVM_NOTHING, UMPA_VMM_FAULT_MEMORY}, {KVM_SHUTDOWN, UMPA_VMM_FAULT_SHUTDOWN},
+		{KVM_BROKEN, UMPA_VMM_FAULT_BROKEN}};
+
+	PLAN(4 * array_len(cases) + 3);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	fake_kvm.run = make_exit;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		unsigned nstates = fake_kvm.nstates;
+
+		exit_to_make = cases[i].exit;
+		CHECK_EQ(run(), -EFAULT);
+		CHECK_EQ(fault.cause, cases[i].cause);
+		CHECK_EQ(fault.ip, cases[i].exit == KVM_SHUTDOWN ? 0 : 0x1234);
+		CHECK_EQ(fake_kvm.nstates, nstates + 1); /* made anew */
+	}
+	fake_fail_at(1, -EINVAL);
+	CHECK_EQ(run(), -EIO);
+	fake_fail_at(0, 0);
+	CHECK_EQ(ret, -1);
+	umpa_vmm_destroy(vmm);
+}
+
+static int take_a_second(struct umpa_kvm_event *e)
+{
+	fake_clock_ns += 1000000000;
+	if (nruns == 5)
+		return come_out(e, KVM_PORT, GUEST_PORT_DONE);
+	return come_out(e, KVM_SIGNAL, 0);
+}
+
+TEST(vmm_run_takes_its_time)
+{
+	struct umpa_vmm_options limited = {.time_ns = 3000000000};
+
+	PLAN(9);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, &limited));
+	fake_kvm.run = take_a_second;
+	nruns = 0;
+	CHECK_EQ(run(), -ETIMEDOUT);
+	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_TIME);
+	CHECK_EQ(nruns, 3);
+	CHECK_EQ(fake_kvm.nalarms, 0);
+	CHECK_EQ(run(), 0); /* two more, and it returns */
+	CHECK_EQ(fake_kvm.nalarms, 0);
+	fake_fail_at(1, -EAGAIN);
+	CHECK_EQ(run(), -EAGAIN);
+	fake_fail_at(0, 0);
+	CHECK_EQ(nruns, 6);
+	umpa_vmm_destroy(vmm);
+}
