@@ -2,11 +2,14 @@
  * a few at a time. So they are compiled for general registers alone. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
 #include <unistd.h>
@@ -393,6 +396,101 @@ TEST(vmm_refuses_calls)
 	CHECK(!munmap(near, 4096));
 	close(pipe_fd[0]);
 	close(pipe_fd[1]);
+	end();
+}
+
+/* --- all of libc, where a guest has what it uses here ---------------------------------------- */
+
+struct of_libc {
+	char text[64];
+	size_t nread;
+	long sum;
+	struct timespec time;
+	int is_alike;
+};
+
+static long use_libc(struct umpa_guest *g, void *arg)
+{
+	struct of_libc *l = arg;
+	char *p = malloc(5 * MIB), *q = malloc(5 * MIB), line[64];
+	double d = 1.5;
+	FILE *file = fopen("/proc/self/comm", "r");
+
+	(void)g;
+	for (int i = 0; i < 10; i++)
+		d *= 1.25;
+	snprintf(l->text, sizeof(l->text), "%.6f %d", d, (int)getpid());
+	memset(p, 0x5a, 5 * MIB);
+	memcpy(q, p, 5 * MIB);
+	for (size_t i = 0; i < 5 * MIB; i += 4096)
+		l->sum += q[i];
+	l->is_alike = !memcmp(p, q, 5 * MIB);
+	clock_gettime(CLOCK_MONOTONIC, &l->time);
+	l->nread = file ? fread(line, 1, sizeof(line), file) : 0;
+	if (file)
+		fclose(file);
+	free(p);
+	free(q);
+	return umpa_g_home(g, block) == block;
+}
+
+TEST(vmm_runs_libc)
+{
+	struct of_libc inside = {.sum = 0}, outside = {.sum = 0};
+	struct umpa_vmm_caps caps;
+	struct timespec before;
+
+	PLAN(7);
+	begin();
+	umpa_vmm_probe(&caps);
+	if (caps.level == UMPA_VMM_EMULATED) {
+		end();
+		SKIP("this host interprets what a guest does, and not all of it");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	CHECK_EQ(run(use_libc, &inside), 0);
+	CHECK_EQ(ret, 1);
+	snprintf(outside.text, sizeof(outside.text), "%.6f %d", 13.969839, (int)getpid());
+	CHECK_STR(inside.text, outside.text);
+	CHECK_EQ(inside.sum, (long)(5 * MIB / 4096 * 0x5a));
+	CHECK(inside.is_alike && inside.nread > 0);
+	clock_gettime(CLOCK_MONOTONIC, &outside.time);
+	CHECK(inside.time.tv_sec >= before.tv_sec && inside.time.tv_sec <= outside.time.tv_sec);
+	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
+	end();
+}
+
+/* What the MMU remembers of an entry, until it is told to forget. Bits: 1 what was there before was
+ * seen, 2 what is there. */
+GUEST static long change_entry(struct umpa_guest *g, void *arg)
+{
+	volatile uint64_t *at = page(40);
+	long seen = 0;
+
+	(void)arg;
+	umpa_g_map(g, page(40), page(41), 1);
+	umpa_g_flush(page(40));
+	for (int i = 0; i < 1000; i++)
+		if (*at != 41)
+			return -1;
+	umpa_g_map(g, page(40), page(42), 1);
+	for (int i = 0; i < 1000; i++)
+		seen |= *at == 41 ? 1 : 2;
+	umpa_g_flush(page(40));
+	for (int i = 0; i < 1000; i++)
+		if (*at != 42)
+			return -2;
+	return seen;
+}
+
+TEST(vmm_flushes_what_the_mmu_remembers)
+{
+	PLAN(3);
+	begin();
+	CHECK_EQ(run(change_entry, NULL), 0);
+	CHECK(ret > 0);
+	/* Of the emulated machine it is known that it remembers. */
+	CHECK(!getenv("UMPA_GUEST") || ret & 1);
 	end();
 }
 
