@@ -109,6 +109,16 @@ struct umpa_guest;
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);
 
+/*
+ * Makes the host see in [addr, addr + nbytes), whole pages of the window, what functions see there:
+ * contents are brought to where they are seen, superpages by carrying their frames, and each page
+ * is led home again, open. Of pages that led nowhere the content is what was left over. Each page
+ * must be led to one of the range, or nowhere, and no two to the same; those that are led elsewhere
+ * than home lie in blocks of umpa_alloc(). 0; -EINVAL: they are not so: what functions see is as it
+ * was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE as umpa_vmm_run().
+ */
+int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes);
+
 /* --- inside ---------------------------------------------------------------------------------
  *
  * Legal in fn alone. No call leaves guest mode, and none takes a lock: who runs there is alone.

@@ -183,6 +183,49 @@ TEST(vmm_swaps_superpages)
 	end();
 }
 
+GUEST static long rearrange(struct umpa_guest *g, void *arg)
+{
+	(void)arg;
+	umpa_g_swap(g, page(0), page(512), 1);
+	umpa_g_map(g, page(1030), page(1031), 1);
+	umpa_g_map(g, page(1031), page(1030), 1);
+	umpa_g_flush_all();
+	page(0)[1] = 77;
+	return *(volatile uint64_t *)page(1030) == 1031;
+}
+
+GUEST static long look_at_what_was_rearranged(struct umpa_guest *g, void *arg)
+{
+	(void)arg;
+	return umpa_g_home(g, page(0)) == page(0) && *(volatile uint64_t *)page(0) == 512 &&
+	       *(volatile uint64_t *)page(515) == 3 && *(volatile uint64_t *)page(1031) == 1030 &&
+	       !umpa_g_is_split(*umpa_g_pte(g, page(1030), 1));
+}
+
+TEST(vmm_sync_shows_the_host)
+{
+	unsigned nwrong = 0;
+
+	PLAN(8);
+	begin();
+	CHECK_EQ(run(rearrange, NULL), 0);
+	CHECK(ret && page(0)[0] == 0);
+	CHECK_EQ(umpa_vmm_sync(vmm, block, NSLOTS * 2 * MIB), 0);
+	for (size_t i = 0; i < (size_t)NSLOTS * 512; i++)
+		nwrong += *page(i) != (i < 1024           ? (i + 512) % 1024
+					      : i == 1030 ? 1031
+					      : i == 1031 ? 1030
+							  : i);
+	CHECK_EQ(nwrong, 0);
+	CHECK(page(0)[1] == 77 && page(512)[1] != 77);
+	/* And functions see the same. */
+	CHECK_EQ(run(look_at_what_was_rearranged, NULL), 0);
+	CHECK_EQ(ret, 1);
+	umpa_vmm_destroy(vmm);
+	CHECK(page(0)[0] == 512);
+	umpa_free(block);
+}
+
 GUEST static long write_protected(struct umpa_guest *g, void *arg)
 {
 	volatile uint64_t *a = page(5);

@@ -12,6 +12,7 @@
 #include "support/check.h"
 #include "support/fake_kvm.h"
 #include "support/fake_os.h"
+#include "support/numbers.h"
 #include "vmm/machine.h"
 
 #define MIB ((size_t)1 << 20)
@@ -144,6 +145,221 @@ TEST(vmm_machine_is_as_good_as_its_host)
 	CHECK_STR(caps.why, "/dev/kvm may not be used");
 	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -EACCES);
 	CHECK_EQ(fake_kvm.nmachines, 0);
+}
+
+/* --- bringing home ------------------------------------------------------------------------ */
+
+enum {
+	NPAGES = 4 * 512
+};
+
+static char *pages;
+static uint32_t seen[NPAGES]; /* what shall be seen at each page */
+
+static uint32_t *page(size_t i)
+{
+	return (uint32_t *)(pages + i * PAGE_NBYTES);
+}
+
+/* A block whose pages say their numbers, which are seen where they are. */
+static void begin_with_pages(void)
+{
+	begin();
+	pages = umpa_alloc((size_t)NPAGES * PAGE_NBYTES, 0);
+	fake_touch(pages, (size_t)NPAGES * PAGE_NBYTES);
+	for (uint32_t i = 0; i < NPAGES; i++)
+		*page(i) = seen[i] = i;
+}
+
+static int all_are_seen(void)
+{
+	for (size_t i = 0; i < NPAGES; i++)
+		if (seen[i] != UINT32_MAX && *page(i) != seen[i])
+			return 0;
+	return 1;
+}
+
+static int all_are_home(void)
+{
+	for (size_t i = 0; i < NPAGES; i++)
+		if (umpa_g_home(&vmm->guest, page(i)) != page(i))
+			return 0;
+	for (size_t i = 0; i < NPAGES; i += 512)
+		if (umpa_g_is_split(*umpa_g_pte(&vmm->guest, page(i), 1)))
+			return 0;
+	return 1;
+}
+
+static int sync_all(void)
+{
+	return umpa_vmm_sync(vmm, pages, (size_t)NPAGES * PAGE_NBYTES);
+}
+
+static void lead_to(void *addr, const void *home)
+{
+	if (home)
+		umpa_g_map(&vmm->guest, addr, home, 1);
+	else
+		umpa_g_unmap(&vmm->guest, addr, 1);
+}
+
+/* What is seen at n pages and n others changes places. */
+static void exchange(size_t a, size_t b, size_t n)
+{
+	struct umpa_guest *g = &vmm->guest;
+
+	for (size_t i = 0; i < n; i++) {
+		char *x = umpa_g_home(g, page(a + i)), *y = umpa_g_home(g, page(b + i));
+		uint32_t was = seen[a + i];
+
+		lead_to(page(a + i), y);
+		lead_to(page(b + i), x);
+		seen[a + i] = seen[b + i];
+		seen[b + i] = was;
+	}
+}
+
+static void exchange_superpages(size_t a, size_t b)
+{
+	umpa_g_swap(&vmm->guest, page(a), page(b), 1);
+	for (size_t i = 0; i < 512; i++) {
+		uint32_t was = seen[a + i];
+
+		seen[a + i] = seen[b + i];
+		seen[b + i] = was;
+	}
+}
+
+TEST(vmm_sync_brings_superpages_home)
+{
+	struct umpa_stats before, after;
+
+	PLAN(7);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	exchange_superpages(0, 512);
+	exchange_superpages(512, 1024); /* a cycle of three */
+	umpa_get_stats(&before, sizeof(before));
+	CHECK_EQ(sync_all(), 0);
+	umpa_get_stats(&after, sizeof(after));
+	CHECK(after.nslots_moved > before.nslots_moved);
+	CHECK_EQ(after.nslots_copied, before.nslots_copied);
+	CHECK(all_are_seen() && all_are_home());
+	CHECK_EQ(sync_all(), 0);
+	CHECK(all_are_seen() && fake_consistent());
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
+TEST(vmm_sync_refuses)
+{
+	PLAN(12);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	CHECK_EQ(umpa_vmm_sync(NULL, pages, PAGE_NBYTES), -EINVAL);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages + 8, PAGE_NBYTES), -EINVAL);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages, 100), -EINVAL);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages, SIZE_MAX & ~(size_t)4095), -EINVAL);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages, 0), 0);
+	umpa_g_map(&vmm->guest, page(3), page(4), 1); /* two lead to one */
+	CHECK_EQ(sync_all(), -EINVAL);
+	umpa_g_map(&vmm->guest, page(4), page(3), 1);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages, 4 * PAGE_NBYTES), -EINVAL); /* out of the range */
+	fake_fail_at(1, -ENOMEM);
+	CHECK_EQ(sync_all(), -ENOMEM);
+	fake_fail_at(0, 0);
+	CHECK(all_are_seen());
+	seen[3] = 4;
+	seen[4] = 3;
+	CHECK_EQ(sync_all(), 0);
+	CHECK(all_are_seen() && all_are_home());
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
+/* A block that has been freed can't be swapped: what is seen stays, as far as it is somebody's. */
+TEST(vmm_sync_breaks_off)
+{
+	char *other;
+
+	PLAN(6);
+	begin();
+	pages = umpa_alloc(2 * MIB, 0);
+	other = umpa_alloc(2 * MIB, 0);
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	REQUIRE(other == pages + 2 * MIB);
+	*page(0) = 10;
+	*page(1) = 11;
+	/* 0 sees 1, 1 sees what is freed, that sees 0 */
+	umpa_g_map(&vmm->guest, page(0), page(1), 1);
+	umpa_g_map(&vmm->guest, page(1), other, 1);
+	umpa_g_map(&vmm->guest, other, page(0), 1);
+	umpa_free(other);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages, 4 * MIB), -EINVAL);
+	CHECK(umpa_g_home(&vmm->guest, page(0)) == page(0) && *page(0) == 11);
+	CHECK(umpa_g_home(&vmm->guest, page(1)) == (void *)other);
+	CHECK(*(uint32_t *)umpa_g_home(&vmm->guest, other) == 10);
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
+/* Anything at all that a function may do with pages it has, and now and then they are brought home.
+ */
+static void do_something(struct numbers *n)
+{
+	size_t a = number_below(n, NPAGES), b = number_below(n, NPAGES), some;
+
+	switch (number_below(n, 4)) {
+	case 0:
+		exchange_superpages(a & ~(size_t)511, b & ~(size_t)511);
+		break;
+	case 1:
+		exchange(a, b, 1);
+		break;
+	case 2:
+		some = 1 + number_below(n, 40);
+		if (a + some <= b && b + some <= NPAGES)
+			exchange(a, b, some);
+		break;
+	default: /* what is not seen is of nobody's concern */
+		some = number_below(n, 8) ? 1 : 512;
+		a &= ~(some - 1);
+		umpa_g_unmap(&vmm->guest, page(a), some);
+		for (size_t i = a; i < a + some; i++)
+			seen[i] = UINT32_MAX;
+	}
+}
+
+/* Unseen pages hold what is left over; all are still there, each once. */
+static int none_is_lost(void)
+{
+	static unsigned char found[NPAGES];
+
+	memset(found, 0, sizeof(found));
+	for (size_t i = 0; i < NPAGES; i++)
+		if (*page(i) >= NPAGES || found[*page(i)]++)
+			return 0;
+	return 1;
+}
+
+TEST(vmm_sync_random)
+{
+	struct numbers numbers = numbers_of_seed(2011);
+	unsigned nwrong = 0;
+
+	PLAN(2);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	for (int round = 0; round < 60; round++) {
+		for (uint32_t i = number_below(&numbers, 12); i > 0; i--)
+			do_something(&numbers);
+		nwrong += sync_all() != 0 || !all_are_seen() || !all_are_home() || !none_is_lost();
+		for (uint32_t i = 0; i < NPAGES; i++)
+			seen[i] = *page(i);
+	}
+	CHECK_EQ(nwrong, 0);
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
 }
 
 /* --- running ------------------------------------------------------------------------------ */

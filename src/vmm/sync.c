@@ -1,0 +1,258 @@
+/*
+ * What a guest sees becomes what the host sees: contents of pages are brought to where page tables
+ * lead to them from, and page tables lead each page home again.
+ *
+ * Entries say where from: a permutation of the pages of a range, once pages that lead nowhere are
+ * given those that nobody leads to. It is undone cycle by cycle, with one swap less than a cycle
+ * has members; superpages that lead to superpages as such, by carrying frames.
+ */
+#include <errno.h>
+#include <umpa/rewire.h>
+
+#include "core/core.h"
+#include "os/os.h"
+#include "os/process.h"
+#include "vmm/machine.h"
+
+/* Pages, or superpages, of the range: numbered from its begin. */
+struct view {
+	struct umpa_guest *g;
+	char *begin;
+	size_t npages;
+	uint64_t *led_to; /* a bit a page: some page leads to it */
+};
+
+#define NOWHERE SIZE_MAX /* it leads nowhere */
+#define OUTSIDE (SIZE_MAX - 1)
+
+static char *at(const struct view *v, size_t page)
+{
+	return v->begin + (page << PAGE_SHIFT);
+}
+
+/* The page of the range that one leads to. */
+static size_t home_of(const struct view *v, size_t page)
+{
+	const char *home = umpa_g_home(v->g, at(v, page));
+
+	if (!home)
+		return NOWHERE;
+	if (home < v->begin || home >= at(v, v->npages))
+		return OUTSIDE;
+	return (size_t)(home - v->begin) >> PAGE_SHIFT;
+}
+
+static int is_led_to(const struct view *v, size_t page)
+{
+	return v->led_to[page / 64] >> page % 64 & 1;
+}
+
+/* Notes where each page leads. -EINVAL: out of the range, or two to one. */
+static int look(const struct view *v)
+{
+	for (size_t page = 0; page < v->npages; page++) {
+		size_t home = home_of(v, page);
+
+		if (home == NOWHERE)
+			continue;
+		if (home == OUTSIDE || is_led_to(v, home))
+			return -EINVAL;
+		v->led_to[home / 64] |= (uint64_t)1 << home % 64;
+	}
+	return 0;
+}
+
+/* --- superpages --------------------------------------------------------------------------- */
+
+/* n pages from one on are a superpage of the range. */
+static int is_superpage(const struct view *v, size_t page)
+{
+	return page < v->npages && umpa_g_is_superpage(at(v, page), v->npages - page);
+}
+
+static size_t first_superpage(const struct view *v)
+{
+	return -((uintptr_t)v->begin >> PAGE_SHIFT) & (SLOT_NPAGES - 1);
+}
+
+/* It leads as a whole to a whole one; or, nowhere. */
+static int leads_whole(const struct view *v, size_t page)
+{
+	return is_superpage(v, page) && !umpa_g_is_split(*umpa_g_pte(v->g, at(v, page), 1));
+}
+
+static int nobody_leads_to_any(const struct view *v, size_t page)
+{
+	for (size_t i = 0; i < SLOT_NPAGES; i++)
+		if (is_led_to(v, page + i))
+			return 0;
+	return 1;
+}
+
+/* --- a permutation ------------------------------------------------------------------------ */
+
+static void lead(const struct view *v, size_t page, size_t home, size_t n)
+{
+	umpa_g_map(v->g, at(v, page), at(v, home), n);
+	for (size_t i = home; i < home + n; i++)
+		v->led_to[i / 64] |= (uint64_t)1 << i % 64;
+}
+
+/* The next one from `page` on, of n pages, that nobody leads to. There is one for each that leads
+ * nowhere; of superpages perhaps not. */
+static size_t next_free(const struct view *v, size_t page, size_t n)
+{
+	for (; page + n <= v->npages; page += n)
+		if (n == 1 ? !is_led_to(v, page) : nobody_leads_to_any(v, page))
+			break;
+	return page;
+}
+
+static void complete_superpages(const struct view *v)
+{
+	size_t first = first_superpage(v), free = first;
+
+	for (size_t page = first; is_superpage(v, page); page += SLOT_NPAGES) {
+		if (!leads_whole(v, page) || home_of(v, page) != NOWHERE)
+			continue;
+		free = next_free(v, free, SLOT_NPAGES);
+		if (!is_superpage(v, free))
+			break;
+		lead(v, page, free, SLOT_NPAGES);
+	}
+}
+
+static void complete_pages(const struct view *v)
+{
+	size_t free = 0;
+
+	for (size_t page = 0; page < v->npages; page++) {
+		if (home_of(v, page) != NOWHERE)
+			continue;
+		free = next_free(v, free, 1);
+		lead(v, page, free, 1);
+	}
+}
+
+/* --- cycles ------------------------------------------------------------------------------- */
+
+/* All that lead on from a superpage, until it comes again, do so as wholes. */
+static int is_cycle_of_superpages(const struct view *v, size_t page)
+{
+	size_t next = page;
+
+	do {
+		if (!leads_whole(v, next))
+			return 0;
+		next = home_of(v, next);
+	} while (next != page);
+	return 1;
+}
+
+/* What was at the first one's home has been carried on to a page: who leads there shall lead to it.
+ */
+static void break_off(const struct view *v, size_t first, size_t page, size_t n)
+{
+	size_t last = page;
+
+	while (home_of(v, last) != first)
+		last = home_of(v, last);
+	umpa_g_map(v->g, at(v, last), at(v, page), n);
+}
+
+/* Each gets what it leads to, and leads home. Where a swap is refused, what is seen stays. */
+static int undo_cycle(const struct view *v, size_t first, size_t n)
+{
+	size_t page = first, next;
+
+	while ((next = home_of(v, page)) != first) {
+		if (umpa_swap(at(v, page), at(v, next), n << PAGE_SHIFT)) {
+			break_off(v, first, page, n);
+			return -EINVAL;
+		}
+		umpa_g_map(v->g, at(v, page), at(v, page), n);
+		/* What was there is where the next one's was. */
+		page = next;
+	}
+	umpa_g_map(v->g, at(v, page), at(v, page), n);
+	return 0;
+}
+
+static int undo_superpages(const struct view *v)
+{
+	int error = 0;
+
+	for (size_t page = first_superpage(v); !error && is_superpage(v, page); page += SLOT_NPAGES)
+		if (leads_whole(v, page) && home_of(v, page) != page &&
+			is_cycle_of_superpages(v, page))
+			error = undo_cycle(v, page, SLOT_NPAGES);
+	return error;
+}
+
+static int undo_pages(const struct view *v)
+{
+	int error = 0;
+
+	for (size_t page = 0; !error && page < v->npages; page++)
+		if (home_of(v, page) != page)
+			error = undo_cycle(v, page, 1);
+	return error;
+}
+
+/* Superpages of pages that are all at home are superpages again. */
+static void join(const struct view *v)
+{
+	for (size_t page = first_superpage(v); is_superpage(v, page); page += SLOT_NPAGES)
+		umpa_g_map(v->g, at(v, page), at(v, page), SLOT_NPAGES);
+}
+
+/* --- the call ----------------------------------------------------------------------------- */
+
+static int sync_view(struct view *v)
+{
+	void *bits;
+	size_t nbytes = pages_of(v->npages / 8 + 8) << PAGE_SHIFT;
+	int error = umpa_os_map(nbytes, &bits);
+
+	if (error)
+		return error;
+	v->led_to = bits;
+	error = look(v);
+	if (!error) {
+		complete_superpages(v);
+		complete_pages(v);
+		error = undo_superpages(v);
+	}
+	if (!error)
+		error = undo_pages(v);
+	if (!error)
+		join(v);
+	umpa_os_unmap(bits, nbytes);
+	return error;
+}
+
+static int may_be(const struct umpa_vmm *vmm, const void *addr, size_t nbytes)
+{
+	uintptr_t at_byte = (uintptr_t)addr - vmm->guest.base;
+
+	return !(((uintptr_t)addr | nbytes) & (PAGE_NBYTES - 1)) && at_byte <= vmm->guest.nbytes &&
+	       nbytes <= vmm->guest.nbytes - at_byte;
+}
+
+public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
+{
+	int error, kept = errno;
+	struct view v;
+
+	if (!vmm || !may_be(vmm, addr, nbytes))
+		return -EINVAL;
+	if (vmm->pid != umpa_process_id())
+		return -ESTALE;
+	if (__atomic_exchange_n(&vmm->is_busy, 1, __ATOMIC_ACQUIRE))
+		return -EBUSY;
+	v = (struct view){&vmm->guest, addr, nbytes >> PAGE_SHIFT, NULL};
+	error = v.npages ? sync_view(&v) : 0;
+	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
+	errno = kept;
+	return error;
+}
