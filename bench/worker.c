@@ -262,7 +262,7 @@ static const struct {
 	{"@reuse", umpa_work_reuse}, {"@calloc", umpa_work_calloc}, {"@moved", umpa_work_moved},
 	{"@sparse", umpa_work_sparse}, {"@idle", umpa_work_idle}, {"@own", umpa_work_own},
 	{"@handed", umpa_work_handed}, {"@random", umpa_work_random}, {"@larson", umpa_work_larson},
-	{"@loop", umpa_work_loop}};
+	{"@loop", umpa_work_loop}, {"@vmm", umpa_work_vmm}};
 
 int umpa_worker_main(int argc, char **argv)
 {

@@ -45,8 +45,8 @@ struct umpa_work {
 int umpa_worker_main(int argc, char **argv);
 
 /* The workloads; each returns 0, or -1 after a message. Those that take sizes from a ring are in
- * work_ring.c, those of many threads in work_threads.c, small blocks in work_small.c, the others in
- * work_block.c. */
+ * work_ring.c, those of many threads in work_threads.c, small blocks in work_small.c, page tables
+ * of one's own in work_vmm.c, the others in work_block.c. */
 must_check int umpa_work_ring(const struct umpa_work *w);
 must_check int umpa_work_grow(const struct umpa_work *w);
 must_check int umpa_work_resize(const struct umpa_work *w);
@@ -60,6 +60,7 @@ must_check int umpa_work_handed(const struct umpa_work *w);
 must_check int umpa_work_random(const struct umpa_work *w);
 must_check int umpa_work_larson(const struct umpa_work *w);
 must_check int umpa_work_loop(const struct umpa_work *w);
+must_check int umpa_work_vmm(const struct umpa_work *w);
 
 /* --- what the workloads share -------------------------------------------------------------- */
 

@@ -140,11 +140,12 @@ typedef int umpa_g_fault_fn(struct umpa_guest *g, void *addr, uint64_t code, voi
 struct umpa_guest {
 	uintptr_t base; /* the window */
 	size_t nbytes;
-	uint64_t physical;   /* where page tables find it */
-	uint64_t *superpage; /* an entry a superpage */
-	uint64_t **table; /* for each superpage, the entries of its pages, if it is made of pages */
-	uint64_t *tables; /* all of those, of every superpage, at a fixed distance from */
-	uint64_t tables_physical;
+	uint64_t physical;      /* where page tables find it */
+	uint64_t *superpage;    /* an entry a superpage */
+	uintptr_t table_offset; /* from the entry that leads to a table to where it is */
+	uint64_t *free_table;   /* entries for the pages of a superpage: led to by the first word of
+				   each, */
+	uint64_t *fresh_table;  /* and from here on those that never were any's */
 	umpa_g_fault_fn *on_fault;
 	void *on_fault_arg;
 };
@@ -154,13 +155,24 @@ static inline size_t umpa_g_superpage_of(const struct umpa_guest *g, const void 
 	return ((uintptr_t)addr - g->base) >> 21;
 }
 
-/* The entry itself, to be written with one store. level 1: of the superpage; level 0: of the page,
- * which counts where that of the superpage is no leaf. */
+/* A superpage is made of pages. */
+static inline int umpa_g_is_split(uint64_t superpage)
+{
+	return superpage && !(superpage & UMPA_G_LEAF);
+}
+
+static inline uint64_t *umpa_g_table(const struct umpa_guest *g, uint64_t superpage)
+{
+	return (uint64_t *)(superpage + g->table_offset);
+}
+
+/* The entry itself, to be written with one store. level 1: of the superpage, which may be exchanged
+ * but not changed where it is split. Level 0: of the page, where its superpage is. */
 static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *addr, int level)
 {
-	size_t i = umpa_g_superpage_of(g, addr);
+	uint64_t *superpage = &g->superpage[umpa_g_superpage_of(g, addr)];
 
-	return level ? &g->superpage[i] : &g->table[i][(uintptr_t)addr >> 12 & 511];
+	return level ? superpage : &umpa_g_table(g, *superpage)[(uintptr_t)addr >> 12 & 511];
 }
 
 static inline void umpa_g_flush(const void *addr)
@@ -194,11 +206,6 @@ static inline void *umpa_g_home_of(const struct umpa_guest *g, uint64_t entry)
 				      : NULL;
 }
 
-static inline int umpa_g_is_split(uint64_t superpage)
-{
-	return superpage && !(superpage & UMPA_G_LEAF);
-}
-
 /* The home of a byte that is seen at addr: what a system call may be given. NULL: nothing is. */
 static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
 {
@@ -218,13 +225,33 @@ static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
 static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
 {
 	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
-	uint64_t led_to = *superpage, *table = g->table[umpa_g_superpage_of(g, addr)], i;
+	uint64_t led_to = *superpage, *table = g->free_table, i;
 
 	if (umpa_g_is_split(led_to))
 		return;
+	if (table) {
+		g->free_table = (uint64_t *)(uintptr_t)*table;
+	} else {
+		table = g->fresh_table;
+		g->fresh_table += 512;
+	}
 	for (i = 0; i < 512; i++)
 		table[i] = led_to ? (led_to & ~UMPA_G_LEAF) + (i << 12) : 0;
-	*superpage = ((uintptr_t)table - (uintptr_t)g->tables + g->tables_physical) | UMPA_G_OPEN;
+	*superpage = (uintptr_t)table - g->table_offset;
+}
+
+/* Leads all of a superpage somewhere, or with 0 nowhere. */
+static inline void umpa_g_set_superpage(struct umpa_guest *g, const void *addr, uint64_t entry)
+{
+	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
+	uint64_t led_to = *superpage, *table;
+
+	*superpage = entry;
+	if (umpa_g_is_split(led_to)) {
+		table = umpa_g_table(g, led_to);
+		*table = (uintptr_t)g->free_table;
+		g->free_table = table;
+	}
 }
 
 /* 1 if a superpage is at addr, all of it within npages. */
@@ -244,9 +271,12 @@ static inline void umpa_g_map(struct umpa_guest *g, void *addr, const void *home
 		int whole = umpa_g_is_superpage(at, npages) && umpa_g_is_superpage(from, npages);
 		size_t n = whole ? 512 : 1;
 
-		if (!whole)
+		if (whole) {
+			umpa_g_set_superpage(g, at, umpa_g_entry(g, from) | UMPA_G_LEAF);
+		} else {
 			umpa_g_split(g, at);
-		*umpa_g_pte(g, at, whole) = umpa_g_entry(g, from) | (whole ? UMPA_G_LEAF : 0);
+			*umpa_g_pte(g, at, 0) = umpa_g_entry(g, from);
+		}
 		at += n << 12;
 		from += n << 12;
 		npages -= n;
@@ -262,9 +292,12 @@ static inline void umpa_g_unmap(struct umpa_guest *g, void *addr, size_t npages)
 		int whole = umpa_g_is_superpage(at, npages);
 		size_t n = whole ? 512 : 1;
 
-		if (!whole)
+		if (whole) {
+			umpa_g_set_superpage(g, at, 0);
+		} else {
 			umpa_g_split(g, at);
-		*umpa_g_pte(g, at, whole) = 0;
+			*umpa_g_pte(g, at, 0) = 0;
+		}
 		at += n << 12;
 		npages -= n;
 	}
@@ -295,15 +328,13 @@ static inline void umpa_g_protect(struct umpa_guest *g, void *addr, size_t npage
 /* Exchanges what is seen at n superpages and n others, whatever they are made of. Flush. */
 static inline void umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t n)
 {
-	size_t i = umpa_g_superpage_of(g, a), j = umpa_g_superpage_of(g, b);
+	volatile uint64_t *x = umpa_g_pte(g, a, 1), *y = umpa_g_pte(g, b, 1);
 
-	for (; n; n--, i++, j++) {
-		uint64_t entry = g->superpage[i], *table = g->table[i];
+	for (; n; n--, x++, y++) {
+		uint64_t entry = *x;
 
-		*(volatile uint64_t *)&g->superpage[i] = g->superpage[j];
-		*(volatile uint64_t *)&g->superpage[j] = entry;
-		g->table[i] = g->table[j];
-		g->table[j] = table;
+		*x = *y;
+		*y = entry;
 	}
 }
 

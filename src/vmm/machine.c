@@ -92,16 +92,13 @@ static size_t superpages_nbytes(const struct umpa_vmm *vmm)
 
 static int take_window_tables(struct umpa_vmm *vmm)
 {
-	struct umpa_guest *g = &vmm->guest;
-	size_t nslots = vmm->nslots, pointers = pages_of(nslots * sizeof(void *)) << PAGE_SHIFT;
-	int error = take(&vmm->window, superpages_nbytes(vmm) + pointers + (nslots << PAGE_SHIFT));
+	int error = take(&vmm->window, superpages_nbytes(vmm) + (vmm->nslots << PAGE_SHIFT));
 	char *at = vmm->window.addr;
 
 	if (error)
 		return error;
-	g->superpage = (uint64_t *)at + nslots_before();
-	g->table = (uint64_t **)(at + superpages_nbytes(vmm));
-	g->tables = (uint64_t *)(at + superpages_nbytes(vmm) + pointers);
+	vmm->guest.superpage = (uint64_t *)at + nslots_before();
+	vmm->page_tables = (uint64_t *)(at + superpages_nbytes(vmm));
 	return 0;
 }
 
@@ -252,15 +249,18 @@ static int hang_in_superpages(struct umpa_vmm *vmm)
 static int fill_guest(struct umpa_vmm *vmm)
 {
 	struct umpa_guest *g = &vmm->guest;
+	uint64_t tables_physical;
 	int error = physical_of(vmm, (void *)window_base(), &g->physical);
 
 	if (!error)
-		error = physical_of(vmm, g->tables, &g->tables_physical);
+		error = physical_of(vmm, vmm->page_tables, &tables_physical);
+	if (error)
+		return error;
 	g->base = window_base();
 	g->nbytes = vmm->nslots << SLOT_SHIFT;
-	for (size_t i = 0; i < vmm->nslots; i++)
-		g->table[i] = g->tables + i * TABLE_NENTRIES;
-	return error;
+	g->fresh_table = vmm->page_tables;
+	g->table_offset = (uintptr_t)vmm->page_tables - (tables_physical | UMPA_G_OPEN);
+	return 0;
 }
 
 static int make_tables(struct umpa_vmm *vmm)

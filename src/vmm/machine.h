@@ -35,10 +35,11 @@ struct umpa_vmm {
 	struct umpa_gate *gates;
 	struct umpa_vmm_piece books, stack, upper, window;
 	struct umpa_ground ground[4];
-	uint64_t time_ns; /* that a function may take; 0: any */
-	size_t nslots;    /* of the window, that the machine reaches */
-	int pid;          /* who made it */
-	int is_busy;      /* atomic */
+	uint64_t time_ns;      /* that a function may take; 0: any */
+	size_t nslots;         /* of the window, that the machine reaches */
+	uint64_t *page_tables; /* for the pages of those: a table for each */
+	int pid;               /* who made it */
+	int is_busy;           /* atomic */
 };
 
 #endif

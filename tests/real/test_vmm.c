@@ -396,7 +396,7 @@ GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 	wrong |= (call(SYS_exit, NULL, 0, 0) != -EINVAL) << 1;
 	wrong |= (call(SYS_munmap, (void *)((uintptr_t)g & ~(uintptr_t)4095), 4096, 0) != -EINVAL)
 		 << 2;
-	wrong |= (call(SYS_mprotect, (void *)((uintptr_t)g->tables & ~(uintptr_t)4095), 4096,
+	wrong |= (call(SYS_mprotect, (void *)((uintptr_t)g->superpage & ~(uintptr_t)4095), 4096,
 			  PROT_READ) != -EINVAL)
 		 << 3;
 	/* Where no machine reaches: given back at once. */

@@ -71,8 +71,7 @@ TEST(vmm_machine_mirrors_the_process)
 	REQUIRE(!umpa_vmm_create(&vmm, NULL));
 	CHECK(umpa_tables_valid(&vmm->tables));
 	CHECK(mirrors(&data) && mirrors(&stack) && mirrors(vmm) && mirrors(block + 3 * MIB));
-	CHECK(mirrors(vmm->gates) && mirrors(vmm->guest.tables) &&
-		mirrors((void *)vmm->stack.addr));
+	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) && mirrors((void *)vmm->stack.addr));
 	CHECK_EQ(fake_kvm.shown_end > 0 && fake_kvm.shown_end <= (uint64_t)1 << 46, 1);
 	CHECK_EQ(fake_kvm.state.tables, vmm->tables.physical);
 	/* The window by entries of its own. */

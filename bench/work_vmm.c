@@ -1,0 +1,319 @@
+/*
+ * What page operations take by page tables of one's own, and by the kernel's calls for the same: in
+ * ticks of the clock that both read, which are cycles on a real processor, and instructions in a
+ * machine that counts them (scripts/check-kernels -i).
+ */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <umpa/umpa.h>
+#include <umpa/vmm.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "cli/cli.h"
+#include "worker.h"
+
+#if defined(__x86_64__)
+
+enum {
+	NTIMES = 512,
+	NROUNDS = 3, /* of which the last counts: before, caches and second-level tables are cold */
+	NPAGES = NTIMES,
+	BLOCK_NSLOTS = 4
+};
+
+/* A function by itself, as what is measured is. */
+#define GUEST __attribute__((noinline))
+
+static inline uint64_t ticks(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+/* A block of the window, resident. */
+static char *block;
+
+static volatile char *page(size_t i)
+{
+	return block + (i << PAGE_SHIFT);
+}
+
+static void *home(size_t i)
+{
+	return block + 2 * SLOT_NBYTES + (i % NPAGES << PAGE_SHIFT);
+}
+
+/* --- in guest mode ------------------------------------------------------------------------ */
+
+struct guest_ticks {
+	uint64_t map, remap, swap, fault, call;
+};
+
+__attribute__((target("general-regs-only"))) static int map_one(
+	struct umpa_guest *g, void *addr, uint64_t code, void *arg)
+{
+	size_t *next = arg;
+
+	(void)code;
+	*umpa_g_pte(g, addr, 0) = umpa_g_entry(g, home((*next)++));
+	return 0;
+}
+
+GUEST static void map_pages(struct umpa_guest *g)
+{
+	char *to = block, *from = block + 2 * SLOT_NBYTES, *end = from + NTIMES * PAGE_NBYTES;
+
+	for (; from < end; to += PAGE_NBYTES, from += PAGE_NBYTES)
+		*umpa_g_pte(g, to, 0) = umpa_g_entry(g, from);
+}
+
+/* To the same pages, in the opposite order. */
+GUEST static void remap_pages(struct umpa_guest *g)
+{
+	char *to = block, *end = block + 2 * SLOT_NBYTES, *from = end + NTIMES * PAGE_NBYTES;
+
+	while (from > end) {
+		from -= PAGE_NBYTES;
+		*umpa_g_pte(g, to, 0) = umpa_g_entry(g, from);
+		umpa_g_flush(to);
+		(void)*(volatile char *)to;
+		to += PAGE_NBYTES;
+	}
+}
+
+GUEST static void swap_superpages(struct umpa_guest *g)
+{
+	char *a = block + SLOT_NBYTES, *b = block + 3 * SLOT_NBYTES;
+
+	for (size_t i = 0; i < NTIMES; i++) {
+		umpa_g_swap(g, a, b, 1);
+		umpa_g_flush_all();
+	}
+}
+
+GUEST static void fault_pages(struct umpa_guest *g)
+{
+	for (size_t i = 0; i < NTIMES; i++)
+		*page(i) = 1;
+	(void)g;
+}
+
+GUEST static void make_calls(struct umpa_guest *g)
+{
+	(void)g;
+	for (size_t i = 0; i < NTIMES; i++) {
+		long result;
+
+		__asm__ volatile("syscall"
+				 : "=a"(result)
+				 : "a"(SYS_getppid)
+				 : "rcx", "r11", "memory");
+	}
+}
+
+GUEST static uint64_t time_of(void (*fn)(struct umpa_guest *), struct umpa_guest *g)
+{
+	uint64_t start = ticks();
+
+	fn(g);
+	return ticks() - start;
+}
+
+GUEST static long measure_guest(struct umpa_guest *g, void *arg)
+{
+	struct guest_ticks *t = arg;
+	size_t next = 0;
+
+	umpa_g_split(g, block);
+	umpa_g_flush_all();
+	t->map = time_of(map_pages, g);
+	umpa_g_flush_all();
+	t->remap = time_of(remap_pages, g);
+	t->swap = time_of(swap_superpages, g);
+	umpa_g_unmap(g, block, NPAGES - 1); /* page by page */
+	umpa_g_unmap(g, (void *)page(NPAGES - 1), 1);
+	umpa_g_flush_all();
+	umpa_g_on_fault(g, map_one, &next);
+	t->fault = time_of(fault_pages, g);
+	t->call = time_of(make_calls, g);
+	return 0;
+}
+
+GUEST static long nothing(struct umpa_guest *g, void *arg)
+{
+	(void)g;
+	return (long)arg;
+}
+
+static int put_guest(struct umpa_vmm *vmm)
+{
+	struct guest_ticks t;
+	uint64_t entry = 0;
+
+	for (int round = 0; round < NROUNDS; round++) {
+		uint64_t start;
+
+		if (umpa_vmm_run(vmm, measure_guest, &t, NULL, NULL))
+			return -1;
+		start = ticks();
+		for (size_t i = 0; i < NTIMES; i++)
+			if (umpa_vmm_run(vmm, nothing, NULL, NULL, NULL))
+				return -1;
+		entry = ticks() - start;
+	}
+	umpa_put("guest_map", 0, (double)t.map / NTIMES);
+	umpa_put("guest_remap", 0, (double)t.remap / NTIMES);
+	umpa_put("guest_swap", 0, (double)t.swap / NTIMES);
+	umpa_put("guest_fault", 0, (double)t.fault / NTIMES);
+	umpa_put("guest_call", 0, (double)t.call / NTIMES);
+	umpa_put("guest_entry", 0, (double)entry / NTIMES);
+	return 0;
+}
+
+/* --- by the kernel ------------------------------------------------------------------------ */
+
+/* Each does one operation to one page of a range, or one superpage of two. */
+struct kernel_work {
+	char *pages, *superpages[2], *empty;
+	int file;
+};
+
+static int kernel_call(const struct kernel_work *k, size_t i)
+{
+	(void)k, (void)i;
+	return syscall(SYS_getppid) < 0;
+}
+
+static int kernel_touch(const struct kernel_work *k, size_t i)
+{
+	k->pages[i << PAGE_SHIFT] = 1;
+	return 0;
+}
+
+static int kernel_give(const struct kernel_work *k, size_t i)
+{
+	return madvise(k->pages + (i << PAGE_SHIFT), PAGE_NBYTES, MADV_DONTNEED);
+}
+
+static int kernel_protect(const struct kernel_work *k, size_t i)
+{
+	return mprotect(k->pages + (i << PAGE_SHIFT), PAGE_NBYTES,
+		i & 1 ? PROT_READ : PROT_READ | PROT_WRITE);
+}
+
+/* A frame of a file, as one of shared memory, is led to by mapping it. */
+static int kernel_remap(const struct kernel_work *k, size_t i)
+{
+	volatile char *at = k->pages + (i << PAGE_SHIFT);
+
+	if (mmap((void *)at, PAGE_NBYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, k->file,
+		    (off_t)(7 * i % NTIMES << PAGE_SHIFT)) == MAP_FAILED)
+		return -1;
+	(void)*at;
+	return 0;
+}
+
+static int kernel_move(const struct kernel_work *k, size_t i)
+{
+	return mremap(k->pages + (i << PAGE_SHIFT), PAGE_NBYTES, PAGE_NBYTES,
+		       MREMAP_MAYMOVE | MREMAP_FIXED, k->empty + (i << PAGE_SHIFT)) == MAP_FAILED;
+}
+
+static int kernel_move_superpage(const struct kernel_work *k, size_t i)
+{
+	return mremap(k->superpages[i & 1], SLOT_NBYTES, SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
+		       k->superpages[~i & 1]) == MAP_FAILED;
+}
+
+static int put_kernel_one(const char *metric, int (*fn)(const struct kernel_work *, size_t),
+	const struct kernel_work *k)
+{
+	uint64_t start = ticks();
+
+	for (size_t i = 0; i < NTIMES; i++)
+		if (fn(k, i))
+			return umpa_refuse(-1, "bench: vmm: %s is refused", metric);
+	umpa_put(metric, 0, (double)(ticks() - start) / NTIMES);
+	return 0;
+}
+
+static char *map_aligned(size_t nbytes)
+{
+	char *p = mmap(NULL, nbytes + SLOT_NBYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL
+			       : (char *)(((uintptr_t)p + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1));
+}
+
+static int prepare(struct kernel_work *k)
+{
+	char *p = map_aligned(4 * SLOT_NBYTES);
+
+	k->file = memfd_create("frames", MFD_CLOEXEC);
+	if (!p || k->file < 0 || ftruncate(k->file, NPAGES * PAGE_NBYTES))
+		return umpa_refuse(-1, "bench: vmm: out of memory");
+	madvise(p, 4 * SLOT_NBYTES, MADV_NOHUGEPAGE);
+	k->pages = p;
+	k->empty = p + SLOT_NBYTES;
+	k->superpages[0] = p + 2 * SLOT_NBYTES;
+	k->superpages[1] = p + 3 * SLOT_NBYTES;
+	memset(k->superpages[0], 1, SLOT_NBYTES);
+	munmap(k->superpages[1], SLOT_NBYTES);
+	return 0;
+}
+
+static int put_kernel(void)
+{
+	struct kernel_work k = {.file = -1};
+
+	if (prepare(&k) || put_kernel_one("kernel_call", kernel_call, &k) ||
+		put_kernel_one("kernel_touch", kernel_touch, &k) ||
+		put_kernel_one("kernel_give", kernel_give, &k))
+		return -1;
+	if (put_kernel_one("kernel_protect", kernel_protect, &k) ||
+		put_kernel_one("kernel_move_superpage", kernel_move_superpage, &k) ||
+		put_kernel_one("kernel_remap", kernel_remap, &k) ||
+		put_kernel_one("kernel_move", kernel_move, &k))
+		return -1;
+	return 0;
+}
+
+/* --- both --------------------------------------------------------------------------------- */
+
+int umpa_work_vmm(const struct umpa_work *w)
+{
+	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW};
+	struct umpa_vmm_caps caps;
+	struct umpa_vmm *vmm;
+	int error;
+
+	(void)w;
+	umpa_vmm_probe(&caps);
+	error = umpa_vmm_create(&vmm, &options);
+	if (error)
+		return umpa_refuse(
+			-1, "bench: vmm: no machine: %s", *caps.why ? caps.why : strerror(-error));
+	block = umpa_alloc(BLOCK_NSLOTS * SLOT_NBYTES, UMPA_BACKED | UMPA_ALIGN(21));
+	if (!block)
+		return umpa_refuse(-1, "bench: vmm: out of memory");
+	umpa_touch(block, BLOCK_NSLOTS * SLOT_NBYTES);
+	umpa_put("class", 0, caps.level);
+	if (put_guest(vmm))
+		return umpa_refuse(-1, "bench: vmm: a function has failed");
+	umpa_vmm_destroy(vmm);
+	return put_kernel();
+}
+
+#else
+
+int umpa_work_vmm(const struct umpa_work *w)
+{
+	(void)w;
+	return umpa_refuse(-1, "bench: vmm: for x86-64 only");
+}
+#endif
