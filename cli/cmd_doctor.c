@@ -85,6 +85,7 @@ static int examine(int as_json)
 	umpa_find_library(&f);
 	umpa_find_movers(&f);
 	umpa_find_system(&f);
+	umpa_find_bare_metal(&f);
 	umpa_find_peers(&f);
 	if (as_json)
 		print_json(&f);

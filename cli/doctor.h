@@ -33,6 +33,9 @@ void umpa_find_movers(struct umpa_findings *f);
 /* Kernel settings and limits. */
 void umpa_find_system(struct umpa_findings *f);
 
+/* Guest mode, for functions with page tables of their own (umpa/vmm.h). */
+void umpa_find_bare_metal(struct umpa_findings *f);
+
 /* Other allocators that are installed here. */
 void umpa_find_peers(struct umpa_findings *f);
 

@@ -12,6 +12,12 @@ endfunction()
 
 glob_sources(core_sources src/base src/os src/va src/frame src/core
 	src/rewire src/mm src/vmm src/diag src/policy)
+# Guest mode is known of one kind of processor; elsewhere there are the functions that say so.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+	list(FILTER core_sources EXCLUDE REGEX "/src/vmm/elsewhere\\.c$")
+else()
+	list(FILTER core_sources EXCLUDE REGEX "/src/(os/os_kvm|vmm/(calls|guest|machine|run|sync))\\.c$|\\.S$")
+endif()
 glob_sources(heap_sources src/heap)
 glob_sources(shim_sources src/shim)
 

@@ -9,5 +9,6 @@
 #include <umpa/rewire.h>
 #include <umpa/stats.h>
 #include <umpa/version.h>
+#include <umpa/vmm.h>
 
 #endif

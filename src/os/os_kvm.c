@@ -1,17 +1,15 @@
 #include "os/kvm.h"
 
-#include <fcntl.h>
-#include <string.h>
-
-#include "os/syscall.h"
-
-#if defined(__x86_64__)
 #include <asm/prctl.h>
 #include <cpuid.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+
+#include "os/syscall.h"
 
 enum {
 	API_VERSION = 12,
@@ -498,63 +496,3 @@ uint64_t umpa_kvm_fs_base(void)
 	SYS_2(SYS_arch_prctl, ARCH_GET_FS, &base);
 	return base;
 }
-
-#else
-
-int umpa_kvm_open(struct umpa_kvm *k)
-{
-	(void)k;
-	return -ENODEV;
-}
-/* The others can't be reached. */
-void umpa_kvm_close(struct umpa_kvm *k)
-{
-	(void)k;
-}
-
-int umpa_kvm_show(
-	struct umpa_kvm *k, unsigned number, void *addr, uint64_t nbytes, uint64_t physical)
-{
-	(void)k, (void)number, (void)addr, (void)nbytes, (void)physical;
-	return -ENODEV;
-}
-
-int umpa_kvm_add_cpu(struct umpa_kvm *k, unsigned number, struct umpa_kvm_cpu *cpu)
-{
-	(void)k, (void)number, (void)cpu;
-	return -ENODEV;
-}
-
-void umpa_kvm_remove_cpu(struct umpa_kvm_cpu *cpu)
-{
-	(void)cpu;
-}
-
-int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
-{
-	(void)cpu, (void)s;
-	return -ENODEV;
-}
-
-int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event)
-{
-	(void)cpu, (void)event;
-	return -ENODEV;
-}
-
-int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)
-{
-	(void)cpu, (void)ns, (void)alarm;
-	return -ENODEV;
-}
-
-void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
-{
-	(void)cpu, (void)alarm;
-}
-
-uint64_t umpa_kvm_fs_base(void)
-{
-	return 0;
-}
-#endif

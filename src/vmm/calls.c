@@ -7,8 +7,6 @@
 
 #include "base/units.h"
 
-#if defined(__x86_64__)
-
 /* Another process or thread, or another program, would begin in the middle of a guest. */
 static const uint16_t makes_others[] = {
 	SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat};
@@ -121,5 +119,3 @@ int umpa_call_maps(const struct umpa_call *call, uint64_t result, uintptr_t *beg
 		return 0;
 	}
 }
-
-#endif

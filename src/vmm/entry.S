@@ -1,5 +1,4 @@
 /* The ways into guest mode, and out of it by ports (vmm/guest.h). */
-#if defined(__x86_64__)
 #include "vmm/guest.h"
 
 	.text
@@ -74,5 +73,4 @@ trap:
 	pop	%rdi
 	add	$16, %rsp
 	iretq
-#endif
 	.section .note.GNU-stack, "", @progbits

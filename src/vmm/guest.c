@@ -2,8 +2,6 @@
 
 #include <stddef.h>
 
-#if defined(__x86_64__)
-
 enum {
 	PAGE_FAULT = 14
 };
@@ -110,5 +108,3 @@ void umpa_guest_gates_init(struct umpa_gate gates[GUEST_NVECTORS])
 			.high = (uint32_t)(at >> 32)};
 	}
 }
-
-#endif

@@ -27,7 +27,7 @@ silent
 here=$status
 for check in "preload library" "mover in use" "page tables" "mover uffd" "mover mremap" "mover plain" kernel seccomp \
 	"huge pages" overcommit vm.max_map_count RLIMIT_AS RLIMIT_DATA RLIMIT_MEMLOCK RLIMIT_NOFILE \
-	"control group" "memory pressure" jemalloc tcmalloc mimalloc; do
+	"control group" "memory pressure" "bare metal" jemalloc tcmalloc mimalloc; do
 	query "[$(of "$check" check)] | length" 1
 done
 query "$(of kernel value)" "$(uname -r)"

@@ -80,3 +80,9 @@ plan_of()
 	plan_always
 	[ "$1" != 6.1 ] || plan_never
 }
+
+# In a machine that counts instructions.
+plan_counted()
+{
+	echo "vmm-figures|user|always|/umpa/vmm-figures $build_dir/umpa"
+}
