@@ -19,10 +19,14 @@ enum {
 	TSS_PAGES = 0xfffbd000
 };
 
+/* The kernel's structures that end in an array of any length, with one. */
 struct leaves {
-	struct kvm_cpuid2 head;
+	uint32_t n, padding;
 	struct kvm_cpuid_entry2 leaf[NLEAVES_MAX];
 };
+
+_Static_assert(
+	offsetof(struct leaves, leaf) == offsetof(struct kvm_cpuid2, entries), "the kernel's");
 
 static int ask(int fd, unsigned long request, unsigned long arg)
 {
@@ -39,7 +43,7 @@ static int ask_with(int fd, unsigned long request, void *arg)
 static const struct kvm_cpuid_entry2 *find_leaf(
 	const struct leaves *l, uint32_t function, uint32_t index)
 {
-	for (unsigned i = 0; i < l->head.nent; i++)
+	for (unsigned i = 0; i < l->n; i++)
 		if (l->leaf[i].function == function && l->leaf[i].index == index)
 			return &l->leaf[i];
 	return NULL;
@@ -48,7 +52,7 @@ static const struct kvm_cpuid_entry2 *find_leaf(
 static int get_leaves(int device, struct leaves *l)
 {
 	memset(l, 0, sizeof(*l));
-	l->head.nent = NLEAVES_MAX;
+	l->n = NLEAVES_MAX;
 	return ask_with(device, KVM_GET_SUPPORTED_CPUID, l);
 }
 
@@ -306,9 +310,9 @@ static int set_xcr0(const struct umpa_kvm_cpu *cpu)
 static int set_msrs(const struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 {
 	struct {
-		struct kvm_msrs head;
+		uint32_t n, padding;
 		struct kvm_msr_entry msr[3];
-	} m = {.head = {.nmsrs = 3}};
+	} m = {.n = 3};
 
 	m.msr[0].index = (uint32_t)MSR_STAR;
 	m.msr[0].data = (uint64_t)s->code << 32 | (uint64_t)s->code << 48;
@@ -443,13 +447,13 @@ static const uint64_t alarm_bit = (uint64_t)1 << (ALARM_SIGNAL - 1);
 static int set_mask(const struct umpa_kvm_cpu *cpu, const uint64_t *blocked)
 {
 	struct {
-		struct kvm_signal_mask head;
+		uint32_t n;
 		uint8_t set[NSIGNAL_BYTES];
-	} m = {.head = {.len = NSIGNAL_BYTES}};
+	} m = {.n = NSIGNAL_BYTES};
 
 	if (!blocked)
 		return ask(cpu->fd, KVM_SET_SIGNAL_MASK, 0);
-	memcpy(m.head.sigset, blocked, NSIGNAL_BYTES);
+	memcpy(m.set, blocked, NSIGNAL_BYTES);
 	return ask_with(cpu->fd, KVM_SET_SIGNAL_MASK, &m);
 }
 
