@@ -42,4 +42,10 @@ struct umpa_vmm {
 	int is_busy;           /* atomic */
 };
 
+/* Takes memory, zero, for a machine. -ENOMEM. */
+must_check int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes);
+
+/* 0 if a host will do, with those flags; else -ENOTSUP. */
+must_check int umpa_vmm_verdict(const struct umpa_kvm_facts *f, unsigned flags);
+
 #endif

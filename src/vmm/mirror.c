@@ -1,0 +1,235 @@
+#include "vmm/mirror.h"
+
+#include <errno.h>
+
+#include "core/core.h"
+#include "os/process.h"
+
+enum {
+	NAREAS_MAX = 256
+};
+
+/* What mappings that come later may take of addresses below those that are there: how far the
+ * machine reaches. */
+#define MAPPINGS_NBYTES ((size_t)16 << 30)
+#define HEAP_NBYTES     ((size_t)256 << 20)
+#define STACK_ROOM      ((size_t)8 << 20)
+
+#define GIB_SHIFT 30
+
+/* --- the window --------------------------------------------------------------------------- */
+
+static uintptr_t window_base(void)
+{
+	return umpa_core.window.base;
+}
+
+static uintptr_t window_end(const struct umpa_vmm *vmm)
+{
+	return window_base() + (vmm->nslots << SLOT_SHIFT);
+}
+
+/* Superpages of the GiB that the window begins in, before it. */
+static size_t nslots_before(void)
+{
+	return window_base() >> SLOT_SHIFT & (TABLE_NENTRIES - 1);
+}
+
+/* Entries for superpages, in whole tables; the tables of each; and where those are. */
+static size_t superpages_nbytes(const struct umpa_vmm *vmm)
+{
+	return (nslots_before() + vmm->nslots + TABLE_NENTRIES - 1) / TABLE_NENTRIES * PAGE_NBYTES;
+}
+
+int umpa_vmm_take_window_tables(struct umpa_vmm *vmm)
+{
+	int error =
+		umpa_vmm_take(&vmm->window, superpages_nbytes(vmm) + (vmm->nslots << PAGE_SHIFT));
+	char *at = vmm->window.addr;
+
+	if (error)
+		return error;
+	vmm->guest.superpage = (uint64_t *)at + nslots_before();
+	vmm->page_tables = (uint64_t *)(at + superpages_nbytes(vmm));
+	return 0;
+}
+
+/* --- how the process lies ----------------------------------------------------------------- */
+
+static uintptr_t lesser(uintptr_t a, uintptr_t b)
+{
+	return a < b ? a : b;
+}
+
+static uintptr_t greater(uintptr_t a, uintptr_t b)
+{
+	return a > b ? a : b;
+}
+
+static struct umpa_area area_with_room(const struct umpa_process_area *a, uintptr_t newest)
+{
+	struct umpa_area area = {a->begin, a->end, 0, 0};
+
+	if (newest >= a->begin && newest < a->end)
+		area.below_nbytes = MAPPINGS_NBYTES;
+	if (a->kind == PROCESS_STACK && area.below_nbytes < STACK_ROOM)
+		area.below_nbytes = STACK_ROOM;
+	if (a->kind == PROCESS_HEAP)
+		area.above_nbytes = HEAP_NBYTES;
+	if (area.end > LAYOUT_TOP)
+		area.end = LAYOUT_TOP;
+	return area;
+}
+
+/* What of an area lies in [begin, end), with its room as far as that is on the side of the whole.
+ */
+static void add_part(struct umpa_area *areas, size_t *n, const struct umpa_area *whole,
+	uintptr_t begin, uintptr_t end)
+{
+	struct umpa_area a = {greater(whole->begin, begin), lesser(whole->end, end), 0, 0};
+
+	if (a.begin >= a.end)
+		return;
+	a.below_nbytes = a.begin == whole->begin ? whole->below_nbytes : 0;
+	a.above_nbytes = a.end == whole->end ? whole->above_nbytes : 0;
+	areas[(*n)++] = a;
+}
+
+/* All of the process but what of the window the machine does not reach. */
+int umpa_vmm_lay_out(struct umpa_vmm *vmm, uintptr_t newest)
+{
+	struct umpa_process_area found[NAREAS_MAX];
+	struct umpa_area areas[NAREAS_MAX + 1];
+	uintptr_t out_of_reach_end = window_base() + umpa_core.window.nbytes;
+	size_t nfound, n = 0;
+	int error = umpa_process_areas(found, NAREAS_MAX, &nfound);
+
+	if (error)
+		return -ENOTSUP;
+	for (size_t i = 0; i < nfound; i++) {
+		struct umpa_area area = area_with_room(&found[i], newest);
+
+		add_part(areas, &n, &area, 0, window_end(vmm));
+		add_part(areas, &n, &area, out_of_reach_end, LAYOUT_TOP);
+	}
+	return umpa_layout_make(&vmm->layout, areas, n, vmm->kvm.facts.physical_nbits);
+}
+
+static int physical_of(const struct umpa_vmm *vmm, const void *addr, uint64_t *physical)
+{
+	return umpa_layout_physical(&vmm->layout, (uintptr_t)addr, physical);
+}
+
+/* --- page tables -------------------------------------------------------------------------- */
+
+static int mirror_level(const struct umpa_vmm *vmm)
+{
+	return vmm->kvm.facts.gib_leaves ? 2 : 1;
+}
+
+static uint64_t whole_nbytes(const struct umpa_cluster *c)
+{
+	return (c->end - c->begin + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+}
+
+/* Tables that the mirror needs at most, and the window's. */
+static uint64_t ntables_most(const struct umpa_vmm *vmm)
+{
+	uint64_t n = 1 + umpa_tables_most(window_base(), vmm->nslots << SLOT_SHIFT, 2);
+
+	for (unsigned i = 0; i < vmm->layout.nclusters; i++) {
+		const struct umpa_cluster *c = &vmm->layout.cluster[i];
+
+		n += umpa_tables_most(c->begin, whole_nbytes(c), 1);
+	}
+	return n;
+}
+
+static int mirror(struct umpa_vmm *vmm, uintptr_t begin, uintptr_t end)
+{
+	uint64_t physical;
+	int error;
+
+	if (begin >= end)
+		return 0;
+	error = umpa_layout_physical(&vmm->layout, begin, &physical);
+	return error ? error
+		     : umpa_tables_map(&vmm->tables, begin, physical, end - begin, ENTRY_OPEN,
+			       mirror_level(vmm));
+}
+
+/* All of a cluster but GiB that the window has a part of. */
+static int mirror_around_window(struct umpa_vmm *vmm, const struct umpa_cluster *c)
+{
+	const uintptr_t gib = (uintptr_t)1 << GIB_SHIFT;
+	uintptr_t from = window_base() & ~(gib - 1), end = c->begin + whole_nbytes(c);
+	uintptr_t to = (window_end(vmm) + gib - 1) & ~(gib - 1);
+	int error = mirror(vmm, c->begin, lesser(end, from));
+
+	return error ? error : mirror(vmm, greater(c->begin, to), end);
+}
+
+/* All of the GiB that the window has a part of, where there is something of the process. */
+static void fill_superpages(struct umpa_vmm *vmm)
+{
+	uint64_t *entry = vmm->window.addr;
+	uintptr_t at = window_base() - (nslots_before() << SLOT_SHIFT);
+	size_t n = superpages_nbytes(vmm) / sizeof(*entry);
+
+	for (size_t i = 0; i < n; i++, at += SLOT_NBYTES) {
+		uint64_t physical;
+
+		if (!umpa_layout_physical(&vmm->layout, at, &physical))
+			entry[i] = physical | ENTRY_OPEN | ENTRY_LEAF;
+	}
+}
+
+static int hang_in_superpages(struct umpa_vmm *vmm)
+{
+	uintptr_t at = window_base() - (nslots_before() << SLOT_SHIFT);
+	size_t n = superpages_nbytes(vmm) / PAGE_NBYTES;
+	uint64_t physical, *entry;
+	int error = physical_of(vmm, vmm->window.addr, &physical);
+
+	for (size_t i = 0; !error && i < n; i++) {
+		error = umpa_tables_need(&vmm->tables, at + (i << GIB_SHIFT), 2, &entry);
+		if (!error)
+			entry_set(entry, (physical + i * PAGE_NBYTES) | ENTRY_OPEN);
+	}
+	return error;
+}
+
+static int fill_guest(struct umpa_vmm *vmm)
+{
+	struct umpa_guest *g = &vmm->guest;
+	uint64_t tables_physical;
+	int error = physical_of(vmm, (void *)window_base(), &g->physical);
+
+	if (!error)
+		error = physical_of(vmm, vmm->page_tables, &tables_physical);
+	if (error)
+		return error;
+	g->base = window_base();
+	g->nbytes = vmm->nslots << SLOT_SHIFT;
+	g->fresh_table = vmm->page_tables;
+	g->table_offset = (uintptr_t)vmm->page_tables - (tables_physical | UMPA_G_OPEN);
+	return 0;
+}
+
+int umpa_vmm_make_tables(struct umpa_vmm *vmm)
+{
+	uint64_t ntables = ntables_most(vmm), physical;
+	int error = umpa_vmm_take(&vmm->upper, ntables << PAGE_SHIFT);
+
+	if (!error)
+		error = physical_of(vmm, vmm->upper.addr, &physical);
+	if (error)
+		return error == -EFAULT ? -ENOMEM : error;
+	umpa_tables_init(&vmm->tables, vmm->upper.addr, physical, (uint32_t)ntables);
+	for (unsigned i = 0; !error && i < vmm->layout.nclusters; i++)
+		error = mirror_around_window(vmm, &vmm->layout.cluster[i]);
+	fill_superpages(vmm);
+	if (!error)
+		error = hang_in_superpages(vmm);
+	return error ? error : fill_guest(vmm);
+}
