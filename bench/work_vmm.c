@@ -255,8 +255,10 @@ static int prepare(struct kernel_work *k)
 	char *p = map_aligned(4 * SLOT_NBYTES);
 
 	k->file = memfd_create("frames", MFD_CLOEXEC);
-	if (!p || k->file < 0 || ftruncate(k->file, NPAGES * PAGE_NBYTES))
-		return umpa_refuse(-1, "bench: vmm: out of memory");
+	if (!p || k->file < 0 || ftruncate(k->file, NPAGES * PAGE_NBYTES)) {
+		umpa_say("bench: vmm: out of memory");
+		return -1;
+	}
 	madvise(p, 4 * SLOT_NBYTES, MADV_NOHUGEPAGE);
 	k->pages = p;
 	k->empty = p + SLOT_NBYTES;

@@ -29,8 +29,11 @@ static const char *fix_of(const struct umpa_vmm_caps *c)
 		return "modprobe kvm_intel || modprobe kvm_amd   (in a virtual machine: ask for "
 		       "nested "
 		       "virtualisation)";
+	case -ENOTSUP:
+		return "a machine whose processor walks two levels of page tables   (in a virtual "
+		       "machine: ask for nested virtualisation)";
 	default:
-		return NULL;
+		return "see umpa_vmm(3)";
 	}
 }
 

@@ -100,4 +100,4 @@ echo "no library" >"$scratch/libumpa-preload.so"
 run env UMPA_PRELOAD="$scratch/libumpa-preload.so" "$umpa" doctor --json
 ends 1 "a library that does not load"
 query "$(of 'preload library' 'why | contains("cannot be preloaded")')" true
-finish 118
+finish 119

@@ -36,9 +36,9 @@ needed_by()
 	readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort
 }
 
-# Functions declared in the public headers.
+# Functions declared in the public headers, but those that are inline.
 gcc -E -P -I"$UMPA_SOURCE/include" "$UMPA_SOURCE/include/umpa/umpa.h" |
-	grep -o 'umpa_[a-z0-9_]* *(' | tr -d ' (' | sort -u >"$work/public"
+	grep -o 'umpa_[a-z0-9_]* *(' | tr -d ' (' | grep -v '^umpa_g_' | sort -u >"$work/public"
 [ -s "$work/public" ] || { echo "no public functions found"; exit 1; }
 sed -n 's/^\t\([a-zA-Z0-9_]*\);$/\1/p' "$UMPA_SOURCE/src/shim/exports.map" | sort - "$work/public" >"$work/exports"
 

@@ -539,22 +539,21 @@ TEST(vmm_flushes_what_the_mmu_remembers)
 
 /* --- signals and other processes ---------------------------------------------------------- */
 
-static volatile sig_atomic_t nalarms;
-static volatile int busy_answer;
+static volatile sig_atomic_t nalarms, nbusy;
 
 static void on_alarm(int number)
 {
 	(void)number;
 	nalarms = nalarms + 1;
-	busy_answer = umpa_vmm_run(vmm, add_one, NULL, NULL, NULL);
+	nbusy = nbusy + (umpa_vmm_run(vmm, add_one, NULL, NULL, NULL) == -EBUSY);
 }
 
 GUEST static long wait_for_alarms(struct umpa_guest *g, void *arg)
 {
 	long n = 0;
 
-	(void)g, (void)arg;
-	while (nalarms < 5)
+	(void)g;
+	for (int until = nalarms + (int)(long)arg; nalarms < until;)
 		n++;
 	return n != 0;
 }
@@ -568,12 +567,12 @@ TEST(vmm_is_interrupted_by_signals)
 	begin();
 	sigaction(SIGALRM, &action, &before);
 	setitimer(ITIMER_REAL, &each_ms, NULL);
-	CHECK_EQ(run(wait_for_alarms, NULL), 0);
+	CHECK_EQ(run(wait_for_alarms, (void *)5), 0);
 	setitimer(ITIMER_REAL, &never, NULL);
 	sigaction(SIGALRM, &before, NULL);
 	CHECK_EQ(ret, 1);
 	CHECK(nalarms >= 5);
-	CHECK_EQ(busy_answer, -EBUSY);
+	CHECK(nbusy >= 5);
 	end();
 }
 
