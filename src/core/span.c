@@ -436,13 +436,15 @@ static uint32_t carry(
 {
 	const struct slot_record *r = record_of(slot);
 	uint32_t nwhole = used_slots(r) < nslots ? used_slots(r) : nslots;
-	uint32_t need = slots_of(npages), nmoved;
+	uint32_t need = slots_of(npages), nmoved, nbegun;
 	size_t nbytes = r->npages << PAGE_SHIFT;
 	size_t moved = umpa_space_move(to, slot, nwhole);
 
 	nmoved = (uint32_t)(moved >> SLOT_SHIFT);
-	if (nmoved < need && !(flags & UMPA_NOBACK))
-		umpa_space_fill(slot_after(to, nmoved), need - nmoved, (flags & UMPA_ZERO) != 0);
+	/* A slot that has got a part of its frames is void no more: to fill it might clear them. */
+	nbegun = slots_of(moved >> PAGE_SHIFT);
+	if (nbegun < need && !(flags & UMPA_NOBACK))
+		umpa_space_fill(slot_after(to, nbegun), need - nbegun, (flags & UMPA_ZERO) != 0);
 	if (moved < nbytes)
 		memcpy((char *)slot_address(to) + moved, (char *)slot_address(slot) + moved,
 			nbytes - moved);

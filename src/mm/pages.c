@@ -668,9 +668,10 @@ static uint32_t carry(const struct space_grant *g, size_t first, size_t end, uin
 	struct slot from = {(uint32_t)(first / SLOT_NPAGES)};
 	size_t nbytes = (end - first) << PAGE_SHIFT;
 	size_t moved = nwhole ? umpa_space_move(g->slot, from, nwhole) : 0;
-	uint32_t nmoved = (uint32_t)(moved >> SLOT_SHIFT);
+	uint32_t nmoved = (uint32_t)(moved >> SLOT_SHIFT), nbegun = slots_of(moved >> PAGE_SHIFT);
 
-	umpa_space_fill(slot_after(g->slot, nmoved), g->nslots - nmoved, 1);
+	/* A slot that has got a part of its frames is void no more: to fill it would clear them. */
+	umpa_space_fill(slot_after(g->slot, nbegun), g->nslots - nbegun, 1);
 	memcpy((char *)slot_address(g->slot) + moved, umpa_pages_address(first) + moved,
 		nbytes - moved);
 	return nmoved;
