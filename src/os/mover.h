@@ -41,6 +41,8 @@ struct umpa_mover {
 	 * Carries the frames behind [src, src + nbytes) to [dst, dst + nbytes); both are opened, in
 	 * the mover's window and don't overlap. Both ends and nbytes multiples of SLOT_NBYTES:
 	 * superpages move whole where they can. Else: single pages, -ENOSYS if the mover can't.
+	 * A page with a frame at dst and none at src may be taken for one that has moved: dst must
+	 * have none whose content counts.
 	 */
 	int (*move)(struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags,
 		size_t *moved);

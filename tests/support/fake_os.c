@@ -1113,6 +1113,8 @@ unsigned umpa_os_cpu(void)
 /* One page, by the rules of mover.h: 0, or why the range ends before it. */
 static int move_page(char *dst, uint64_t *to, char *src, uint64_t *from, unsigned flags)
 {
+	if (FRAME(*to) && !FRAME(*from))
+		return 0; /* taken for moved, as by uffd */
 	if (FRAME(*to))
 		return -EEXIST;
 	if (!FRAME(*from))

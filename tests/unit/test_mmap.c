@@ -161,6 +161,44 @@ TEST(mmap_grows_by_moving_superpages)
 	CHECK(fake_mmap_ends_well());
 }
 
+/* Grows what is followed by another mapping, by a move that stops within its first superpage. */
+static char *grow_by_half_a_move(char *p, size_t nslots)
+{
+	umpa_mmap(at(p, nslots * SLOT_NPAGES), PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0);
+	fake_mover_partial(SLOT_NBYTES / 2);
+	p = umpa_mremap(p, nslots * SLOT_NBYTES, (nslots + 1) * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+	fake_mover_partial(SIZE_MAX);
+	return p;
+}
+
+/* What has arrived stays, also where the pool has frames with a hole in front, as the move before
+ * has left: where there is a frame at one end and none at the other, a mover takes it for moved. */
+TEST(mmap_grows_by_moves_that_stop)
+{
+	unsigned nwrong = 0;
+	char *p, *from;
+
+	PLAN(6);
+	fake_mmap_begin();
+	umpa_core_need();
+	umpa_trial_mover();
+	p = map(2 * SLOT_NPAGES);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	for (size_t i = 0; i < 2 * SLOT_NPAGES; i++)
+		*at(p, i) = (char)(1 + i % 100);
+	for (size_t nslots = 2; nslots < 4; nslots++) {
+		from = p;
+		p = grow_by_half_a_move(p, nslots);
+		REQUIRE(p != MAP_FAILED && p != from);
+		CHECK_EQ(umpa_munmap(at(from, nslots * SLOT_NPAGES), PAGE_NBYTES), 0);
+		for (size_t i = 0; i < (nslots + 1) * SLOT_NPAGES; i++)
+			nwrong += *at(p, i) != (i < 2 * SLOT_NPAGES ? (char)(1 + i % 100) : 0);
+	}
+	CHECK_EQ(nwrong, 0);
+	umpa_munmap(p, 4 * SLOT_NBYTES);
+	CHECK(fake_mmap_ends_well());
+}
+
 TEST(mmap_grows_in_place)
 {
 	char *p;

@@ -922,3 +922,45 @@ TEST(page_blocks_that_grow_begin_on_slots)
 	umpa_trim(0);
 	end();
 }
+
+/* Grows a block of nslots slots whose pages are numbered, by a move that stops within its first
+ * superpage. */
+static char *grow_by_half_a_move(char *block, size_t nslots)
+{
+	fake_mover_partial(SLOT_NBYTES / 2);
+	block = umpa_realloc(block, nslots * SLOT_NBYTES, UMPA_ZERO);
+	fake_mover_partial(SIZE_MAX);
+	return block;
+}
+
+/* What has arrived stays, also where the pool has frames with a hole in front, as the move before
+ * has left: where there is a frame at one end and none at the other, a mover takes it for moved. */
+TEST(page_realloc_by_moves_that_stop)
+{
+	static const size_t nslots[] = {6, 40};
+	unsigned nwrong = 0;
+	char *block, *from;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	umpa_core_need();
+	umpa_trial_mover();
+	block = touched(2 * SLOT_NBYTES, 0);
+	for (size_t i = 0; i < 2 * SLOT_NPAGES; i++)
+		block[i * PAGE_NBYTES] = (char)(1 + i % 100);
+	for (int k = 0; k < 2; k++) {
+		/* So that it has to move, and the pool stays. */
+		char *behind = umpa_alloc(SLOT_NBYTES, UMPA_NOBACK);
+
+		from = block;
+		block = grow_by_half_a_move(block, nslots[k]);
+		CHECK(block && block != from);
+		umpa_free(behind);
+		for (size_t i = 0; i < nslots[k] * SLOT_NPAGES; i++)
+			nwrong += block[i * PAGE_NBYTES] !=
+				  (i < 2 * SLOT_NPAGES ? (char)(1 + i % 100) : 0);
+	}
+	CHECK_EQ(nwrong, 0);
+	umpa_free(block);
+	end();
+}
