@@ -121,7 +121,7 @@ static int furnish(struct umpa_vmm *vmm, size_t stack_nbytes)
 	if (!error)
 		error = umpa_vmm_take_window_tables(vmm);
 	if (!error)
-		error = umpa_vmm_lay_out(vmm, (uintptr_t)vmm->window.addr);
+		error = umpa_vmm_lay_out(vmm);
 	if (!error)
 		error = umpa_vmm_make_tables(vmm);
 	if (!error)

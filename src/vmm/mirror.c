@@ -9,11 +9,10 @@ enum {
 	NAREAS_MAX = 256
 };
 
-/* What mappings that come later may take of addresses below those that are there: how far the
- * machine reaches. */
-#define MAPPINGS_NBYTES ((size_t)16 << 30)
-#define HEAP_NBYTES     ((size_t)256 << 20)
-#define STACK_ROOM      ((size_t)8 << 20)
+/* How far the machine reaches beyond what is there: for later mappings and the stack, and for the
+ * heap. */
+#define ROOM_BELOW ((size_t)16 << 30)
+#define HEAP_ROOM  ((size_t)256 << 20)
 
 #define GIB_SHIFT 30
 
@@ -66,19 +65,11 @@ static uintptr_t greater(uintptr_t a, uintptr_t b)
 	return a > b ? a : b;
 }
 
-static struct umpa_area area_with_room(const struct umpa_process_area *a, uintptr_t newest)
+/* The next mapping may come below any, into whichever gap is large enough. */
+static struct umpa_area area_with_room(const struct umpa_process_area *a)
 {
-	struct umpa_area area = {a->begin, a->end, 0, 0};
-
-	if (newest >= a->begin && newest < a->end)
-		area.below_nbytes = MAPPINGS_NBYTES;
-	if (a->kind == PROCESS_STACK && area.below_nbytes < STACK_ROOM)
-		area.below_nbytes = STACK_ROOM;
-	if (a->kind == PROCESS_HEAP)
-		area.above_nbytes = HEAP_NBYTES;
-	if (area.end > LAYOUT_TOP)
-		area.end = LAYOUT_TOP;
-	return area;
+	return (struct umpa_area){a->begin, lesser(a->end, LAYOUT_TOP), ROOM_BELOW,
+		a->kind == PROCESS_HEAP ? HEAP_ROOM : 0};
 }
 
 /* What of an area lies in [begin, end), with its room as far as that is on the side of the whole.
@@ -96,7 +87,7 @@ static void add_part(struct umpa_area *areas, size_t *n, const struct umpa_area 
 }
 
 /* All of the process but what of the window the machine does not reach. */
-int umpa_vmm_lay_out(struct umpa_vmm *vmm, uintptr_t newest)
+int umpa_vmm_lay_out(struct umpa_vmm *vmm)
 {
 	struct umpa_process_area found[NAREAS_MAX];
 	struct umpa_area areas[NAREAS_MAX + 1];
@@ -107,7 +98,7 @@ int umpa_vmm_lay_out(struct umpa_vmm *vmm, uintptr_t newest)
 	if (error)
 		return -ENOTSUP;
 	for (size_t i = 0; i < nfound; i++) {
-		struct umpa_area area = area_with_room(&found[i], newest);
+		struct umpa_area area = area_with_room(&found[i]);
 
 		add_part(areas, &n, &area, 0, window_end(vmm));
 		add_part(areas, &n, &area, out_of_reach_end, LAYOUT_TOP);

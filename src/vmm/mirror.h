@@ -11,9 +11,8 @@
 /* Memory for the window's tables: entries for superpages, a table for each. -ENOMEM. */
 must_check int umpa_vmm_take_window_tables(struct umpa_vmm *vmm);
 
-/* Where all of the process is for the guest; newest is the last address that was mapped, below
- * which others will come. -ENOTSUP. */
-must_check int umpa_vmm_lay_out(struct umpa_vmm *vmm, uintptr_t newest);
+/* Where all of the process is for the guest, and what may come beside it. -ENOTSUP. */
+must_check int umpa_vmm_lay_out(struct umpa_vmm *vmm);
 
 /* Page tables, and where the guest finds those of the window. -ENOMEM. */
 must_check int umpa_vmm_make_tables(struct umpa_vmm *vmm);
