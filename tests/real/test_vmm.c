@@ -1,10 +1,13 @@
 /* Functions in guest mode, on whatever /dev/kvm there is: also where instructions are interpreted,
  * a few at a time. So they are compiled for general registers alone. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -31,6 +34,14 @@ static uint64_t *block;
 static uint64_t *page(size_t i)
 {
 	return block + i * 512;
+}
+
+/* A kernel's first and last virtual machine patch its scheduler, which an emulator of two
+ * processors does not survive every time. So one is there from the beginning to the end. */
+__attribute__((constructor)) static void keep_one(void)
+{
+	if (getenv("UMPA_GUEST"))
+		(void)ioctl(open("/dev/kvm", O_RDWR | O_CLOEXEC), KVM_CREATE_VM, 0);
 }
 
 /* A machine; a skip only where there is no /dev/kvm that may be used. */
@@ -109,24 +120,24 @@ TEST(vmm_refuses)
 /* Wherever the system puts what: each process has another layout. */
 TEST(vmm_is_made_in_any_layout)
 {
+	int nprocesses = getenv("UMPA_GUEST") ? 10 : 60;
 	unsigned nwrong = 0;
 
 	PLAN(2);
 	begin();
-	end();
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < nprocesses; i++) {
 		int status = -1;
 		pid_t child = fork();
 
-		if (!child && freopen("/dev/null", "w", stdout)) {
+		if (!child && freopen("/dev/null", "w", stdout))
 			execl("/proc/self/exe", "test_vmm", "vmm_runs_a_function", NULL);
-		}
 		if (!child)
 			_exit(1);
 		waitpid(child, &status, 0);
 		nwrong += status != 0;
 	}
 	CHECK_EQ(nwrong, 0);
+	end();
 }
 
 /* --- pages -------------------------------------------------------------------------------- */
