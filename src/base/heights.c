@@ -66,21 +66,29 @@ static int16_t highest(const int16_t *node)
 	return max;
 }
 
-/* The first of eight that is height or more, 8 if none is. Spelt out as vectors, as gcc makes none
- * of a loop that may end early. */
-static unsigned first_of_eight(const int16_t *number, int16_t height)
+#define EACH_OF_FOUR ((uint64_t)0x0001000100010001)
+
+/* The top bit of each of four numbers that is height or more: a height and what it lacks of 2^15
+ * never carry into the next. */
+static uint64_t high_of_four(const int16_t *number, int16_t height)
 {
-	typedef int16_t eight __attribute__((vector_size(16)));
-	typedef uint64_t halves __attribute__((vector_size(16)));
-	eight v;
-	halves hit;
+	uint64_t four;
 
 	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first is the lowest");
-	memcpy(&v, number, sizeof(v));
-	hit = (halves)(v > (int16_t)(height - 1));
-	if (hit[0])
-		return (unsigned)__builtin_ctzll(hit[0]) / 16;
-	return hit[1] ? 4 + (unsigned)__builtin_ctzll(hit[1]) / 16 : 8;
+	memcpy(&four, number, sizeof(four));
+	return (four + EACH_OF_FOUR * (uint64_t)(0x8000 - height)) & EACH_OF_FOUR << 15;
+}
+
+/* The first of eight that is height or more, 8 if none is. A word at a time, as compilers make no
+ * such thing of a loop that may end early. */
+static unsigned first_of_eight(const int16_t *number, int16_t height)
+{
+	uint64_t hit = high_of_four(number, height);
+
+	if (hit)
+		return (unsigned)__builtin_ctzll(hit) / 16;
+	hit = high_of_four(number + 4, height);
+	return hit ? 4 + (unsigned)__builtin_ctzll(hit) / 16 : 8;
 }
 
 static uint32_t find_in(const int16_t *level, uint32_t from, uint32_t end, int16_t height)

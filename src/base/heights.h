@@ -10,7 +10,7 @@
  * raises the same numbers again and again, as someone who allocates and frees one run does,
  * recomputes nothing.
  *
- * Numbers are signed because the vector units that every x86-64 has compare those alone.
+ * Numbers are not negative, so that a word holds four that are compared at once.
  *
  * Pure. The caller supplies the memory and holds the lock that guards it, for a search too. Numbers
  * are 0 where never set; the memory for indexes beyond the highest one set is never touched but for
