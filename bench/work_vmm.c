@@ -37,6 +37,18 @@ static inline uint64_t ticks(void)
 /* A block of the window, resident. */
 static char *block;
 
+/* Of blocks that are allocated inside. */
+static const size_t alloc_nbytes[] = {
+	PAGE_NBYTES, (size_t)1 << 16, (size_t)1 << 20, (size_t)1 << 26, (size_t)1 << 30};
+
+enum {
+	NSIZES = sizeof(alloc_nbytes) / sizeof(alloc_nbytes[0]),
+	NMOVED = 256, /* superpages */
+	NLIVE = 64
+};
+
+#define HOLDING_NBYTES ((size_t)6 << 30) /* address space */
+
 static volatile char *page(size_t i)
 {
 	return block + (i << PAGE_SHIFT);
@@ -51,6 +63,8 @@ static void *home(size_t i)
 
 struct guest_ticks {
 	uint64_t map, remap, swap, fault, call;
+	uint64_t alloc[NSIZES], mixed, fill, resize;
+	int refused;
 };
 
 __attribute__((target("general-regs-only"))) static int map_one(
@@ -90,7 +104,7 @@ GUEST static void swap_superpages(struct umpa_guest *g)
 	char *a = block + SLOT_NBYTES, *b = block + 3 * SLOT_NBYTES;
 
 	for (size_t i = 0; i < NTIMES; i++) {
-		umpa_g_swap(g, a, b, 1);
+		umpa_g_exchange(g, a, b, 1);
 		umpa_g_flush_all();
 	}
 }
@@ -113,6 +127,85 @@ GUEST static void make_calls(struct umpa_guest *g)
 				 : "a"(SYS_getppid)
 				 : "rcx", "r11", "memory");
 	}
+}
+
+/* --- blocks --- */
+
+GUEST static void alloc_one_size(struct umpa_guest *g, struct guest_ticks *t, size_t nbytes)
+{
+	for (size_t i = 0; i < NTIMES; i++) {
+		void *b = umpa_g_alloc(g, nbytes, 0);
+
+		t->refused |= !b;
+		umpa_g_free(g, b);
+	}
+}
+
+/* Sizes 2^uniform, 4 KiB to 64 MiB; each takes the place of one of those that live. */
+GUEST static void alloc_mixed(struct umpa_guest *g, struct guest_ticks *t)
+{
+	void *live[NLIVE];
+	uint64_t random = 1, start = 0;
+
+	for (size_t i = 0; i < NLIVE; i++)
+		live[i] = NULL;
+	for (size_t i = 0; i < 5 * (size_t)NTIMES; i++) {
+		void **b = &live[i % NLIVE];
+		unsigned log2;
+
+		if (i == 4 * (size_t)NTIMES)
+			start = ticks();
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		log2 = 12 + (unsigned)(random >> 60) % 14;
+		umpa_g_free(g, *b);
+		*b = umpa_g_alloc(
+			g, ((size_t)1 << log2) + (random >> 20 & (((size_t)1 << log2) - 1)), 0);
+		t->refused |= !*b;
+	}
+	t->mixed = ticks() - start;
+	for (size_t i = 0; i < NLIVE; i++)
+		umpa_g_free(g, live[i]);
+}
+
+/* Every superpage that a block gets was another block's, each elsewhere; then it grows, and all of
+ * them move again. */
+GUEST static void alloc_moved(struct umpa_guest *g, struct guest_ticks *t)
+{
+	static void *b[2 * NMOVED];
+	void *large, *fence;
+	uint64_t start;
+
+	for (size_t i = 0; i < 2 * (size_t)NMOVED; i++)
+		b[i] = umpa_g_alloc(g, SLOT_NBYTES, 0);
+	for (size_t i = 0; i < 2 * (size_t)NMOVED; i += 2)
+		umpa_g_free(g, b[i]);
+	start = ticks();
+	large = umpa_g_alloc(g, NMOVED * SLOT_NBYTES, 0);
+	t->fill = ticks() - start;
+	fence = umpa_g_alloc(g, SLOT_NBYTES, UMPA_NOBACK);
+	start = ticks();
+	large = umpa_g_realloc(g, large, 2 * NMOVED * SLOT_NBYTES, UMPA_NOBACK);
+	t->resize = ticks() - start;
+	t->refused |= !large || !fence;
+	umpa_g_free(g, fence);
+	umpa_g_free(g, large);
+	for (size_t i = 1; i < 2 * (size_t)NMOVED; i += 2)
+		umpa_g_free(g, b[i]);
+}
+
+GUEST static void measure_blocks(struct umpa_guest *g, struct guest_ticks *t)
+{
+	t->refused = 0;
+	for (size_t i = 0; i < NSIZES; i++) {
+		uint64_t start;
+
+		umpa_g_free(g, umpa_g_alloc(g, alloc_nbytes[i], 0));
+		start = ticks();
+		alloc_one_size(g, t, alloc_nbytes[i]);
+		t->alloc[i] = ticks() - start;
+	}
+	alloc_mixed(g, t);
+	alloc_moved(g, t);
 }
 
 GUEST static uint64_t time_of(void (*fn)(struct umpa_guest *), struct umpa_guest *g)
@@ -140,6 +233,7 @@ GUEST static long measure_guest(struct umpa_guest *g, void *arg)
 	umpa_g_on_fault(g, map_one, &next);
 	t->fault = time_of(fault_pages, g);
 	t->call = time_of(make_calls, g);
+	measure_blocks(g, t);
 	return 0;
 }
 
@@ -157,7 +251,7 @@ static int put_guest(struct umpa_vmm *vmm)
 	for (int round = 0; round < NROUNDS; round++) {
 		uint64_t start;
 
-		if (umpa_vmm_run(vmm, measure_guest, &t, NULL, NULL))
+		if (umpa_vmm_run(vmm, measure_guest, &t, NULL, NULL) || t.refused)
 			return -1;
 		start = ticks();
 		for (size_t i = 0; i < NTIMES; i++)
@@ -171,6 +265,11 @@ static int put_guest(struct umpa_vmm *vmm)
 	umpa_put("guest_fault", 0, (double)t.fault / NTIMES);
 	umpa_put("guest_call", 0, (double)t.call / NTIMES);
 	umpa_put("guest_entry", 0, (double)entry / NTIMES);
+	for (size_t i = 0; i < NSIZES; i++)
+		umpa_put("guest_alloc", alloc_nbytes[i], (double)t.alloc[i] / NTIMES);
+	umpa_put("guest_mixed", 0, (double)t.mixed / NTIMES);
+	umpa_put("guest_fill", 0, (double)t.fill / NMOVED);
+	umpa_put("guest_resize", 0, (double)t.resize / NMOVED);
 	return 0;
 }
 
@@ -203,6 +302,15 @@ static int kernel_protect(const struct kernel_work *k, size_t i)
 {
 	return mprotect(k->pages + (i << PAGE_SHIFT), PAGE_NBYTES,
 		i & 1 ? PROT_READ : PROT_READ | PROT_WRITE);
+}
+
+static int kernel_map(const struct kernel_work *k, size_t i)
+{
+	void *p = mmap(
+		NULL, (size_t)1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)k, (void)i;
+	return p == MAP_FAILED || munmap(p, (size_t)1 << 20);
 }
 
 /* A frame of a file, as one of shared memory, is led to by mapping it. */
@@ -275,7 +383,8 @@ static int put_kernel(void)
 
 	if (prepare(&k) || put_kernel_one("kernel_call", kernel_call, &k) ||
 		put_kernel_one("kernel_touch", kernel_touch, &k) ||
-		put_kernel_one("kernel_give", kernel_give, &k))
+		put_kernel_one("kernel_give", kernel_give, &k) ||
+		put_kernel_one("kernel_map", kernel_map, &k))
 		return -1;
 	if (put_kernel_one("kernel_protect", kernel_protect, &k) ||
 		put_kernel_one("kernel_move_superpage", kernel_move_superpage, &k) ||
@@ -289,7 +398,8 @@ static int put_kernel(void)
 
 int umpa_work_vmm(const struct umpa_work *w)
 {
-	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW};
+	struct umpa_vmm_options options = {
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = HOLDING_NBYTES};
 	struct umpa_vmm_caps caps;
 	struct umpa_vmm *vmm;
 	int error;

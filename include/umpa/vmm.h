@@ -47,13 +47,18 @@ void umpa_vmm_probe(struct umpa_vmm_caps *caps);
 /* Take what is of use for trying things alone: an emulated host, one that shadows page tables, or
  * one whose guests lack instructions that libc uses here; functions must do without those then. */
 #define UMPA_VMM_ALLOW_SLOW 0x01u
+/* Where there is no machine to be had, functions run outside, as any other: see "blocks" below for
+ * what they have then. What would be a fault record ends the program. */
+#define UMPA_VMM_ALLOW_HOST 0x02u
 
 struct umpa_vmm_options {
 	unsigned flags;
-	size_t stack_nbytes;  /* of the function; 0: 1 MiB */
-	size_t window_nbytes; /* of umpa's window, from its begin on; 0: what is in use, and 16 GiB
-			       */
-	uint64_t time_ns;     /* that a function may take in guest mode; 0: as long as it likes */
+	size_t stack_nbytes;   /* of the function; 0: 1 MiB */
+	size_t window_nbytes;  /* of umpa's window, from its begin on; 0: what is in use, and 16 GiB
+				*/
+	uint64_t time_ns;      /* that a function may take in guest mode; 0: as long as it likes */
+	size_t holding_nbytes; /* address space for blocks that are allocated inside; 0: none is
+				  set apart */
 };
 
 struct umpa_vmm;
@@ -61,13 +66,14 @@ struct umpa_vmm;
 /*
  * Makes a machine for this process as it is laid out now. options may be NULL. -ENODEV, -EACCES: no
  * /dev/kvm, or it may not be used; -ENOTSUP: it lacks something, the process needs more bits of
- * physical address than it has, or it is slow and that was not allowed; -ENOMEM; -EINVAL.
- * Thread-safe.
+ * physical address than it has, or it is slow and that was not allowed, or functions would run
+ * outside and a time is set for them; -ENOMEM, also where the machine does not reach that much
+ * holding; -EINVAL. Thread-safe.
  */
 int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
 
 /* Ends it; no function may run in it. NULL is fine. Pages of the window are where the host has
- * them. */
+ * them; blocks of its holding are gone. */
 void umpa_vmm_destroy(struct umpa_vmm *vmm);
 
 enum umpa_vmm_cause {
@@ -114,7 +120,8 @@ int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void
  * contents are brought to where they are seen, superpages by carrying their frames, and each page
  * is led home again, open. Of pages that led nowhere the content is what was left over. Each page
  * must be led to one of the range, or nowhere, and no two to the same; those that are led elsewhere
- * than home lie in blocks of umpa_alloc(). 0; -EINVAL: they are not so: what functions see is as it
+ * than home lie in blocks of umpa_alloc(). addr NULL and nbytes 0: all of the holding, of whose
+ * blocks parts of each other's are led to. 0; -EINVAL: they are not so: what functions see is as it
  * was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE as umpa_vmm_run().
  */
 int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes);
@@ -148,7 +155,15 @@ struct umpa_guest {
 	uint64_t *fresh_table;  /* and from here on those that never were any's */
 	umpa_g_fault_fn *on_fault;
 	void *on_fault_arg;
+	struct umpa_holding *holding; /* where blocks are allocated; NULL: none is set apart */
 };
+
+/* 1: fn is in guest mode. 0: it runs outside (UMPA_VMM_ALLOW_HOST), and has the functions for
+ * blocks at the end of this header alone. */
+static inline int umpa_g_is_inside(const struct umpa_guest *g)
+{
+	return g->superpage != NULL;
+}
 
 static inline size_t umpa_g_superpage_of(const struct umpa_guest *g, const void *addr)
 {
@@ -326,7 +341,7 @@ static inline void umpa_g_protect(struct umpa_guest *g, void *addr, size_t npage
 }
 
 /* Exchanges what is seen at n superpages and n others, whatever they are made of. Flush. */
-static inline void umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t n)
+static inline void umpa_g_exchange(struct umpa_guest *g, void *a, void *b, size_t n)
 {
 	volatile uint64_t *x = umpa_g_pte(g, a, 1), *y = umpa_g_pte(g, b, 1);
 
@@ -344,6 +359,29 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
 	g->on_fault = fn;
 	g->on_fault_arg = arg;
 }
+
+/* --- blocks ---------------------------------------------------------------------------------
+ *
+ * The page API (umpa/page.h, umpa/rewire.h) for fn: the same meanings, flags and errors, errno
+ * included, but that UMPA_RESERVE has no effect. In guest mode, with a holding, nothing of it
+ * leaves guest mode or takes a lock: a block that is alloc'ed takes the place of one that was
+ * freed, and where superpages must move, entries are exchanged; frames that there are not yet come
+ * by the kernel's fault. Without a holding, and outside, they are the functions they are named
+ * after: so a program gives the same results on any host.
+ *
+ * A block of the holding is the machine's: it is freed here, or all of them with the machine. It is
+ * at its address inside; for the host, after umpa_vmm_sync(). Blocks from umpa_alloc() may be
+ * passed, too. Handlers of page faults may call these for blocks of the holding.
+ */
+void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags);
+void umpa_g_free(struct umpa_guest *g, void *block);
+void *umpa_g_realloc(struct umpa_guest *g, void *block, size_t nbytes, unsigned flags);
+size_t umpa_g_usable_size(struct umpa_guest *g, const void *block);
+
+/* 0, or -1 and errno. That a range of the holding lies in one block is not looked at. */
+int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes);
+int umpa_g_move(struct umpa_guest *g, void *dst, void *src, size_t nbytes);
+int umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t nbytes);
 
 #ifdef __cplusplus
 }

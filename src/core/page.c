@@ -8,16 +8,10 @@
 #include "core/idle.h"
 #include "core/outside.h"
 #include "core/page.h"
+#include "core/request.h"
 #include "core/runs.h"
 #include "core/space.h"
 #include "core/span.h"
-
-#define FLAGS_PLAIN (UMPA_ZERO | UMPA_NOMOVE | UMPA_BACKED | UMPA_NOBACK)
-#define FLAGS_ALL   (FLAGS_PLAIN | UMPA_ALIGN(0x3f) | UMPA_RESERVE(0xff))
-
-enum {
-	ALIGN_LOG2_MAX = 40
-};
 
 /* A moved block that grows gets address space for this many times its size, as it will likely grow
  * again. */
@@ -30,33 +24,10 @@ enum {
 	GROWTH_NPAGES_MIN = 8 * SLOT_NPAGES
 };
 
-struct request {
-	size_t npages, npages_room;
-	unsigned align_log2; /* PAGE_SHIFT or more */
-	unsigned flags;
-};
-
 static int refuse(int error)
 {
 	errno = error;
 	return 0;
-}
-
-static int parse(size_t nbytes, unsigned flags, struct request *r)
-{
-	unsigned align = flags >> 8 & 0x3f, times = flags >> 16 & 0xff;
-
-	if (flags & ~FLAGS_ALL || align > ALIGN_LOG2_MAX ||
-		(flags & (UMPA_BACKED | UMPA_NOBACK)) == (UMPA_BACKED | UMPA_NOBACK))
-		return refuse(EINVAL);
-	if (nbytes > PTRDIFF_MAX)
-		return refuse(ENOMEM);
-	r->npages = nbytes ? pages_of(nbytes) : 1;
-	if (__builtin_mul_overflow(r->npages, times ? times : 1, &r->npages_room))
-		return refuse(ENOMEM);
-	r->align_log2 = align < PAGE_SHIFT ? PAGE_SHIFT : align;
-	r->flags = flags;
-	return 1;
 }
 
 /* --- misuse ------------------------------------------------------------------------------- */
@@ -83,12 +54,12 @@ static struct umpa_block find_or_die(const char *call, const void *ptr)
 
 /* --- alloc and free ----------------------------------------------------------------------- */
 
-static uint32_t align_npages(const struct request *r)
+static uint32_t align_npages(const struct umpa_request *r)
 {
 	return (uint32_t)1 << (r->align_log2 - PAGE_SHIFT);
 }
 
-static void *alloc_in_window(const struct request *r)
+static void *alloc_in_window(const struct umpa_request *r)
 {
 	uint32_t align = align_npages(r);
 
@@ -101,16 +72,16 @@ static void *alloc_in_window(const struct request *r)
 	return umpa_run_alloc((unsigned)r->npages, align, r->flags);
 }
 
-static void *alloc_block(const struct request *r);
+static void *alloc_block(const struct umpa_request *r);
 
 /* Room to grow is a wish: where the window can't fulfil it, the block has none. */
-static void *alloc_without_room(struct request r)
+static void *alloc_without_room(struct umpa_request r)
 {
 	r.npages_room = r.npages;
 	return alloc_block(&r);
 }
 
-static void *alloc_block(const struct request *r)
+static void *alloc_block(const struct umpa_request *r)
 {
 	void *block = NULL;
 
@@ -125,11 +96,11 @@ static void *alloc_block(const struct request *r)
 
 public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 {
-	struct request r;
+	struct umpa_request r;
 	void *block;
 
 	umpa_core_need();
-	if (!parse(nbytes, flags, &r))
+	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
 	block = alloc_block(&r);
 	umpa_idle_give_for_growth();
@@ -200,7 +171,7 @@ public_api void umpa_free(void *block)
 
 /* --- realloc ------------------------------------------------------------------------------ */
 
-static int resize_in_place(const struct umpa_block *b, void *block, const struct request *r)
+static int resize_in_place(const struct umpa_block *b, void *block, const struct umpa_request *r)
 {
 	switch (b->kind) {
 	case BLOCK_RUN: {
@@ -218,7 +189,7 @@ static int resize_in_place(const struct umpa_block *b, void *block, const struct
 }
 
 /* Gives a request that moves a block the room to grow without moving again. */
-static void make_roomy(struct request *r)
+static void make_roomy(struct umpa_request *r)
 {
 	size_t room;
 
@@ -229,14 +200,14 @@ static void make_roomy(struct request *r)
 		r->npages_room = room;
 }
 
-static void *move_span(const struct umpa_block *b, const struct request *r)
+static void *move_span(const struct umpa_block *b, const struct umpa_request *r)
 {
 	if (r->npages_room > (size_t)umpa_core.window.nslots * SLOT_NPAGES)
 		return NULL;
 	return umpa_span_move(b->slot, r->npages, r->npages_room, align_npages(r), r->flags);
 }
 
-static void *copy_to_new(const struct umpa_block *b, void *block, struct request r)
+static void *copy_to_new(const struct umpa_block *b, void *block, struct umpa_request r)
 {
 	size_t npages = b->npages < r.npages ? b->npages : r.npages;
 	void *to;
@@ -250,7 +221,7 @@ static void *copy_to_new(const struct umpa_block *b, void *block, struct request
 	return to;
 }
 
-static void *move_block(const struct umpa_block *b, void *block, struct request r)
+static void *move_block(const struct umpa_block *b, void *block, struct umpa_request r)
 {
 	void *to = NULL;
 
@@ -263,7 +234,7 @@ static void *move_block(const struct umpa_block *b, void *block, struct request 
 /* unsettled: what umpa_block_settle() said. Where the system refused, pages may be unreadable, and
  * the block can only stay. */
 static void *elsewhere(
-	const struct umpa_block *b, void *block, const struct request *r, int unsettled)
+	const struct umpa_block *b, void *block, const struct umpa_request *r, int unsettled)
 {
 	if (r->flags & UMPA_NOMOVE || (unsettled && unsettled != -EBUSY))
 		return NULL;
@@ -272,7 +243,7 @@ static void *elsewhere(
 
 void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *call)
 {
-	struct request r;
+	struct umpa_request r;
 	struct umpa_block b;
 	int unsettled;
 	void *to;
@@ -280,7 +251,7 @@ void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *
 	if (!block)
 		return umpa_alloc(nbytes, flags);
 	b = find_or_die(call, block);
-	if (!parse(nbytes, flags, &r))
+	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
 	unsettled = unlikely(umpa_block_marked(&b)) ? umpa_block_settle(&b, 1) : 0;
 	if (!unsettled && resize_in_place(&b, block, &r)) {

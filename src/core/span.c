@@ -10,14 +10,6 @@
 #include "core/space.h"
 
 /*
- * A last slot is shared with runs where holding it whole would waste more than this share of the
- * block, so that whole blocks of any size stay within a few percent of what they need.
- */
-enum {
-	WASTE_SHARE = 16
-};
-
-/*
  * A free back that does not hold all that is over whole slots is used up from this length on; a
  * shorter one is left to runs, which fill it anyway, and would cost the span one more shared slot.
  * (Simulated with the ring of the scaling test's A, 64 seeds, peak over live bytes: 16 pages 1.103,
@@ -27,14 +19,6 @@ enum {
 	HEAD_NPAGES_MIN = 192,
 	DENSE_NPAGES_MIN = 16 /* where sizes repeat */
 };
-
-static unsigned tail_to_share(size_t npages)
-{
-	unsigned tail = npages % SLOT_NPAGES;
-
-	return npages >= SLOT_NPAGES && tail && (SLOT_NPAGES - tail) * WASTE_SHARE > npages ? tail
-											    : 0;
-}
 
 static uint32_t slots_of_align(size_t align)
 {
@@ -180,7 +164,7 @@ int umpa_span_fits(struct slot slot, size_t npages, uint32_t align)
 		return 0;
 	if (r->nhead || r->ntail)
 		return umpa_span_npages(slot) == npages;
-	return !tail_to_share(npages) && slots_of(npages) == r->nslots;
+	return !umpa_span_tail_to_share(npages) && slots_of(npages) == r->nslots;
 }
 
 /* A block that was freed lately, once more; npages: all of them. */
@@ -206,7 +190,7 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK, may_have_head,
 	    repeated;
 	uint32_t align_slots = slots_of_align(align);
-	unsigned tail = roomy ? 0 : tail_to_share(npages);
+	unsigned tail = roomy ? 0 : umpa_span_tail_to_share(npages);
 	struct space_grant g;
 	void *block = NULL;
 
@@ -407,7 +391,7 @@ static void shrink(struct slot slot, size_t npages)
 	give_slots(slot, keep, used, r->nslots);
 	r->nslots = keep;
 	r->npages = npages;
-	if (tail_to_share(npages) || npages < SLOT_NPAGES)
+	if (umpa_span_tail_to_share(npages) || npages < SLOT_NPAGES)
 		share_last(slot, npages);
 }
 
@@ -477,7 +461,7 @@ void *umpa_span_move(
 	uint32_t nmoved;
 
 	npages -= head;
-	tail = roomy ? 0 : tail_to_share(npages);
+	tail = roomy ? 0 : umpa_span_tail_to_share(npages);
 	if ((head && align > 1) || umpa_space_take_void(slots_of(npages_room - head) + (head != 0),
 					   slots_of_align(align), &g))
 		return NULL;

@@ -47,6 +47,24 @@ int umpa_span_resize(struct slot slot, size_t npages, unsigned flags);
 void *umpa_span_move(
 	struct slot slot, size_t npages, size_t npages_room, uint32_t align, unsigned flags);
 
+/*
+ * Pages of a span of npages in a last slot that is shared with runs: where holding it whole would
+ * waste more than a SPAN_WASTE_SHAREth of the block, so that whole blocks of any size stay within a
+ * few percent of what they need. 0: it isn't.
+ */
+enum {
+	SPAN_WASTE_SHARE = 16
+};
+
+static inline unsigned umpa_span_tail_to_share(size_t npages)
+{
+	unsigned tail = npages % SLOT_NPAGES;
+
+	return npages >= SLOT_NPAGES && tail && (SLOT_NPAGES - tail) * SPAN_WASTE_SHARE > npages
+		       ? tail
+		       : 0;
+}
+
 /* A span's pages, all of them. */
 static inline size_t umpa_span_npages(struct slot slot)
 {

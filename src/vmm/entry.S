@@ -7,6 +7,11 @@
 	.hidden umpa_guest_enter
 	.type umpa_guest_enter, @function
 umpa_guest_enter:
+	test	%ecx, %ecx
+	jz	1f
+	mov	%cr3, %rax
+	mov	%rax, %cr3
+1:
 	call	*%rdx
 	out	%al, $GUEST_PORT_DONE
 	ud2

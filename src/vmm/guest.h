@@ -64,7 +64,8 @@ struct umpa_guest_cpu {
 	char trap_stack[GUEST_NTRAPS * GUEST_TRAP_STACK_NBYTES] __attribute__((aligned(64)));
 };
 
-/* In entry.S. Entered with the guest in RDI, arg in RSI, the function in RDX. */
+/* In entry.S. Entered with the guest in RDI, arg in RSI, the function in RDX, and 1 in RCX
+ * where the page tables have been changed from outside. */
 extern const char umpa_guest_enter[], umpa_guest_call[];
 extern const char umpa_guest_traps[]; /* GUEST_NVECTORS of them, 16 bytes each */
 

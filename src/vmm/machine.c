@@ -1,6 +1,7 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
+#include <umpa/page.h>
 
 #include "core/core.h"
 #include "os/process.h"
@@ -55,6 +56,53 @@ static void give_stack(struct umpa_vmm *vmm)
 		umpa_os_release(vmm->stack.addr, vmm->stack.nbytes);
 }
 
+/* --- the holding -------------------------------------------------------------------------- */
+
+/* Slots of the window, as a block without frames. */
+static int take_holding(struct umpa_vmm *vmm, size_t nbytes)
+{
+	size_t nslots = nbytes / SLOT_NBYTES + (nbytes % SLOT_NBYTES != 0);
+	void *block;
+	int error;
+
+	if (!nslots)
+		return 0;
+	error = nslots > HOLDING_NSLOTS_MAX
+			? -ENOMEM
+			: umpa_vmm_take(&vmm->held, umpa_holding_nbytes((uint32_t)nslots));
+	if (error)
+		return error;
+	block = umpa_alloc(nslots << SLOT_SHIFT, UMPA_NOBACK | UMPA_ALIGN(SLOT_SHIFT));
+	if (!umpa_window_has(&umpa_core.window, block)) {
+		umpa_free(block);
+		return -ENOMEM;
+	}
+	umpa_entries_mover_init(&vmm->mover, &vmm->guest);
+	umpa_holding_init(
+		&vmm->holding, block, (uint32_t)nslots, &vmm->mover.mover, vmm->held.addr);
+	vmm->guest.holding = &vmm->holding;
+	return 0;
+}
+
+/* What was never used has no frames to give. */
+static void give_holding(struct umpa_vmm *vmm)
+{
+	size_t nbytes = (size_t)vmm->holding.extents.nslots << SLOT_SHIFT;
+
+	if (vmm->guest.holding)
+		umpa_free(umpa_realloc(vmm->holding.begin, nbytes, UMPA_NOMOVE));
+	vmm->guest.holding = NULL;
+}
+
+/* 1 if the machine reaches all of it. */
+static int reaches_holding(const struct umpa_vmm *vmm)
+{
+	const struct umpa_holding *h = &vmm->holding;
+
+	return !vmm->guest.holding || (uintptr_t)h->begin + ((size_t)h->nslots << SLOT_SHIFT) <=
+					      umpa_core.window.base + (vmm->nslots << SLOT_SHIFT);
+}
+
 /* --- the machine -------------------------------------------------------------------------- */
 
 static int show_memory(struct umpa_vmm *vmm)
@@ -92,7 +140,7 @@ static void fill_state(struct umpa_vmm *vmm)
 static void stake_ground(struct umpa_vmm *vmm)
 {
 	const struct umpa_vmm_piece *pieces[] = {
-		&vmm->books, &vmm->stack, &vmm->upper, &vmm->window};
+		&vmm->books, &vmm->stack, &vmm->upper, &vmm->window, &vmm->held};
 
 	for (size_t i = 0; i < array_len(pieces); i++)
 		vmm->ground[i] = (struct umpa_ground){
@@ -114,10 +162,25 @@ static int add_cpu(struct umpa_vmm *vmm)
 	return error;
 }
 
-static int furnish(struct umpa_vmm *vmm, size_t stack_nbytes)
+static size_t nslots_wanted(const struct umpa_vmm_options *o)
 {
-	int error = take_stack(vmm, stack_nbytes);
+	size_t all = umpa_core.window.nslots, room = WINDOW_ROOM >> SLOT_SHIFT;
+	size_t n = o->window_nbytes >> SLOT_SHIFT;
 
+	if (!n)
+		n = umpa_window_nslots_open(&umpa_core.window) + room;
+	return n < all ? n : all;
+}
+
+static int furnish(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
+{
+	int error = take_holding(vmm, o->holding_nbytes);
+
+	vmm->nslots = nslots_wanted(o);
+	if (!error && !reaches_holding(vmm))
+		error = -ENOMEM;
+	if (!error)
+		error = take_stack(vmm, o->stack_nbytes ? o->stack_nbytes : STACK_NBYTES);
 	if (!error)
 		error = umpa_vmm_take_window_tables(vmm);
 	if (!error)
@@ -139,24 +202,16 @@ static void give_all(struct umpa_vmm *vmm)
 
 	give(&vmm->upper);
 	give(&vmm->window);
+	give_holding(vmm);
+	give(&vmm->held);
 	give_stack(vmm);
 	give(&books);
 }
 
 static int may_be(const struct umpa_vmm_options *o)
 {
-	return !(o->flags & ~UMPA_VMM_ALLOW_SLOW) && o->stack_nbytes % PAGE_NBYTES == 0 &&
-	       o->stack_nbytes <= STACK_NBYTES_MAX;
-}
-
-static size_t nslots_wanted(const struct umpa_vmm_options *o)
-{
-	size_t all = umpa_core.window.nslots, room = WINDOW_ROOM >> SLOT_SHIFT;
-	size_t n = o->window_nbytes >> SLOT_SHIFT;
-
-	if (!n)
-		n = umpa_window_nslots_open(&umpa_core.window) + room;
-	return n < all ? n : all;
+	return !(o->flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST)) &&
+	       o->stack_nbytes % PAGE_NBYTES == 0 && o->stack_nbytes <= STACK_NBYTES_MAX;
 }
 
 static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct umpa_vmm_options *o)
@@ -172,10 +227,9 @@ static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct 
 		.guest_cpu = &books->cpu,
 		.gates = books->gates,
 		.books = piece,
-		.nslots = nslots_wanted(o),
 		.time_ns = o->time_ns,
 		.pid = umpa_process_id()};
-	error = furnish(&books->vmm, o->stack_nbytes ? o->stack_nbytes : STACK_NBYTES);
+	error = furnish(&books->vmm, o);
 	if (error)
 		give_all(&books->vmm);
 	else
@@ -183,34 +237,60 @@ static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct 
 	return error;
 }
 
-public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options)
+/* A machine, if this host has one that will do. */
+static int create(struct umpa_vmm **vmm, const struct umpa_vmm_options *o)
 {
-	struct umpa_vmm_options o = options ? *options : (struct umpa_vmm_options){0};
 	struct umpa_kvm kvm;
-	int error;
+	int error = umpa_core.window.nslots ? umpa_kvm_open(&kvm) : -ENOMEM;
 
-	if (!vmm || !may_be(&o))
-		return -EINVAL;
-	umpa_core_need();
-	if (!umpa_core.window.nslots)
-		return -ENOMEM;
-	error = umpa_kvm_open(&kvm);
 	if (error)
 		return error;
-	error = umpa_vmm_verdict(&kvm.facts, o.flags);
+	error = umpa_vmm_verdict(&kvm.facts, o->flags);
 	if (!error)
-		error = make(vmm, &kvm, &o);
+		error = make(vmm, &kvm, o);
 	if (error)
 		umpa_kvm_close(&kvm);
 	return error;
 }
 
+static int create_host(struct umpa_vmm **vmm)
+{
+	struct umpa_vmm_piece piece;
+	int error = umpa_vmm_take(&piece, sizeof(**vmm));
+
+	if (error)
+		return error;
+	*vmm = piece.addr;
+	**vmm = (struct umpa_vmm){.books = piece, .pid = umpa_process_id(), .is_host = 1};
+	return 0;
+}
+
+public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options)
+{
+	struct umpa_vmm_options o = options ? *options : (struct umpa_vmm_options){0};
+	int error;
+
+	if (!vmm || !may_be(&o))
+		return -EINVAL;
+	umpa_core_need();
+	error = create(vmm, &o);
+	if (!error || !(o.flags & UMPA_VMM_ALLOW_HOST))
+		return error;
+	return o.time_ns ? -ENOTSUP : create_host(vmm);
+}
+
 public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
 {
+	struct umpa_vmm_piece books;
 	struct umpa_kvm kvm;
 
 	if (!vmm)
 		return;
+	if (vmm->is_host) {
+		books = vmm->books;
+		give(&books);
+		return;
+	}
 	kvm = vmm->kvm;
 	umpa_kvm_remove_cpu(&vmm->cpu);
 	give_all(vmm);

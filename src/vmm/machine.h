@@ -14,7 +14,9 @@
 
 #include "os/kvm.h"
 #include "vmm/calls.h"
+#include "vmm/entries.h"
 #include "vmm/guest.h"
+#include "vmm/holding.h"
 #include "vmm/layout.h"
 #include "vmm/tables.h"
 
@@ -33,13 +35,17 @@ struct umpa_vmm {
 	struct umpa_guest guest;
 	struct umpa_guest_cpu *guest_cpu;
 	struct umpa_gate *gates;
-	struct umpa_vmm_piece books, stack, upper, window;
-	struct umpa_ground ground[4];
-	uint64_t time_ns;      /* that a function may take; 0: any */
-	size_t nslots;         /* of the window, that the machine reaches */
-	uint64_t *page_tables; /* for the pages of those: a table for each */
-	int pid;               /* who made it */
-	int is_busy;           /* atomic */
+	struct umpa_vmm_piece books, stack, upper, window, held;
+	struct umpa_ground ground[5];
+	struct umpa_entries_mover mover;
+	struct umpa_holding holding; /* nslots 0: none */
+	int is_host;                 /* there is no machine: functions run outside */
+	int is_stale;                /* what the CPU remembers of the page tables */
+	uint64_t time_ns;            /* that a function may take; 0: any */
+	size_t nslots;               /* of the window, that the machine reaches */
+	uint64_t *page_tables;       /* for the pages of those: a table for each */
+	int pid;                     /* who made it */
+	int is_busy;                 /* atomic */
 };
 
 /* Takes memory, zero, for a machine. -ENOMEM. */

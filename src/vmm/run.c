@@ -182,8 +182,19 @@ static int enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), 
 	e.registers.rdi = (uintptr_t)&vmm->guest;
 	e.registers.rsi = (uintptr_t)arg;
 	e.registers.rdx = (uintptr_t)fn;
+	e.registers.rcx = (uint64_t)vmm->is_stale;
 	e.registers.rflags = 2; /* always set; interrupts off */
+	vmm->is_stale = 0;
 	return go_for_a_time(vmm, &e, ret, fault);
+}
+
+static int call(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg, long *ret,
+	struct umpa_vmm_fault *fault)
+{
+	if (!vmm->is_host)
+		return enter(vmm, fn, arg, ret, fault);
+	*ret = fn(&vmm->guest, arg);
+	return 0;
 }
 
 public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
@@ -201,7 +212,7 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 		return -EBUSY;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = enter(vmm, fn, arg, ret ? ret : &unwanted, fault);
+	error = call(vmm, fn, arg, ret ? ret : &unwanted, fault);
 	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
 	return error;
 }

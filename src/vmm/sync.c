@@ -239,19 +239,28 @@ static int may_be(const struct umpa_vmm *vmm, const void *addr, size_t nbytes)
 	       nbytes <= vmm->guest.nbytes - at_byte;
 }
 
+static struct view all_held(struct umpa_vmm *vmm)
+{
+	const struct umpa_holding *h = &vmm->holding;
+
+	return (struct view){&vmm->guest, h->begin, (size_t)h->extents.nslots * SLOT_NPAGES, NULL};
+}
+
 public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
 	int error, kept = errno;
 	struct view v;
 
-	if (!vmm || !may_be(vmm, addr, nbytes))
+	if (!vmm || ((addr || nbytes) && !vmm->is_host && !may_be(vmm, addr, nbytes)))
 		return -EINVAL;
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
 	if (__atomic_exchange_n(&vmm->is_busy, 1, __ATOMIC_ACQUIRE))
 		return -EBUSY;
-	v = (struct view){&vmm->guest, addr, nbytes >> PAGE_SHIFT, NULL};
-	error = v.npages ? sync_view(&v) : 0;
+	v = addr || nbytes ? (struct view){&vmm->guest, addr, nbytes >> PAGE_SHIFT, NULL}
+			   : all_held(vmm);
+	error = v.npages && !vmm->is_host ? sync_view(&v) : 0;
+	vmm->is_stale = 1;
 	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
 	errno = kept;
 	return error;

@@ -1,13 +1,10 @@
 /* Functions in guest mode, on whatever /dev/kvm there is: also where instructions are interpreted,
  * a few at a time. So they are compiled for general registers alone. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/kvm.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -34,14 +31,6 @@ static uint64_t *block;
 static uint64_t *page(size_t i)
 {
 	return block + i * 512;
-}
-
-/* A kernel's first and last virtual machine patch its scheduler, which an emulator of two
- * processors does not survive every time. So one is there from the beginning to the end. */
-__attribute__((constructor)) static void keep_one(void)
-{
-	if (getenv("UMPA_GUEST"))
-		(void)ioctl(open("/dev/kvm", O_RDWR | O_CLOEXEC), KVM_CREATE_VM, 0);
 }
 
 /* A machine; a skip only where there is no /dev/kvm that may be used. */
@@ -182,13 +171,13 @@ GUEST static long swap(struct umpa_guest *g, void *arg)
 	volatile uint64_t *a = page(3), *b = page(512 + 3), *c = page(1024 + 3);
 
 	(void)arg;
-	umpa_g_swap(g, page(0), page(512), 1);
+	umpa_g_exchange(g, page(0), page(512), 1);
 	umpa_g_flush_all();
 	if (*a != 512 + 3 || *b != 3)
 		return 1;
 	/* One of pages, of which one leads elsewhere, and one that is whole. */
 	umpa_g_map(g, page(3), page(1500), 1);
-	umpa_g_swap(g, page(0), page(1024), 1);
+	umpa_g_exchange(g, page(0), page(1024), 1);
 	umpa_g_flush_all();
 	if (*a != 1024 + 3 || *c != 1500 || *(volatile uint64_t *)page(1024 + 4) != 512 + 4)
 		return 2;
@@ -218,7 +207,7 @@ TEST(vmm_swaps_superpages)
 GUEST static long rearrange(struct umpa_guest *g, void *arg)
 {
 	(void)arg;
-	umpa_g_swap(g, page(0), page(512), 1);
+	umpa_g_exchange(g, page(0), page(512), 1);
 	umpa_g_map(g, page(1030), page(1031), 1);
 	umpa_g_map(g, page(1031), page(1030), 1);
 	umpa_g_flush_all();
@@ -648,6 +637,259 @@ TEST(vmm_is_one_process)
 	waitpid(child, &status, 0);
 	CHECK_EQ(status, 0);
 	CHECK_EQ(run(add_one, (void *)1), 0);
+	end();
+}
+
+/* --- blocks ------------------------------------------------------------------------------- */
+
+/* What the processor remembers of superpages that have moved is not what is there: one by one, and
+ * so many that all is forgotten. More than once, as on the first time all is forgotten anyway when
+ * the books get their frames. */
+GUEST static long move_what_is_remembered(struct umpa_guest *g, void *arg)
+{
+	size_t nbytes = (size_t)arg;
+	volatile char *a = umpa_g_alloc(g, nbytes, UMPA_NOBACK), *last = a + nbytes - 1;
+	volatile char *b = umpa_g_alloc(g, nbytes, UMPA_NOBACK);
+
+	for (char i = 1; i < 10; i += 2) {
+		*a = *last = i;
+		*b = (char)(i + 1);
+		if (umpa_g_swap(g, (char *)a, (char *)b, 2 * MIB) || *a != i + 1 || *b != i)
+			return i;
+		if (umpa_g_move(g, (char *)a, (char *)b, nbytes) || *a != i || *b)
+			return i + 1;
+		if (umpa_g_move(g, (char *)b, (char *)a, nbytes) || *a || *b != i)
+			return i + 2;
+	}
+	return 0;
+}
+
+TEST(vmm_forgets_what_has_moved)
+{
+	struct umpa_vmm_options options = {
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 512 * MIB};
+	struct umpa_vmm_fault f;
+	struct umpa_vmm *with;
+
+	PLAN(6);
+	begin();
+	REQUIRE(!umpa_vmm_create(&with, &options));
+	for (size_t nbytes = 2 * MIB; nbytes < 200 * MIB; nbytes *= 70) {
+		CHECK_EQ(umpa_vmm_run(with, move_what_is_remembered, (void *)nbytes, &ret, &f), 0);
+		CHECK_EQ(ret, 0);
+	}
+	umpa_vmm_destroy(with);
+	end();
+}
+
+enum {
+	NOPS = 400,
+	NBLOCKS = 12,
+	BLOCK_NPAGES_MAX = 2000
+};
+
+enum op_kind {
+	OP_ALLOC,
+	OP_FREE,
+	OP_RESIZE,
+	OP_UNBACK,
+	OP_MOVE,
+	OP_SWAP,
+	OP_NKINDS
+};
+
+struct op {
+	enum op_kind kind;
+	unsigned a, b;
+	size_t npages, from_a, from_b;
+	unsigned flags;
+};
+
+/* Blocks as a trace of operations leaves them: each page's first word is its number and more. */
+struct trace {
+	const struct op *op;
+	size_t nops;
+	uint64_t *block[NBLOCKS];
+	size_t npages[NBLOCKS];
+	unsigned nwrong;
+};
+
+GUEST static void number_pages(struct trace *t, unsigned a, size_t from, size_t i)
+{
+	for (size_t p = from; p < t->npages[a]; p++)
+		t->block[a][p * 512] = i << 32 | p << 8 | a | 1;
+}
+
+GUEST static void trace_resize(struct umpa_guest *g, struct trace *t, const struct op *o, size_t i)
+{
+	size_t old = t->npages[o->a];
+	uint64_t *to = umpa_g_realloc(g, t->block[o->a], o->npages << 12, o->flags);
+
+	if (!to)
+		t->nwrong++;
+	else
+		t->block[o->a] = to;
+	t->npages[o->a] = o->npages;
+	for (size_t p = old; o->flags & UMPA_ZERO && p < o->npages; p++)
+		t->nwrong += to[p * 512] != 0;
+	number_pages(t, o->a, old, i);
+}
+
+GUEST static void trace_alloc(struct umpa_guest *g, struct trace *t, const struct op *o, size_t i)
+{
+	umpa_g_free(g, t->block[o->a]);
+	t->block[o->a] = umpa_g_alloc(g, o->npages << 12, o->flags);
+	t->npages[o->a] = o->npages;
+	for (size_t p = 0; o->flags & UMPA_ZERO && p < o->npages; p++)
+		t->nwrong += t->block[o->a][p * 512] != 0;
+	number_pages(t, o->a, 0, i);
+}
+
+GUEST static void trace_one(struct umpa_guest *g, struct trace *t, const struct op *o, size_t i)
+{
+	char *a = (char *)(t->block[o->a] + o->from_a * 512);
+	char *b = (char *)(t->block[o->b] + o->from_b * 512);
+
+	switch (o->kind) {
+	case OP_ALLOC:
+		trace_alloc(g, t, o, i);
+		break;
+	case OP_FREE:
+		umpa_g_free(g, t->block[o->a]);
+		t->block[o->a] = NULL;
+		t->npages[o->a] = 0;
+		break;
+	case OP_RESIZE:
+		trace_resize(g, t, o, i);
+		break;
+	case OP_UNBACK:
+		t->nwrong += umpa_g_unback(g, a, o->npages << 12) != 0;
+		break;
+	case OP_MOVE:
+		t->nwrong += umpa_g_move(g, a, b, o->npages << 12) != 0;
+		break;
+	default:
+		t->nwrong += umpa_g_swap(g, a, b, o->npages << 12) != 0;
+	}
+}
+
+GUEST static long play(struct umpa_guest *g, void *arg)
+{
+	struct trace *t = arg;
+
+	for (size_t i = 0; i < t->nops; i++)
+		trace_one(g, t, &t->op[i], i);
+	return umpa_g_is_inside(g);
+}
+
+static uint64_t drawn = 1;
+
+static size_t below(size_t n)
+{
+	drawn = drawn * 6364136223846793005u + 1442695040888963407u;
+	return (size_t)(drawn >> 33) % n;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Operations that are all possible, one after the other. Whole superpages at the same place in two
+ * blocks come up often. */
+static void draw(struct op op[NOPS])
+{
+	size_t npages[NBLOCKS] = {0};
+
+	for (size_t i = 0; i < NOPS; i++) {
+		struct op *o = &op[i];
+
+		o->kind = below(OP_NKINDS);
+		o->a = (unsigned)below(NBLOCKS);
+		o->b = (unsigned)below(NBLOCKS);
+		if (!npages[o->a] || (o->kind >= OP_MOVE && (!npages[o->b] || o->a == o->b)))
+			o->kind = OP_ALLOC;
+		o->flags = (below(3) ? 0 : UMPA_ZERO) | (below(2) ? 0 : UMPA_ALIGN(21));
+		o->npages = 1 + below(below(2) ? 500 : BLOCK_NPAGES_MAX);
+		if (o->kind <= OP_RESIZE) {
+			npages[o->a] = o->kind == OP_FREE ? 0 : o->npages;
+			continue;
+		}
+		o->from_a = below(2) ? 0 : below(npages[o->a]);
+		o->from_b = below(2) || !npages[o->b] ? 0 : below(npages[o->b]);
+		o->npages = least(o->npages, npages[o->a] - o->from_a);
+		if (o->kind != OP_UNBACK)
+			o->npages = least(o->npages, npages[o->b] - o->from_b);
+	}
+}
+
+static unsigned nunlike(const struct trace *a, const struct trace *b)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < NBLOCKS; i++)
+		for (size_t p = 0; p < a->npages[i]; p++)
+			n += a->block[i][p * 512] != b->block[i][p * 512];
+	return n;
+}
+
+/* How many blocks have another last page, and they are gone. */
+GUEST static long sees_77(struct umpa_guest *g, void *arg)
+{
+	struct trace *t = arg;
+	long n = 0;
+
+	for (size_t i = 0; i < NBLOCKS; i++) {
+		n += t->npages[i] && t->block[i][(t->npages[i] - 1) * 512] != 77;
+		umpa_g_free(g, t->block[i]);
+	}
+	return n;
+}
+
+static void drop(struct umpa_guest *g, struct trace *t)
+{
+	for (size_t i = 0; i < NBLOCKS; i++)
+		umpa_g_free(g, t->block[i]);
+}
+
+/* The same operations, in guest mode by entries and outside by the mover that there is, give the
+ * same memory, as the host sees it. */
+TEST(vmm_allocates_as_the_host_does)
+{
+	struct umpa_vmm_options options = {
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 256 * MIB};
+	static struct umpa_guest outside;
+	static struct op op[NOPS];
+	struct umpa_vmm_caps caps;
+	struct umpa_vmm *with;
+	size_t nops;
+
+	PLAN(2 + 2 * 8);
+	begin();
+	umpa_vmm_probe(&caps);
+	nops = caps.level == UMPA_VMM_EMULATED ? NOPS / 10 : NOPS; /* a page is 100 us there */
+	REQUIRE(!umpa_vmm_create(&with, &options));
+	drawn = check_seed(1);
+	for (int i = 0; i < 2; i++) {
+		struct trace in = {.op = op, .nops = nops}, out = in;
+		struct umpa_vmm_fault f;
+
+		draw(op);
+		CHECK_EQ(umpa_vmm_run(with, play, &in, &ret, &f), 0);
+		CHECK_EQ(ret, 1);
+		CHECK_EQ(play(&outside, &out), 0);
+		CHECK_EQ(in.nwrong, 0);
+		CHECK_EQ(out.nwrong, 0);
+		CHECK_EQ(umpa_vmm_sync(with, NULL, 0), 0);
+		CHECK_EQ(nunlike(&in, &out), 0);
+		/* And back: what the host writes is seen inside. */
+		for (size_t k = 0; k < NBLOCKS; k++)
+			if (in.npages[k])
+				in.block[k][(in.npages[k] - 1) * 512] = 77;
+		CHECK_EQ(umpa_vmm_run(with, sees_77, &in, &ret, &f) || ret, 0);
+		drop(&outside, &out);
+	}
+	umpa_vmm_destroy(with);
 	end();
 }
 

@@ -9,6 +9,9 @@ enum {
 	PAGE = 4096
 };
 
+static const struct model_api own = {umpa_alloc, umpa_free, umpa_realloc, umpa_usable_size,
+	umpa_unback, umpa_move, umpa_swap, umpa_back, umpa_trim};
+
 struct live {
 	char *block;
 	size_t npages;
@@ -17,6 +20,7 @@ struct live {
 
 struct model {
 	const struct model_options *o;
+	const struct model_api *api;
 	struct model_result r;
 	struct live *live;
 	size_t live_npages;
@@ -123,7 +127,7 @@ static void drop(struct model *m, struct live *l)
 	if (!l->block)
 		return;
 	check_tags(m, l, l->npages);
-	umpa_free(l->block);
+	m->api->free(l->block);
 	m->live_npages -= l->npages;
 	l->block = NULL;
 }
@@ -141,7 +145,7 @@ static void op_alloc(struct model *m, struct live *l)
 	drop(m, l);
 	if (too_much(m, nbytes))
 		return;
-	l->block = umpa_alloc(nbytes, flags);
+	l->block = m->api->alloc(nbytes, flags);
 	if (!l->block) {
 		m->r.nrefused++;
 		return;
@@ -150,7 +154,7 @@ static void op_alloc(struct model *m, struct live *l)
 	l->number = ++m->next_number;
 	m->live_npages += l->npages;
 	if ((uintptr_t)l->block & (((uintptr_t)1 << (align > 12 ? align : 12)) - 1) ||
-		umpa_usable_size(l->block) < nbytes) {
+		m->api->usable_size(l->block) < nbytes) {
 		m->r.nwrong_tags++;
 		say(m, "misaligned or too small", l, 0);
 	}
@@ -176,14 +180,14 @@ static size_t draw_new_size(struct model *m, const struct live *l)
 static void op_realloc(struct model *m, struct live *l)
 {
 	size_t nbytes = draw_new_size(m, l), old = l->npages;
-	size_t usable = umpa_usable_size(l->block) / PAGE;
+	size_t usable = m->api->usable_size(l->block) / PAGE;
 	unsigned flags = below(m, 3) ? 0 : UMPA_ZERO;
 	char *block;
 
 	if (nbytes >> m->o->log2_max || too_much(m, nbytes))
 		return;
 	flags |= below(m, 8) ? 0 : UMPA_NOMOVE;
-	block = umpa_realloc(l->block, nbytes, flags);
+	block = m->api->realloc(l->block, nbytes, flags);
 	if (!block) {
 		m->r.nrefused += !(flags & UMPA_NOMOVE);
 		return;
@@ -253,7 +257,7 @@ static void op_unback(struct model *m, struct live *l)
 	struct part part = {.l = l, .from = below(m, l->npages)};
 
 	part.npages = 1 + below(m, l->npages - part.from);
-	if (umpa_unback(part_addr(&part), part.npages * PAGE)) {
+	if (m->api->unback(part_addr(&part), part.npages * PAGE)) {
 		m->r.nrefused++;
 		return;
 	}
@@ -268,8 +272,8 @@ static void op_rewire(struct model *m, struct live *l)
 
 	if (!draw_parts(m, &a, &b))
 		return;
-	if (swap ? umpa_swap(part_addr(&a), part_addr(&b), a.npages * PAGE)
-		 : umpa_move(part_addr(&b), part_addr(&a), a.npages * PAGE)) {
+	if (swap ? m->api->swap(part_addr(&a), part_addr(&b), a.npages * PAGE)
+		 : m->api->move(part_addr(&b), part_addr(&a), a.npages * PAGE)) {
 		m->r.nwrong_tags++;
 		say(m, "a swap or a move is refused", l, a.from);
 		return;
@@ -287,7 +291,7 @@ static void op_back(struct model *m, struct live *l)
 {
 	size_t from = below(m, l->npages), n = 1 + below(m, l->npages - from);
 
-	if (umpa_back(l->block + from * PAGE, n * PAGE))
+	if (m->api->back && m->api->back(l->block + from * PAGE, n * PAGE))
 		m->r.nrefused++;
 }
 
@@ -308,13 +312,13 @@ static void one_op(struct model *m)
 		op_rewire(m, l);
 	else if (kind < 99)
 		drop(m, l);
-	else
-		umpa_trim(below(m, 4) << 21);
+	else if (m->api->trim)
+		m->api->trim(below(m, 4) << 21);
 }
 
 struct model_result model_run(const struct model_options *o)
 {
-	struct model m = {.o = o, .random = o->seed * 2 + 1};
+	struct model m = {.o = o, .api = o->api ? o->api : &own, .random = o->seed * 2 + 1};
 
 	m.live = calloc(o->nblocks, sizeof(*m.live));
 	for (m.r.nops = 0; m.r.nops < o->nops; m.r.nops++) {

@@ -1,7 +1,8 @@
 /*
- * The page API against a naive model: random operations on a ring of live blocks, every page of
- * every block tagged with the block's number and the page's place in it, so that a page behind two
- * blocks (P1), a byte lost in a realloc, or a dirty page called zero (P2) shows at once.
+ * The page API, or one like it, against a naive model: random operations on a ring of live blocks,
+ * every page of every block tagged with the block's number and the page's place in it, so that a
+ * page behind two blocks (P1), a byte lost in a realloc, or a dirty page called zero (P2) shows at
+ * once.
  *
  * Runs on the fake OS (where touch is fake_touch) and on the real kernel (where touching is
  * writing).
@@ -12,7 +13,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The calls that are tried; NULL for umpa_back and umpa_trim: left out. */
+struct model_api {
+	void *(*alloc)(size_t nbytes, unsigned flags);
+	void (*free)(void *block);
+	void *(*realloc)(void *block, size_t nbytes, unsigned flags);
+	size_t (*usable_size)(const void *block);
+	int (*unback)(void *addr, size_t nbytes);
+	int (*move)(void *dst, void *src, size_t nbytes);
+	int (*swap)(void *a, void *b, size_t nbytes);
+	int (*back)(void *addr, size_t nbytes);
+	size_t (*trim)(size_t keep_nbytes);
+};
+
 struct model_options {
+	const struct model_api *api; /* NULL: umpa's own */
 	uint64_t seed;
 	uint64_t nops;
 	unsigned nblocks;  /* live at most */

@@ -84,28 +84,119 @@ TEST(vmm_machine_mirrors_the_process)
 	CHECK(!fake_kvm.nmachines && !fake_kvm.ncpus);
 }
 
+/* Makes one and ends it. Result: how many calls that takes which can be refused. */
+static uint64_t ncalls_of_a_machine(const struct umpa_vmm_options *o)
+{
+	uint64_t before = fake_ncalls(), n;
+
+	if (umpa_vmm_create(&vmm, o))
+		return 0;
+	n = fake_ncalls() - before;
+	umpa_vmm_destroy(vmm);
+	return n;
+}
+
+/* A refusal leaves nothing behind; umpa's own, as while opening the window, may be made up for. */
 TEST(vmm_machine_refused_anywhere)
 {
+	struct umpa_vmm_options options = {.holding_nbytes = 16 * MIB};
 	size_t mapped, reserved;
 	unsigned nrefused = 0, nwrong = 0;
+	uint64_t ncalls;
+	struct umpa_stats st;
 
-	PLAN(3);
+	PLAN(5);
 	begin();
+	umpa_free(umpa_alloc((size_t)1 << 40, 0)); /* what umpa takes once for blocks outside */
+	ncalls = ncalls_of_a_machine(&options);
+	CHECK(ncalls > 10);
 	mapped = fake_mapped_nbytes();
 	reserved = fake_reserved_nbytes();
-	for (uint64_t n = 1;; n++) {
+	for (uint64_t n = 1; n <= ncalls; n++) {
 		fake_fail_at(n, -ENOMEM);
 		vmm = NULL;
-		if (!umpa_vmm_create(&vmm, NULL))
-			break;
-		nrefused++;
-		nwrong += vmm || !is_clean(mapped, reserved);
+		nrefused += umpa_vmm_create(&vmm, &options) != 0;
+		fake_fail_at(0, 0);
+		umpa_vmm_destroy(vmm);
+		nwrong += !is_clean(mapped, reserved);
 	}
-	fake_fail_at(0, 0);
 	CHECK_EQ(nwrong, 0);
 	CHECK(nrefused > 8);
-	umpa_vmm_destroy(vmm);
 	CHECK(is_clean(mapped, reserved));
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.nblocks, 0);
+}
+
+TEST(vmm_machine_holds_slots)
+{
+	struct umpa_vmm_options o = {.holding_nbytes = 15 * MIB}, far = o, much = o;
+	struct umpa_vmm *second;
+	char *block;
+
+	PLAN(9);
+	begin();
+	block = umpa_alloc(2 * MIB, 0);
+	far.window_nbytes = 8 * MIB;
+	CHECK_EQ(umpa_vmm_create(&vmm, &far), -ENOMEM);
+	much.holding_nbytes = SIZE_MAX;
+	CHECK_EQ(umpa_vmm_create(&vmm, &much), -ENOMEM);
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	CHECK_EQ(vmm->holding.nslots, 8);
+	CHECK(vmm->guest.holding == &vmm->holding && umpa_g_is_inside(&vmm->guest));
+	CHECK(mirrors(vmm->held.addr));
+	/* Each has its own. */
+	REQUIRE(!umpa_vmm_create(&second, &o));
+	CHECK(!umpa_holding_has(&vmm->holding, second->holding.begin));
+	umpa_vmm_destroy(second);
+	CHECK(umpa_g_home(&vmm->guest, vmm->holding.begin + 9) == vmm->holding.begin + 9);
+	umpa_vmm_destroy(vmm);
+	umpa_free(block);
+}
+
+/* --- no machine --------------------------------------------------------------------------- */
+
+static long allocate(struct umpa_guest *g, void *arg)
+{
+	char *a = umpa_g_alloc(g, (size_t)arg, UMPA_ZERO), *b;
+
+	b = umpa_g_realloc(g, a, 2 * (size_t)arg, 0);
+	if (!b || umpa_g_is_inside(g) || umpa_g_move(g, b, b + (size_t)arg, 4096) ||
+		umpa_g_usable_size(g, b) != umpa_usable_size(b))
+		return -1;
+	umpa_g_free(g, b);
+	return 11;
+}
+
+TEST(vmm_runs_outside_where_that_is_allowed)
+{
+	struct umpa_vmm_options o = {.flags = UMPA_VMM_ALLOW_HOST, .holding_nbytes = 16 * MIB},
+				late = o, odd = o;
+	size_t mapped;
+
+	PLAN(13);
+	begin();
+	mapped = fake_mapped_nbytes();
+	late.time_ns = 1;
+	odd.flags = 4;
+	CHECK_EQ(umpa_vmm_create(&vmm, &odd), -EINVAL);
+	for (int i = 0; i < 2; i++) {
+		fake_kvm_reset();
+		if (i)
+			fake_kvm.facts.nested = 0; /* slow is not allowed */
+		else
+			fake_kvm.error = -ENODEV;
+		CHECK_EQ(umpa_vmm_create(&vmm, &late), -ENOTSUP);
+		REQUIRE(!umpa_vmm_create(&vmm, &o));
+		CHECK_EQ(umpa_vmm_run(vmm, allocate, (void *)(3 * MIB), &ret, &fault), 0);
+		CHECK_EQ(ret, 11);
+		CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+		umpa_vmm_destroy(vmm);
+	}
+	fake_kvm.error = -ENODEV;
+	fake_fail_at(2, -ENOMEM); /* the first is the look at /dev/kvm */
+	CHECK_EQ(umpa_vmm_create(&vmm, &o), -ENOMEM);
+	fake_fail_at(0, 0);
+	CHECK(is_clean(mapped, fake_reserved_nbytes()));
 }
 
 TEST(vmm_machine_is_as_good_as_its_host)
@@ -220,7 +311,7 @@ static void exchange(size_t a, size_t b, size_t n)
 
 static void exchange_superpages(size_t a, size_t b)
 {
-	umpa_g_swap(&vmm->guest, page(a), page(b), 1);
+	umpa_g_exchange(&vmm->guest, page(a), page(b), 1);
 	for (size_t i = 0; i < 512; i++) {
 		uint32_t was = seen[a + i];
 
@@ -390,7 +481,7 @@ static int call_and_return(struct umpa_kvm_event *e)
 
 TEST(vmm_run_calls_and_returns)
 {
-	PLAN(7);
+	PLAN(10);
 	begin();
 	REQUIRE(!umpa_vmm_create(&vmm, NULL));
 	fake_kvm.run = call_and_return;
@@ -401,6 +492,12 @@ TEST(vmm_run_calls_and_returns)
 	CHECK_EQ(entered.rsi, 7);
 	CHECK_EQ(entered.rsp % 16, 0);
 	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
+	/* What its CPU remembers of page tables that were changed outside is forgotten, once. */
+	CHECK(!entered.rcx && !umpa_vmm_sync(vmm, NULL, 0));
+	nruns = 0;
+	CHECK(!run() && entered.rcx);
+	nruns = 0;
+	CHECK(!run() && !entered.rcx);
 	umpa_vmm_destroy(vmm);
 }
 

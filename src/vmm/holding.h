@@ -1,0 +1,140 @@
+/*
+ * A holding: blocks for the one function that runs in guest mode, on slots of the window that its
+ * machine holds. What the core does for many threads: runs on a shelf, spans over extents, frames
+ * that stay where they were and are carried by a mover to where they are missing.
+ *
+ * A block that is freed is kept as it is, in a list of its size, and is the next one of that size.
+ * The shelf and the extents hear of it only when they have no room for something else: then all
+ * that is kept is given back to them.
+ *
+ * Pure: told its mover and its memory; no OS call, no lock. Compiled for general registers alone,
+ * with all it calls, as handlers of page faults may call it, which interrupt.
+ *
+ * Invariants
+ *  1. A page's word is not 0 exactly if a block begins there, live or kept; it says how long it is.
+ *  2. The first slot of a block is on the shelf exactly if the block is a run.
+ *  3. As the space's (core/space.h): a void free slot reads as zero, a resident one is believed to
+ *     have frames, and holds anything.
+ */
+#ifndef UMPA_VMM_HOLDING_H
+#define UMPA_VMM_HOLDING_H
+
+#include "base/compiler.h"
+#include "base/units.h"
+#include "frame/shelf.h"
+#include "os/mover.h"
+#include "va/extents.h"
+
+/* Lists of kept blocks: one for each length of a run, and some for those of spans. */
+enum {
+	KEPT_NSPAN_LISTS = 64,
+	KEPT_NLISTS = SLOT_NPAGES + KEPT_NSPAN_LISTS
+};
+
+struct umpa_holding_page {
+	uint32_t what; /* the length in pages, and what it is of; 0: no block begins here */
+	uint32_t next; /* kept: the next one of the list, its page plus 1 */
+};
+
+enum {
+	HOLDING_LIVE = 1,
+	HOLDING_KEPT = 2,
+	HOLDING_SHARED = 4, /* its last pages lie in a slot of the shelf, as that one's tail */
+	HOLDING_SHIFT = 3   /* of the length */
+};
+
+struct umpa_holding {
+	char *begin; /* a superpage's */
+	size_t nbytes;
+	uint32_t nslots;
+	struct umpa_mover *mover;
+	struct umpa_extents extents; /* over the slots that have been used so far */
+	struct umpa_shelf shelf;
+	struct umpa_holding_page *page;
+	uint64_t kept_any[KEPT_NLISTS / 64]; /* a bit a list */
+	uint32_t kept[KEPT_NLISTS];          /* the last one put there, its page plus 1 */
+	uint64_t nslots_moved, nmove_calls;
+};
+
+enum {
+	HOLDING_NSLOTS_MAX = 1 << 20
+};
+
+/* Bytes of zeroed memory that the books of nslots slots take; touched as slots are used. */
+size_t umpa_holding_nbytes(uint32_t nslots);
+
+/* Over [begin, begin + nslots superpages), all void, 1 to HOLDING_NSLOTS_MAX. memory: as above. */
+void umpa_holding_init(struct umpa_holding *h, void *begin, uint32_t nslots,
+	struct umpa_mover *mover, void *memory);
+
+static inline int umpa_holding_has(const struct umpa_holding *h, const void *addr)
+{
+	return (uintptr_t)addr - (uintptr_t)h->begin < h->nbytes;
+}
+
+static inline unsigned umpa_holding_list_of(size_t npages)
+{
+	return npages < SLOT_NPAGES ? (unsigned)npages
+				    : (unsigned)(SLOT_NPAGES + npages % KEPT_NSPAN_LISTS);
+}
+
+/* The block that was freed last of those of npages, once more, if its list begins with it; what it
+ * holds is not known. Most that are allocated are. NULL. */
+static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
+{
+	uint32_t *first = &h->kept[umpa_holding_list_of(npages)];
+	size_t page = (size_t)*first - 1;
+	struct umpa_holding_page *p = &h->page[page];
+
+	if (!*first || p->what >> HOLDING_SHIFT != npages)
+		return NULL;
+	*first = p->next;
+	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
+	return h->begin + (page << PAGE_SHIFT);
+}
+
+/* Of an address in the holding: 0; -EINVAL: no live block begins there. */
+static inline int umpa_holding_free(struct umpa_holding *h, void *block)
+{
+	size_t at = (size_t)((char *)block - h->begin), page = at >> PAGE_SHIFT;
+	struct umpa_holding_page *p = &h->page[page];
+	unsigned list = umpa_holding_list_of(p->what >> HOLDING_SHIFT);
+
+	if (unlikely(at % PAGE_NBYTES || !(p->what & HOLDING_LIVE)))
+		return -EINVAL;
+	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
+	p->next = h->kept[list];
+	h->kept[list] = (uint32_t)page + 1;
+	h->kept_any[list / 64] |= (uint64_t)1 << list % 64;
+	return 0;
+}
+
+/* A block of npages, 1 or more, at a multiple of align pages, a power of two. flags: UMPA_ZERO,
+ * UMPA_NOBACK. NULL: no room. */
+void *umpa_holding_alloc(struct umpa_holding *h, size_t npages, uint32_t align, unsigned flags);
+
+/* The pages of a live block at an address in the holding; 0: none begins there. */
+size_t umpa_holding_npages(const struct umpa_holding *h, const void *block);
+
+/* Makes a live block npages long, in place if that can be, else by moving it to a multiple of align
+ * pages. flags: UMPA_ZERO, of what is added; UMPA_NOMOVE. NULL: no room, and nothing changed. */
+void *umpa_holding_resize(
+	struct umpa_holding *h, void *block, size_t npages, uint32_t align, unsigned flags);
+
+/* Makes whole pages of a block zero; whole superpages by giving their frames to the pool. */
+void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages);
+
+/* Carries the frames of [src, src + nslots superpages) to dst, which has none; src reads as zero
+ * then. And exchanges them, where both may have some. Whole superpages of blocks, that don't
+ * overlap. Result: how many superpages, from the front, that is done for. */
+uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32_t nslots);
+uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_t nslots);
+
+/* By string instructions, which are the same in guest mode and outside. */
+void umpa_holding_clear(void *addr, size_t npages);
+void umpa_holding_copy(void *dst, const void *src, size_t npages);
+
+/* Every invariant above that can be seen; for tests. 1 if they hold. */
+int umpa_holding_valid(const struct umpa_holding *h);
+
+#endif

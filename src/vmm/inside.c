@@ -1,0 +1,228 @@
+/* The page API inside: on the holding where there is one, else by the functions it is named after.
+ */
+#include <errno.h>
+#include <umpa/page.h>
+#include <umpa/rewire.h>
+#include <umpa/vmm.h>
+
+#include "base/panic.h"
+#include "core/request.h"
+#include "vmm/holding.h"
+
+static int is_held(const struct umpa_guest *g, const void *addr)
+{
+	return g->holding && umpa_holding_has(g->holding, addr);
+}
+
+static uint32_t align_npages(const struct umpa_request *r)
+{
+	return (uint32_t)1 << (r->align_log2 - PAGE_SHIFT);
+}
+
+_Noreturn static void misuse(const char *call, const void *ptr)
+{
+	umpa_misuse(call, ptr, "no live block begins here; freed twice, or inside a block");
+}
+
+/* As a touch of each page would, there and now. */
+static void back(char *block, size_t npages)
+{
+	for (; npages--; block += PAGE_NBYTES)
+		*(volatile char *)block = *(volatile char *)block;
+}
+
+static void *or_no_memory(void *block, const struct umpa_request *r)
+{
+	if (unlikely(!block))
+		errno = ENOMEM;
+	else if (unlikely(r->flags & UMPA_BACKED))
+		back(block, r->npages);
+	return block;
+}
+
+/* --- alloc and free ----------------------------------------------------------------------- */
+
+static void *alloc_any(struct umpa_guest *g, size_t nbytes, unsigned flags)
+{
+	struct umpa_request r;
+
+	if (!g->holding)
+		return umpa_alloc(nbytes, flags);
+	if (!umpa_request_parse(nbytes, flags, &r))
+		return NULL;
+	return or_no_memory(umpa_holding_alloc(g->holding, r.npages, align_npages(&r), flags), &r);
+}
+
+public_api void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags)
+{
+	struct umpa_holding *h = g->holding;
+	void *block = NULL;
+
+	if (likely(h && !flags && nbytes && nbytes <= h->nbytes))
+		block = umpa_holding_again(h, pages_of(nbytes));
+	return likely(block) ? block : alloc_any(g, nbytes, flags);
+}
+
+public_api void umpa_g_free(struct umpa_guest *g, void *block)
+{
+	if (unlikely(!is_held(g, block)))
+		umpa_free(block);
+	else if (unlikely(umpa_holding_free(g->holding, block)))
+		misuse("umpa_g_free", block);
+}
+
+public_api void *umpa_g_realloc(struct umpa_guest *g, void *block, size_t nbytes, unsigned flags)
+{
+	struct umpa_request r;
+
+	if (!block)
+		return umpa_g_alloc(g, nbytes, flags);
+	if (!is_held(g, block))
+		return umpa_realloc(block, nbytes, flags);
+	if (!umpa_holding_npages(g->holding, block))
+		misuse("umpa_g_realloc", block);
+	if (!umpa_request_parse(nbytes, flags, &r))
+		return NULL;
+	return or_no_memory(
+		umpa_holding_resize(g->holding, block, r.npages, align_npages(&r), flags), &r);
+}
+
+public_api size_t umpa_g_usable_size(struct umpa_guest *g, const void *block)
+{
+	size_t npages;
+
+	if (!is_held(g, block))
+		return umpa_usable_size(block);
+	npages = umpa_holding_npages(g->holding, block);
+	if (!npages)
+		misuse("umpa_g_usable_size", block);
+	return npages << PAGE_SHIFT;
+}
+
+/* --- ranges ------------------------------------------------------------------------------- */
+
+static int lies_in_holding(const struct umpa_guest *g, const char *addr, size_t nbytes)
+{
+	return is_held(g, addr) && (!nbytes || is_held(g, addr + nbytes - 1));
+}
+
+static int refuse(void)
+{
+	errno = EINVAL;
+	return -1;
+}
+
+public_api int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes)
+{
+	char *from = (char *)(((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1));
+	char *to = (char *)(((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1));
+
+	if (!is_held(g, addr))
+		return umpa_unback(addr, nbytes);
+	if (!lies_in_holding(g, addr, nbytes))
+		return refuse();
+	if (from < to)
+		umpa_holding_take_frames(g->holding, from, (size_t)(to - from) >> PAGE_SHIFT);
+	return 0;
+}
+
+/* A way to bring content from one place to another: whole superpages, of which it says how many it
+ * did, and pages. */
+struct way {
+	uint32_t (*superpages)(struct umpa_guest *g, char *dst, char *src, uint32_t n);
+	void (*pages)(char *dst, char *src, size_t npages);
+};
+
+/* Its own frames go to the pool first: what a mover carries to has none. */
+static uint32_t carry_superpages(struct umpa_guest *g, char *dst, char *src, uint32_t n)
+{
+	umpa_holding_take_frames(g->holding, dst, (size_t)n * SLOT_NPAGES);
+	return umpa_holding_carry(g->holding, dst, src, n);
+}
+
+static void carry_pages(char *dst, char *src, size_t npages)
+{
+	umpa_holding_copy(dst, src, npages);
+	umpa_holding_clear(src, npages);
+}
+
+static uint32_t exchange_superpages(struct umpa_guest *g, char *a, char *b, uint32_t n)
+{
+	return umpa_holding_exchange(g->holding, a, b, n);
+}
+
+static void exchange_pages(char *a, char *b, size_t npages)
+{
+	uint64_t *x = (uint64_t *)a, *y = (uint64_t *)b;
+
+	for (size_t n = npages * (PAGE_NBYTES / sizeof(*x)); n; n--, x++, y++) {
+		uint64_t word = *x;
+
+		*x = *y;
+		*y = word;
+	}
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static void go(const struct way *way, struct umpa_guest *g, char *dst, char *src, size_t npages)
+{
+	int may_carry =
+		is_held(g, dst) && is_held(g, src) && !((size_t)(dst - src) & (SLOT_NBYTES - 1));
+
+	while (npages) {
+		size_t inside = (uintptr_t)dst & (SLOT_NBYTES - 1);
+		size_t n = least(npages, (SLOT_NBYTES - inside) >> PAGE_SHIFT);
+		uint32_t whole = may_carry && !inside ? (uint32_t)(npages / SLOT_NPAGES) : 0;
+
+		if (whole)
+			whole = way->superpages(g, dst, src, whole);
+		if (whole)
+			n = (size_t)whole * SLOT_NPAGES;
+		else
+			way->pages(dst, src, n);
+		dst += n << PAGE_SHIFT;
+		src += n << PAGE_SHIFT;
+		npages -= n;
+	}
+}
+
+/* 1: both lie in the holding, or one of them; 0: the ordinary function's. -1: refused. */
+static int is_ours(const struct umpa_guest *g, const char *a, const char *b, size_t nbytes)
+{
+	if (!nbytes || (!is_held(g, a) && !is_held(g, b)))
+		return 0;
+	if (((uintptr_t)a | (uintptr_t)b | nbytes) & (PAGE_NBYTES - 1) ||
+		(size_t)(a - b) < nbytes || (size_t)(b - a) < nbytes ||
+		(is_held(g, a) && !lies_in_holding(g, a, nbytes)) ||
+		(is_held(g, b) && !lies_in_holding(g, b, nbytes)))
+		return refuse();
+	return 1;
+}
+
+public_api int umpa_g_move(struct umpa_guest *g, void *dst, void *src, size_t nbytes)
+{
+	static const struct way way = {carry_superpages, carry_pages};
+	int ours = is_ours(g, dst, src, nbytes);
+
+	if (!ours)
+		return umpa_move(dst, src, nbytes);
+	if (ours > 0)
+		go(&way, g, dst, src, nbytes >> PAGE_SHIFT);
+	return ours > 0 ? 0 : -1;
+}
+
+public_api int umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t nbytes)
+{
+	static const struct way way = {exchange_superpages, exchange_pages};
+	int ours = is_ours(g, a, b, nbytes);
+
+	if (!ours)
+		return umpa_swap(a, b, nbytes);
+	if (ours > 0)
+		go(&way, g, a, b, nbytes >> PAGE_SHIFT);
+	return ours > 0 ? 0 : -1;
+}
