@@ -1,5 +1,5 @@
 # The examples, to examples/ in the build folder: those of jemalloc and mimalloc where these are installed;
-# those of dlmalloc if asked for, by `ninja dlmalloc`, which fetches it.
+# those of dlmalloc if asked for, by `ninja dlmalloc`, which fetches it; those of guest mode on x86-64.
 set(example_dir ${CMAKE_BINARY_DIR}/examples)
 
 # umpa_example(NAME SOURCE library...)
@@ -8,6 +8,15 @@ function(umpa_example name source)
 	set_target_properties(example-${name} PROPERTIES OUTPUT_NAME ${name}
 		RUNTIME_OUTPUT_DIRECTORY ${example_dir})
 	target_link_libraries(example-${name} PRIVATE ${ARGN})
+endfunction()
+
+# umpa_guest_example(NAME): functions in guest mode.
+function(umpa_guest_example name)
+	add_executable(example-vmm_${name} ${CMAKE_SOURCE_DIR}/examples/vmm/${name}.c)
+	set_target_properties(example-vmm_${name} PROPERTIES OUTPUT_NAME vmm_${name}
+		RUNTIME_OUTPUT_DIRECTORY ${example_dir})
+	target_compile_options(example-vmm_${name} PRIVATE -mgeneral-regs-only)
+	target_link_libraries(example-vmm_${name} PRIVATE umpa_static)
 endfunction()
 
 # umpa_preloadable(NAME SOURCE library...): a library to preload.
@@ -58,3 +67,9 @@ umpa_dlmalloc(dlmalloc-preload)
 umpa_preloadable(dlmalloc-kernel libdlmalloc.c)
 umpa_dlmalloc(dlmalloc-kernel-preload)
 target_compile_definitions(dlmalloc-kernel-preload PRIVATE DLMALLOC_OF_KERNEL)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+	foreach(name barrier paging scaling snapshot)
+		umpa_guest_example(${name})
+	endforeach()
+endif()

@@ -176,7 +176,7 @@ endforeach()
 
 # --- the examples ---------------------------------------------------------------------------
 
-foreach(name jemalloc jemalloc_forks mimalloc dlmalloc)
+foreach(name jemalloc jemalloc_forks mimalloc dlmalloc vmm_barrier vmm_paging vmm_scaling vmm_snapshot)
 	umpa_test(examples ${name} sh ${CMAKE_SOURCE_DIR}/tests/examples/run ${name})
 endforeach()
 

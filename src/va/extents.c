@@ -222,7 +222,7 @@ static uint32_t find_near(const struct umpa_extents *e, enum umpa_extent_kind ki
 
 	for (; ntries < NTRIES_NEAR && next_class(b, class, &class); class ++)
 		for (uint32_t link = b->head[class]; link && ntries < NTRIES_NEAR; ntries++) {
-			if (same_directory(e, link - 1, near))
+			if (near == NO_SLOT.i || same_directory(e, link - 1, near))
 				return link - 1;
 			if (shortest == UINT32_MAX)
 				shortest = link - 1;

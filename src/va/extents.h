@@ -86,7 +86,7 @@ struct slot umpa_extents_take(
 /*
  * Takes up to max slots of that kind that are neighbours, from a short extent, so that the long
  * ones stay whole, and from one that begins in the same directory as `near`, if a few tries find
- * it; *nslots is how many. NO_SLOT and 0 if there are none.
+ * it (NO_SLOT: wherever it is); *nslots is how many. NO_SLOT and 0 if there are none.
  */
 struct slot umpa_extents_take_near(struct umpa_extents *e, enum umpa_extent_kind kind,
 	struct slot near, uint32_t max, uint32_t *nslots);

@@ -284,16 +284,15 @@ static uint32_t fill(struct umpa_holding *h, struct slot slot, uint32_t nslots)
 	uint32_t done = 0, n, nmoved;
 
 	while (done < nslots) {
-		struct slot to = slot_after(slot, done);
-		struct slot from =
-			umpa_extents_take_near(&h->extents, EXTENT_RESIDENT, to, nslots - done, &n);
+		struct slot from = umpa_extents_take_near(
+			&h->extents, EXTENT_RESIDENT, NO_SLOT, nslots - done, &n);
 		size_t moved;
 
 		if (!n && flush_kept(h))
 			continue;
 		if (!n)
 			break;
-		moved = carry(h, to, from, n);
+		moved = carry(h, slot_after(slot, done), from, n);
 		nmoved = (uint32_t)(moved >> SLOT_SHIFT);
 		give_slots(h, from, nmoved, EXTENT_VOID);
 		give_slots(h, slot_after(from, nmoved), n - nmoved, EXTENT_RESIDENT);

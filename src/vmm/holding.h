@@ -83,10 +83,14 @@ static inline unsigned umpa_holding_list_of(size_t npages)
 static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 {
 	uint32_t *first = &h->kept[umpa_holding_list_of(npages)];
-	size_t page = (size_t)*first - 1;
-	struct umpa_holding_page *p = &h->page[page];
+	struct umpa_holding_page *p;
+	size_t page;
 
-	if (!*first || p->what >> HOLDING_SHIFT != npages)
+	if (!*first)
+		return NULL;
+	page = *first - 1;
+	p = &h->page[page];
+	if (p->what >> HOLDING_SHIFT != npages)
 		return NULL;
 	*first = p->next;
 	p->what ^= HOLDING_LIVE | HOLDING_KEPT;

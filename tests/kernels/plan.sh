@@ -12,6 +12,9 @@ plan_programs="sort sqlite3"
 # Programs of tests/preload that know nothing of umpa, each with its arguments.
 plan_preloads="threads:2000 weather:umpa:churn"
 
+# Examples of guest mode, and how many times what they take the kernel must take at least.
+plan_examples="barrier:40 paging:10 scaling:5 snapshot:5"
+
 # Every test program that needs a real kernel; one that has a source must have been built.
 plan_tests()
 {
@@ -85,4 +88,8 @@ plan_of()
 plan_counted()
 {
 	echo "vmm-figures|user|always|/umpa/vmm-figures $build_dir/umpa"
+	for words in $plan_examples; do
+		name=${words%:*}
+		echo "vmm-$name|user|always|/umpa/vmm-example $build_dir/examples/vmm_$name ${words#*:}"
+	done
 }
