@@ -122,7 +122,7 @@ int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void
  * must be led to one of the range, or nowhere, and no two to the same; those that are led elsewhere
  * than home lie in blocks of umpa_alloc(). addr NULL and nbytes 0: all of the holding, of whose
  * blocks parts of each other's are led to. 0; -EINVAL: they are not so: what functions see is as it
- * was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE as umpa_vmm_run().
+ * was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE, -EIO as umpa_vmm_run().
  */
 int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes);
 

@@ -338,6 +338,7 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 		.db = 1,
 		.s = 1,
 		.g = 1};
+	struct kvm_vcpu_events none = {.flags = 0}; /* of a trap that it was about to take */
 	struct kvm_sregs r;
 	int error = ask_with(cpu->fd, KVM_GET_SREGS, &r);
 
@@ -359,6 +360,8 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 		.type = 11,
 		.present = 1};
 	error = ask_with(cpu->fd, KVM_SET_SREGS, &r);
+	if (!error)
+		error = ask_with(cpu->fd, KVM_SET_VCPU_EVENTS, &none);
 	if (!error && cpu->xcr0)
 		error = set_xcr0(cpu);
 	return error ? error : set_msrs(cpu, s);

@@ -1,7 +1,5 @@
 #include "vmm/guest.h"
 
-#include <stddef.h>
-
 enum {
 	PAGE_FAULT = 14
 };
@@ -62,6 +60,30 @@ void umpa_guest_trap(struct umpa_trap *trap)
 		return;
 	cpu->fault_address = addr;
 	leave(trap);
+}
+
+/* --- entries ------------------------------------------------------------------------------ */
+
+static void rewrite(volatile uint64_t *entry)
+{
+	*entry = *entry;
+}
+
+long umpa_guest_rewrite(struct umpa_guest *g, void *range)
+{
+	const struct umpa_guest_range *r = range;
+	char *end = r->begin + (r->npages << 12);
+
+	for (char *at = r->begin; at < end; at += 4096) {
+		volatile uint64_t *superpage = umpa_g_pte(g, at, 1);
+
+		if (at == r->begin || !((uintptr_t)at << 43))
+			rewrite(superpage);
+		if (umpa_g_is_split(*superpage))
+			rewrite(umpa_g_pte(g, at, 0));
+	}
+	umpa_g_flush_all();
+	return 0;
 }
 
 /* --- the processor's tables --------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #define GUEST_NVECTORS 32
 
 #ifndef __ASSEMBLER__
+#include <stddef.h>
 #include <stdint.h>
 #include <umpa/vmm.h>
 
@@ -71,6 +72,16 @@ extern const char umpa_guest_traps[]; /* GUEST_NVECTORS of them, 16 bytes each *
 
 /* A trap, on its stack. Comes back if what was interrupted is to go on. */
 void umpa_guest_trap(struct umpa_trap *trap);
+
+/* For a kernel that shadows page tables: it sees what the guest writes to them, and nothing else.
+ */
+struct umpa_guest_range {
+	char *begin;
+	size_t npages;
+};
+
+/* Writes what entries of the range (struct umpa_guest_range) are once more. */
+long umpa_guest_rewrite(struct umpa_guest *g, void *range);
 
 /* Makes a CPU's descriptors, and the gates of all. */
 void umpa_guest_cpu_init(struct umpa_guest_cpu *cpu, struct umpa_guest *guest);

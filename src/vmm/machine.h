@@ -48,6 +48,10 @@ struct umpa_vmm {
 	int is_busy;                 /* atomic */
 };
 
+/* umpa_vmm_run() for who has the machine to itself. */
+must_check int umpa_vmm_enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *),
+	void *arg, long *ret, struct umpa_vmm_fault *fault);
+
 /* Takes memory, zero, for a machine. -ENOMEM. */
 must_check int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes);
 

@@ -167,7 +167,7 @@ static int follow_thread(struct umpa_vmm *vmm)
 	return umpa_kvm_set_state(&vmm->cpu, &vmm->state);
 }
 
-static int enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg,
+int umpa_vmm_enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg,
 	long *ret, struct umpa_vmm_fault *fault)
 {
 	struct umpa_kvm_event e = {.error = 0};
@@ -192,7 +192,7 @@ static int call(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), v
 	struct umpa_vmm_fault *fault)
 {
 	if (!vmm->is_host)
-		return enter(vmm, fn, arg, ret, fault);
+		return umpa_vmm_enter(vmm, fn, arg, ret, fault);
 	*ret = fn(&vmm->guest, arg);
 	return 0;
 }

@@ -231,6 +231,19 @@ static int sync_view(struct view *v)
 	return error;
 }
 
+/* The CPU, and a kernel that shadows page tables, learn what entries are now. */
+static int tell(struct umpa_vmm *vmm, const struct view *v)
+{
+	struct umpa_guest_range range = {v->begin, v->npages};
+	struct umpa_vmm_fault fault = {.cause = UMPA_VMM_FAULT_NONE};
+	long ret;
+
+	vmm->is_stale = 1;
+	if (vmm->kvm.facts.nested)
+		return 0;
+	return umpa_vmm_enter(vmm, umpa_guest_rewrite, &range, &ret, &fault) ? -EIO : 0;
+}
+
 static int may_be(const struct umpa_vmm *vmm, const void *addr, size_t nbytes)
 {
 	uintptr_t at_byte = (uintptr_t)addr - vmm->guest.base;
@@ -260,7 +273,8 @@ public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 	v = addr || nbytes ? (struct view){&vmm->guest, addr, nbytes >> PAGE_SHIFT, NULL}
 			   : all_held(vmm);
 	error = v.npages && !vmm->is_host ? sync_view(&v) : 0;
-	vmm->is_stale = 1;
+	if (v.npages && !vmm->is_host && tell(vmm, &v))
+		error = -EIO;
 	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
 	errno = kept;
 	return error;

@@ -51,6 +51,7 @@ plan_always()
 		esac
 		echo "$name@always|$user|always|$test $patterns"
 	done
+	echo "test_vmm@shadow|root|always|/umpa/shadow $build_dir/tests/real/test_vmm"
 	for program in $plan_programs; do
 		path=$(command -v "$program") || continue
 		echo "preload-$program@always|user|always|/umpa/smoke $build_dir/libumpa-preload.so $path"

@@ -482,7 +482,7 @@ static int call_and_return(struct umpa_kvm_event *e)
 TEST(vmm_run_calls_and_returns)
 {
 	PLAN(10);
-	begin();
+	begin_with_pages();
 	REQUIRE(!umpa_vmm_create(&vmm, NULL));
 	fake_kvm.run = call_and_return;
 	nruns = 0;
@@ -493,12 +493,13 @@ TEST(vmm_run_calls_and_returns)
 	CHECK_EQ(entered.rsp % 16, 0);
 	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
 	/* What its CPU remembers of page tables that were changed outside is forgotten, once. */
-	CHECK(!entered.rcx && !umpa_vmm_sync(vmm, NULL, 0));
+	CHECK(!entered.rcx && !sync_all());
 	nruns = 0;
 	CHECK(!run() && entered.rcx);
 	nruns = 0;
 	CHECK(!run() && !entered.rcx);
 	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
 }
 
 static enum umpa_kvm_exit exit_to_make;
@@ -507,6 +508,28 @@ static int make_exit(struct umpa_kvm_event *e)
 {
 	e->registers.rip = 0x1234;
 	return come_out(e, exit_to_make, 0x99);
+}
+
+/* A kernel that shadows page tables sees what is written in guest mode alone. */
+TEST(vmm_sync_tells_a_kernel_that_shadows)
+{
+	struct umpa_vmm_options slow = {.flags = UMPA_VMM_ALLOW_SLOW};
+
+	PLAN(6);
+	begin_with_pages();
+	fake_kvm.facts.nested = 0;
+	REQUIRE(!umpa_vmm_create(&vmm, &slow));
+	fake_kvm.run = call_and_return;
+	nruns = 0;
+	CHECK_EQ(sync_all(), 0);
+	CHECK_EQ(entered.rdx, (uintptr_t)umpa_guest_rewrite);
+	CHECK_EQ(((struct umpa_guest_range *)entered.rsi)->begin == pages, 1);
+	exit_to_make = KVM_SHUTDOWN;
+	fake_kvm.run = make_exit;
+	CHECK_EQ(sync_all(), -EIO);
+	CHECK_EQ(umpa_vmm_sync(vmm, pages, 0), 0);
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
 }
 
 TEST(vmm_run_tells_what_went_wrong)
