@@ -16,6 +16,7 @@
 #include "report.h"
 #include "samples.h"
 #include "session.h"
+#include "vmm.h"
 #include "worker.h"
 
 struct request {
@@ -52,6 +53,7 @@ static int run_report(const struct umpa_command *c, int argc, char **argv);
 /* Behind those that run tests. */
 enum {
 	BENCH_PROGRAMS = NBENCHES,
+	BENCH_VMM,
 	BENCH_REPORT,
 	NCOMMANDS
 };
@@ -100,6 +102,16 @@ static const struct umpa_command commands[NCOMMANDS] = {
 		"chart could not be written; 125 nothing was measured, or the raw figures have no\n"
 		"place, 2 wrong usage.\n",
 		umpa_programs_flags, umpa_programs_command},
+	[BENCH_VMM] = {"bench vmm", "",
+		"Page operations by page tables of one's own, and by the kernel's calls.",
+		"Here, in ticks of the clock: cycles where /dev/kvm is native, and of no use for\n"
+		"speed where it is not. With --emulated in instructions, which are the same on "
+		"any\n"
+		"host, and with what the examples of guest mode do.\n\n"
+		"exit status: 0; 1 measured, but the raw figures or the plot could not be "
+		"written;\n"
+		"125 nothing was measured, 2 wrong usage.\n",
+		umpa_vmm_flags, umpa_vmm_command},
 	[BENCH_REPORT] = {"bench report", "DIR",
 		"The tables and plot again, from the raw figures kept in DIR.",
 		"exit status: 0; 1 no plot could be drawn; 125 there are no raw figures in DIR,\n"

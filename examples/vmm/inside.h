@@ -23,10 +23,25 @@ struct inside {
 	size_t ntimes; /* as often as is asked for, or less where instructions are interpreted */
 };
 
-static inline struct inside inside_begin(size_t holding_nbytes, size_t ntimes)
+/* A machine that has done nothing yet. */
+static inline void inside_renew(struct inside *in, size_t holding_nbytes)
 {
 	struct umpa_vmm_options options = {
 		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = holding_nbytes};
+	int error;
+
+	umpa_vmm_destroy(in->vmm);
+	in->vmm = NULL;
+	umpa_trim(0); /* what the last one's holding had */
+	error = umpa_vmm_create(&in->vmm, &options);
+	if (error) {
+		printf("no machine: %s\n", strerror(-error));
+		exit(1);
+	}
+}
+
+static inline struct inside inside_begin(size_t holding_nbytes, size_t ntimes)
+{
 	struct inside in = {NULL, ntimes};
 	struct umpa_vmm_caps caps;
 
@@ -37,10 +52,7 @@ static inline struct inside inside_begin(size_t holding_nbytes, size_t ntimes)
 	}
 	if (caps.level == UMPA_VMM_EMULATED)
 		in.ntimes = ntimes / 16;
-	if (umpa_vmm_create(&in.vmm, &options)) {
-		printf("no machine: %s\n", caps.why);
-		exit(1);
-	}
+	inside_renew(&in, holding_nbytes);
 	printf("%-24s %13s %13s %8s\n", "ticks", "in guest mode", "by the kernel", "ratio");
 	return in;
 }

@@ -72,7 +72,7 @@ static int is_aligned(const void *addr, uint32_t align)
 
 static void *begin_block(struct umpa_holding *h, uint32_t page, size_t npages, unsigned bits)
 {
-	h->page[page].what = what_of(npages, bits | HOLDING_LIVE);
+	umpa_holding_at(h, page)->what = what_of(npages, bits | HOLDING_LIVE);
 	return page_at(h, page);
 }
 
@@ -138,9 +138,9 @@ static void end_span(struct umpa_holding *h, struct slot slot, uint32_t what, ui
 
 static void end_block(struct umpa_holding *h, uint32_t page, uint32_t nmoved)
 {
-	uint32_t what = h->page[page].what;
+	uint32_t what = umpa_holding_at(h, page)->what;
 
-	h->page[page].what = 0;
+	umpa_holding_at(h, page)->what = 0;
 	if (is_run(h, page))
 		give_pages(h, slot_of(page), page % SLOT_NPAGES, (unsigned)npages_of(what));
 	else
@@ -156,7 +156,7 @@ static void *take_kept(struct umpa_holding *h, size_t npages, uint32_t align)
 
 	for (int i = 0; *link && i < NTRIES; i++) {
 		uint32_t page = *link - 1;
-		struct umpa_holding_page *p = &h->page[page];
+		struct umpa_holding_page *p = umpa_holding_at(h, page);
 
 		if (npages_of(p->what) == npages && is_aligned(page_at(h, page), align)) {
 			*link = p->next;
@@ -179,7 +179,7 @@ static int flush_kept(struct umpa_holding *h)
 				&h->kept[w * 64 + (unsigned)__builtin_ctzll(h->kept_any[w])];
 
 			for (uint32_t page = *link; page; any = 1) {
-				uint32_t next = h->page[page - 1].next;
+				uint32_t next = umpa_holding_at(h, page - 1)->next;
 
 				end_block(h, page - 1, 0);
 				page = next;
@@ -432,7 +432,7 @@ void *umpa_holding_alloc(struct umpa_holding *h, size_t npages, uint32_t align, 
 
 size_t umpa_holding_npages(const struct umpa_holding *h, const void *block)
 {
-	uint32_t what = h->page[page_of(h, block)].what;
+	uint32_t what = umpa_holding_at(h, page_of(h, block))->what;
 
 	return what & HOLDING_LIVE && !((uintptr_t)block % PAGE_NBYTES) ? npages_of(what) : 0;
 }
@@ -442,7 +442,7 @@ size_t umpa_holding_npages(const struct umpa_holding *h, const void *block)
 static int resize_run(struct umpa_holding *h, uint32_t page, size_t npages, unsigned flags)
 {
 	struct slot slot = slot_of(page);
-	unsigned at = page % SLOT_NPAGES, old = (unsigned)npages_of(h->page[page].what);
+	unsigned at = page % SLOT_NPAGES, old = (unsigned)npages_of(umpa_holding_at(h, page)->what);
 	struct bitmap dirty;
 
 	if (npages < old) {
@@ -456,13 +456,13 @@ static int resize_run(struct umpa_holding *h, uint32_t page, size_t npages, unsi
 		if (flags & UMPA_ZERO)
 			clear_dirty(slot_at(h, slot), at + old, nmore, &dirty);
 	}
-	h->page[page].what = what_of(npages, HOLDING_LIVE);
+	umpa_holding_at(h, page)->what = what_of(npages, HOLDING_LIVE);
 	return 1;
 }
 
 static void shrink_span(struct umpa_holding *h, uint32_t page, size_t npages)
 {
-	struct umpa_holding_page *p = &h->page[page];
+	struct umpa_holding_page *p = umpa_holding_at(h, page);
 	struct slot slot = slot_of(page);
 	uint32_t nslots = nslots_of(p->what), used = slots_of(npages);
 	unsigned tail = tail_of(p->what), over = (unsigned)(npages % SLOT_NPAGES);
@@ -487,7 +487,7 @@ static void shrink_span(struct umpa_holding *h, uint32_t page, size_t npages)
  * has no tail any more; -1: neither can be. */
 static int grow_tail(struct umpa_holding *h, uint32_t page, size_t npages, unsigned flags)
 {
-	struct umpa_holding_page *p = &h->page[page];
+	struct umpa_holding_page *p = umpa_holding_at(h, page);
 	struct slot shared = slot_after(slot_of(page), nslots_of(p->what));
 	size_t old = npages_of(p->what), nmore = npages - old;
 	unsigned tail = tail_of(p->what);
@@ -532,7 +532,7 @@ static void clear_slack(struct umpa_holding *h, struct slot slot, size_t npages,
 
 static int grow_span(struct umpa_holding *h, uint32_t page, size_t npages, unsigned flags)
 {
-	struct umpa_holding_page *p = &h->page[page];
+	struct umpa_holding_page *p = umpa_holding_at(h, page);
 	struct slot slot = slot_of(page);
 	uint32_t nslots, need = slots_of(npages);
 	struct grant g;
@@ -556,7 +556,7 @@ static int grow_span(struct umpa_holding *h, uint32_t page, size_t npages, unsig
 
 static int resize_in_place(struct umpa_holding *h, uint32_t page, size_t npages, unsigned flags)
 {
-	size_t old = npages_of(h->page[page].what);
+	size_t old = npages_of(umpa_holding_at(h, page)->what);
 
 	if (npages == old)
 		return 1;
@@ -573,7 +573,7 @@ static int resize_in_place(struct umpa_holding *h, uint32_t page, size_t npages,
 static void *copy_to_new(
 	struct umpa_holding *h, uint32_t page, size_t npages, uint32_t align, unsigned flags)
 {
-	size_t old = npages_of(h->page[page].what), n = old < npages ? old : npages;
+	size_t old = npages_of(umpa_holding_at(h, page)->what), n = old < npages ? old : npages;
 	char *to = umpa_holding_alloc(h, npages, align, flags & UMPA_NOBACK);
 
 	if (!to)
@@ -589,7 +589,8 @@ static void *copy_to_new(
 static void *move_span(
 	struct umpa_holding *h, uint32_t page, size_t npages, uint32_t align, unsigned flags)
 {
-	uint32_t what = h->page[page].what, nslots = nslots_of(what), need = slots_of(npages);
+	uint32_t what = umpa_holding_at(h, page)->what, nslots = nslots_of(what),
+		 need = slots_of(npages);
 	size_t old = npages_of(what), moved;
 	struct slot from = slot_of(page);
 	struct grant g;
@@ -734,6 +735,7 @@ size_t umpa_holding_nbytes(uint32_t nslots)
 	return rounded(nslots * sizeof(struct umpa_run_map)) +
 	       rounded(nslots * sizeof(struct umpa_extent)) +
 	       rounded(nslots * SLOT_NPAGES * sizeof(struct umpa_holding_page)) +
+	       rounded(nslots * sizeof(struct umpa_holding_page)) +
 	       rounded(umpa_heights_leaf_nbytes(nslots)) +
 	       rounded(umpa_heights_inner_nbytes(nslots));
 }
@@ -762,13 +764,14 @@ void umpa_holding_init(struct umpa_holding *h, void *begin, uint32_t nslots,
 	umpa_extents_init(&h->extents, tags);
 	h->extents.origin = (uint32_t)((uintptr_t)begin >> SLOT_SHIFT);
 	h->page = carve(&at, nslots * SLOT_NPAGES * sizeof(*h->page));
+	h->slot = carve(&at, nslots * sizeof(*h->slot));
 	leaf = carve(&at, umpa_heights_leaf_nbytes(nslots));
 	umpa_shelf_init(&h->shelf, maps, nslots, leaf, at);
 }
 
 static int page_valid(const struct umpa_holding *h, uint32_t page)
 {
-	uint32_t what = h->page[page].what;
+	uint32_t what = umpa_holding_at(h, page)->what;
 	struct slot slot = slot_of(page);
 	unsigned bits = what & (HOLDING_LIVE | HOLDING_KEPT);
 

@@ -50,7 +50,8 @@ struct umpa_holding {
 	struct umpa_mover *mover;
 	struct umpa_extents extents; /* over the slots that have been used so far */
 	struct umpa_shelf shelf;
-	struct umpa_holding_page *page;
+	struct umpa_holding_page *page; /* where no slot begins */
+	struct umpa_holding_page *slot; /* where one does: spans need no more books than these */
 	uint64_t kept_any[KEPT_NLISTS / 64]; /* a bit a list */
 	uint32_t kept[KEPT_NLISTS];          /* the last one put there, its page plus 1 */
 	uint64_t nslots_moved, nmove_calls;
@@ -78,6 +79,11 @@ static inline unsigned umpa_holding_list_of(size_t npages)
 				    : (unsigned)(SLOT_NPAGES + npages % KEPT_NSPAN_LISTS);
 }
 
+static inline struct umpa_holding_page *umpa_holding_at(const struct umpa_holding *h, size_t page)
+{
+	return page % SLOT_NPAGES ? &h->page[page] : &h->slot[page / SLOT_NPAGES];
+}
+
 /* The block that was freed last of those of npages, once more, if its list begins with it; what it
  * holds is not known. Most that are allocated are. NULL. */
 static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
@@ -89,7 +95,7 @@ static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 	if (!*first)
 		return NULL;
 	page = *first - 1;
-	p = &h->page[page];
+	p = umpa_holding_at(h, page);
 	if (p->what >> HOLDING_SHIFT != npages)
 		return NULL;
 	*first = p->next;
@@ -101,7 +107,7 @@ static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 static inline int umpa_holding_free(struct umpa_holding *h, void *block)
 {
 	size_t at = (size_t)((char *)block - h->begin), page = at >> PAGE_SHIFT;
-	struct umpa_holding_page *p = &h->page[page];
+	struct umpa_holding_page *p = umpa_holding_at(h, page);
 	unsigned list = umpa_holding_list_of(p->what >> HOLDING_SHIFT);
 
 	if (unlikely(at % PAGE_NBYTES || !(p->what & HOLDING_LIVE)))

@@ -25,6 +25,13 @@ for bench in threads small; do
 	ends 2 "an operand too many for $bench"
 	says "$bench takes no operand"
 done
+run "$umpa" bench vmm --help
+ends 0 "help of vmm"
+prints "--emulated"
+run "$umpa" bench vmm more
+ends 2 "an operand too many for vmm"
+run "$umpa" bench vmm --from "$scratch/nowhere"
+ends 125 "no figures of guest mode"
 run "$umpa" bench nonsense
 ends 2 "no such bench"
 says "no bench 'nonsense'"
@@ -112,6 +119,23 @@ prints "| 8 KiB | 0.900 | 1.00 | 0.900x | 1.50x |"
 prints "| 64 KiB | 8.00 | 4.00 | 2.00x |"
 prints "| dlmalloc over mmap | 5.00 | 77 | - | - | - |"
 prints "| dlmalloc over the kernel / over umpa | at least 0.95x | 0.900x | at 8 KiB | missed |"
+mkdir "$scratch/vmm"
+cat >"$scratch/vmm/vmm.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+linux-6.1,guest,0,0,map,20
+linux-6.1,guest,1,0,map,21
+linux-6.1,kernel,0,0,touch,4000
+linux-6.1,guest,0,1048576,alloc,200
+linux-6.1,kernel,0,0,map,100
+linux-6.1,guest,0,0,barrier: one protected,10
+linux-6.1,kernel,0,0,barrier: one protected,25
+CSV
+run "$umpa" bench vmm --markdown --from "$scratch/vmm"
+prints "| map a page | page fault on fresh memory | 20 | 4000 | 195x |"
+prints "| alloc and free again, 1 MiB | mmap, munmap | 200 | 100 | 0.500x |"
+prints "| Appel 1: protect, fault, unprotect | mprotect, signal | 10 | 25 | 2.50x |"
+run "$umpa" bench vmm --json --from "$scratch/vmm"
+query '.targets[] | select(.target | startswith("alloc and free again, 1 MiB")) | .reached' false
 mkdir "$scratch/bare"
 cp "$umpa" "$scratch/bare/umpa"
 run env UMPA_PRELOAD="$UMPA_BUILD/libumpa-preload.so" "$scratch/bare/umpa" bench dlmalloc --only 'dl*' -n 1
@@ -296,4 +320,4 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 219
+finish 227
