@@ -15,8 +15,6 @@
 #include "files.h"
 #include "spawn.h"
 
-extern char **environ;
-
 #define CSV_NAME       "vmm"
 #define MOST_REPEATED  99
 #define USUAL_REPEATED 3

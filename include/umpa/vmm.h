@@ -59,6 +59,8 @@ struct umpa_vmm_options {
 	uint64_t time_ns;      /* that a function may take in guest mode; 0: as long as it likes */
 	size_t holding_nbytes; /* address space for blocks that are allocated inside; 0: none is
 				  set apart */
+	size_t frames_nbytes;  /* of the holding, that begin with frames of the pool, as far as it
+				  has some; no more than holding_nbytes */
 };
 
 struct umpa_vmm;

@@ -263,13 +263,30 @@ void umpa_span_release(struct slot slot)
 	end(slot, 0, 0);
 }
 
-int umpa_span_free(struct slot slot)
+/* Of two threads that free it at once, one sees that the other was first. */
+static int take_from_owner(struct slot slot)
 {
 	uint32_t use = SLOT_SPAN;
 
-	/* Of two threads that free it at once, one sees that the other was first. */
-	if (!__atomic_compare_exchange_n(
-		    &record_of(slot)->use, &use, SLOT_INNER, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	return __atomic_compare_exchange_n(&record_of(slot)->use, &use, SLOT_INNER, 0,
+		       __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+		       ? 0
+		       : -EINVAL;
+}
+
+int umpa_span_dissolve(struct slot slot)
+{
+	const struct slot_record *r = record_of(slot);
+
+	if (r->nhead || r->ntail || take_from_owner(slot))
+		return -EINVAL;
+	count_free(r->npages);
+	return 0;
+}
+
+int umpa_span_free(struct slot slot)
+{
+	if (take_from_owner(slot))
 		return -EINVAL;
 	if (!umpa_recent_put(slot))
 		umpa_span_release(slot);

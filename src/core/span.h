@@ -27,6 +27,10 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
  * it held is given back. 0; -EINVAL: none begins there, or another thread has just freed it. */
 must_check int umpa_span_free(struct slot slot);
 
+/* The same, but its slots, all of them whole, are the caller's to give to the space. -EINVAL also
+ * if it has pages in a slot that it shares. */
+must_check int umpa_span_dissolve(struct slot slot);
+
 /* Gives back what a span held that is no block any more. */
 void umpa_span_release(struct slot slot);
 

@@ -769,6 +769,21 @@ void umpa_holding_init(struct umpa_holding *h, void *begin, uint32_t nslots,
 	umpa_shelf_init(&h->shelf, maps, nslots, leaf, at);
 }
 
+enum umpa_extent_kind umpa_holding_kind(const struct umpa_holding *h, uint32_t i, uint32_t *n)
+{
+	const struct umpa_extent *tag = &h->extents.tag[i];
+
+	*n = 1;
+	if (i >= h->extents.nslots) {
+		*n = h->nslots - i;
+		return EXTENT_VOID;
+	}
+	if (!tag->kind)
+		return EXTENT_RESIDENT;
+	*n = tag->nslots;
+	return tag->kind - 1;
+}
+
 static int page_valid(const struct umpa_holding *h, uint32_t page)
 {
 	uint32_t what = umpa_holding_at(h, page)->what;

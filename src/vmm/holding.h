@@ -140,6 +140,10 @@ void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
 uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32_t nslots);
 uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_t nslots);
 
+/* What frames are behind slot i, below nslots, and how many behind it likewise: *n with it, 1 or
+ * more. */
+enum umpa_extent_kind umpa_holding_kind(const struct umpa_holding *h, uint32_t i, uint32_t *n);
+
 /* By string instructions, which are the same in guest mode and outside. */
 void umpa_holding_clear(void *addr, size_t npages);
 void umpa_holding_copy(void *dst, const void *src, size_t npages);

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <umpa/page.h>
 
+#include "core/block.h"
 #include "core/core.h"
+#include "core/space.h"
+#include "core/span.h"
 #include "os/process.h"
 #include "vmm/mirror.h"
 
@@ -58,10 +61,26 @@ static void give_stack(struct umpa_vmm *vmm)
 
 /* --- the holding -------------------------------------------------------------------------- */
 
-/* Slots of the window, as a block without frames. */
-static int take_holding(struct umpa_vmm *vmm, size_t nbytes)
+/* Whole slots, of any nbytes. */
+static size_t slots_in(size_t nbytes)
 {
-	size_t nslots = nbytes / SLOT_NBYTES + (nbytes % SLOT_NBYTES != 0);
+	return nbytes / SLOT_NBYTES + (nbytes % SLOT_NBYTES != 0);
+}
+
+/* Its first slots get frames of the pool. */
+static void stock(struct umpa_holding *h, uint32_t nslots)
+{
+	struct slot first = umpa_window_slot(&umpa_core.window, h->begin);
+	uint32_t n = nslots ? nslots - umpa_space_fill(first, nslots, 0) : 0;
+
+	if (n)
+		umpa_extents_grow(&h->extents, n, EXTENT_RESIDENT);
+}
+
+/* Slots of the window, as a block without frames. */
+static int take_holding(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
+{
+	size_t nslots = slots_in(o->holding_nbytes);
 	void *block;
 	int error;
 
@@ -81,17 +100,36 @@ static int take_holding(struct umpa_vmm *vmm, size_t nbytes)
 	umpa_holding_init(
 		&vmm->holding, block, (uint32_t)nslots, &vmm->mover.mover, vmm->held.addr);
 	vmm->guest.holding = &vmm->holding;
+	stock(&vmm->holding, (uint32_t)slots_in(o->frames_nbytes));
 	return 0;
 }
 
-/* What was never used has no frames to give. */
+/* Each slot as it is: what has no frames is no part of the pool. */
+static void give_slots(const struct umpa_holding *h, struct slot first)
+{
+	uint32_t n;
+
+	for (uint32_t i = 0; i < h->nslots; i += n) {
+		enum umpa_extent_kind kind = umpa_holding_kind(h, i, &n);
+
+		umpa_space_give(slot_after(first, i), n, kind);
+	}
+	umpa_space_keep_limit();
+}
+
 static void give_holding(struct umpa_vmm *vmm)
 {
-	size_t nbytes = (size_t)vmm->holding.extents.nslots << SLOT_SHIFT;
+	const struct umpa_holding *h = &vmm->holding;
+	struct slot first = umpa_window_slot(&umpa_core.window, h->begin);
 
-	if (vmm->guest.holding)
-		umpa_free(umpa_realloc(vmm->holding.begin, nbytes, UMPA_NOMOVE));
+	if (!vmm->guest.holding)
+		return;
 	vmm->guest.holding = NULL;
+	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle. */
+	if (umpa_block_begins_marked(first) || umpa_span_dissolve(first))
+		umpa_free(h->begin);
+	else
+		give_slots(h, first);
 }
 
 /* 1 if the machine reaches all of it. */
@@ -174,7 +212,7 @@ static size_t nslots_wanted(const struct umpa_vmm_options *o)
 
 static int furnish(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
 {
-	int error = take_holding(vmm, o->holding_nbytes);
+	int error = take_holding(vmm, o);
 
 	vmm->nslots = nslots_wanted(o);
 	if (!error && !reaches_holding(vmm))
@@ -211,7 +249,8 @@ static void give_all(struct umpa_vmm *vmm)
 static int may_be(const struct umpa_vmm_options *o)
 {
 	return !(o->flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST)) &&
-	       o->stack_nbytes % PAGE_NBYTES == 0 && o->stack_nbytes <= STACK_NBYTES_MAX;
+	       o->frames_nbytes <= o->holding_nbytes && o->stack_nbytes % PAGE_NBYTES == 0 &&
+	       o->stack_nbytes <= STACK_NBYTES_MAX;
 }
 
 static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct umpa_vmm_options *o)

@@ -423,6 +423,8 @@ GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 	/* Where no machine reaches: given back at once. */
 	wrong |= (call(SYS_mmap, arg, 4096, PROT_READ) != -EINVAL) << 4; /* no flags */
 	wrong |= (call(SYS_write, (void *)(long)pipe_fd[1], 0x10, 5) != -EFAULT) << 5;
+	wrong |= (call(SYS_execve, "/bin/true", 0, 0) != -ENOSYS) << 6;
+	wrong |= (call(SYS_vfork, NULL, 0, 0) != -ENOSYS) << 7;
 	return wrong;
 }
 

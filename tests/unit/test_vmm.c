@@ -153,6 +153,46 @@ TEST(vmm_machine_holds_slots)
 	umpa_free(block);
 }
 
+/* Frames of the pool are the holding's, and the pool's again: there are no more of them. */
+TEST(vmm_machine_takes_frames_of_the_pool)
+{
+	struct umpa_vmm_options o = {.holding_nbytes = 16 * MIB, .frames_nbytes = 6 * MIB},
+				much = {.holding_nbytes = 2 * MIB, .frames_nbytes = 4 * MIB};
+	char *block, *fence;
+	uint64_t frame[4];
+	unsigned nfound = 0;
+	size_t nframes;
+
+	PLAN(9);
+	begin();
+	CHECK_EQ(umpa_vmm_create(&vmm, &much), -EINVAL);
+	block = umpa_alloc(8 * MIB, 0);
+	fence = umpa_alloc(2 * MIB, 0);
+	fake_touch(block, 8 * MIB);
+	for (size_t i = 0; i < 4; i++)
+		frame[i] = fake_frame(block + 2 * MIB * i);
+	nframes = fake_nframes();
+	umpa_free(block);
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	CHECK_EQ(umpa_extents_count(&vmm->holding.extents, EXTENT_RESIDENT), 3);
+	CHECK_EQ(umpa_extents_count(&vmm->holding.extents, EXTENT_VOID), 0);
+	block = umpa_g_alloc(&vmm->guest, 6 * MIB, 0);
+	CHECK(block == vmm->holding.begin);
+	fake_touch(block, 6 * MIB);
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = 0; k < 3; k++)
+			nfound += fake_frame(block + 2 * MIB * k) == frame[i];
+	CHECK_EQ(nfound, 3);
+	CHECK_EQ(fake_nframes(), nframes);
+	umpa_vmm_destroy(vmm);
+	block = umpa_alloc(8 * MIB, 0);
+	fake_touch(block, 8 * MIB);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK(fake_consistent());
+	umpa_free(block);
+	umpa_free(fence);
+}
+
 /* --- no machine --------------------------------------------------------------------------- */
 
 static long allocate(struct umpa_guest *g, void *arg)
