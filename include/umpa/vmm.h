@@ -372,7 +372,10 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * after: so a program gives the same results on any host.
  *
  * A block of the holding is the machine's: it is freed here, or all of them with the machine. It is
- * at its address inside; for the host, after umpa_vmm_sync(). Blocks from umpa_alloc() may be
+ * at its address inside; for the host, after umpa_vmm_sync(). A pointer into it may be given to
+ * system calls as it is: they get the page that is seen; what is seen in several places may be
+ * read and written in part, or is refused (EFAULT), as is what lists of pointers (writev) point to
+ * where it is not at home. Blocks from umpa_alloc() may be
  * passed, too. Handlers of page faults may call these for blocks of the holding.
  */
 void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags);

