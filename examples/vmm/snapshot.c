@@ -74,8 +74,10 @@ static long take_and_write(struct umpa_guest *g, void *arg)
 	uint64_t start;
 
 	umpa_g_on_fault(g, copy_on_write, NULL);
-	/* Once before, so that its code, the page tables and the frames for copies are at hand. */
+	/* Once before, so that its code, the page tables, also those that splitting takes, and the
+	 * frames for copies are at hand. */
 	take(g);
+	umpa_g_split(g, spare);
 	for (size_t i = 0; i < w->nwrites; i++)
 		*(volatile uint64_t *)page_of(spare, i) = 0;
 	start = inside_ticks();

@@ -60,12 +60,14 @@ static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
  * is in several places. */
 static int lead_home(struct umpa_vmm *vmm, struct umpa_call *call, int position)
 {
-	struct umpa_call_buffer b = umpa_call_buffer(call, position);
 	const char *addr = (const char *)call->argument[position];
-	size_t nbytes = b.nbytes_at < 0 ? b.nbytes : call->argument[b.nbytes_at], n;
+	struct umpa_call_buffer b;
+	size_t nbytes, n;
 
-	if (!umpa_holding_has(&vmm->holding, addr))
+	if (likely(!umpa_holding_has(&vmm->holding, addr)))
 		return 0;
+	b = umpa_call_buffer(call, position);
+	nbytes = b.nbytes_at < 0 ? b.nbytes : call->argument[b.nbytes_at];
 	n = in_a_row(&vmm->guest, addr, nbytes ? nbytes : 1);
 	if (n < nbytes && !(n && b.may_be_less))
 		return -EFAULT;

@@ -13,7 +13,7 @@ plan_programs="sort sqlite3"
 plan_preloads="threads:2000 weather:umpa:churn"
 
 # Examples of guest mode, and how many times what they take the kernel must take at least.
-plan_examples="barrier:40 paging:10 scaling:5 snapshot:5"
+plan_examples="barrier:40 paging:10 scaling:5 snapshot:3"
 
 # Every test program that needs a real kernel; one that has a source must have been built.
 plan_tests()
