@@ -24,12 +24,6 @@ enum {
 	GROWTH_NPAGES_MIN = 8 * SLOT_NPAGES
 };
 
-static int refuse(int error)
-{
-	errno = error;
-	return 0;
-}
-
 /* --- misuse ------------------------------------------------------------------------------- */
 
 _Noreturn static void misuse(const char *call, const void *ptr)
@@ -301,7 +295,7 @@ public_api int umpa_owns(const void *ptr)
 static int find_range(const void *addr, size_t nbytes, struct umpa_block *b)
 {
 	umpa_core_need();
-	return umpa_block_of_range(addr, nbytes, b) ? refuse(EINVAL) : 1;
+	return umpa_block_of_range(addr, nbytes, b) ? umpa_request_refuse(EINVAL) : 1;
 }
 
 /* All pages of [from, to) can be read and written. *odd: their frames must stay. */
@@ -310,7 +304,7 @@ static int look_at(const struct umpa_block *b, uintptr_t from, uintptr_t to, int
 	enum umpa_pages_kind kind = umpa_block_pages(b, (void *)from, to - from);
 
 	*odd = kind != PAGES_ORDINARY;
-	return kind == PAGES_CLOSED ? refuse(EINVAL) : 1;
+	return kind == PAGES_CLOSED ? umpa_request_refuse(EINVAL) : 1;
 }
 
 /* Frames of the pool, cleared, for those of the slots that have none at all. Other threads may

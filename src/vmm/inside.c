@@ -203,26 +203,29 @@ static int is_ours(const struct umpa_guest *g, const char *a, const char *b, siz
 	return 1;
 }
 
+static int carry_out(const struct way *way, int (*outside)(void *, void *, size_t),
+	struct umpa_guest *g, void *a, void *b, size_t nbytes)
+{
+	int ours = is_ours(g, a, b, nbytes);
+
+	if (!ours)
+		return outside(a, b, nbytes);
+	if (ours < 0)
+		return -1;
+	go(way, g, a, b, nbytes >> PAGE_SHIFT);
+	return 0;
+}
+
 public_api int umpa_g_move(struct umpa_guest *g, void *dst, void *src, size_t nbytes)
 {
 	static const struct way way = {carry_superpages, carry_pages};
-	int ours = is_ours(g, dst, src, nbytes);
 
-	if (!ours)
-		return umpa_move(dst, src, nbytes);
-	if (ours > 0)
-		go(&way, g, dst, src, nbytes >> PAGE_SHIFT);
-	return ours > 0 ? 0 : -1;
+	return carry_out(&way, umpa_move, g, dst, src, nbytes);
 }
 
 public_api int umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t nbytes)
 {
 	static const struct way way = {exchange_superpages, exchange_pages};
-	int ours = is_ours(g, a, b, nbytes);
 
-	if (!ours)
-		return umpa_swap(a, b, nbytes);
-	if (ours > 0)
-		go(&way, g, a, b, nbytes >> PAGE_SHIFT);
-	return ours > 0 ? 0 : -1;
+	return carry_out(&way, umpa_swap, g, a, b, nbytes);
 }
