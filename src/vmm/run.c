@@ -267,8 +267,11 @@ int umpa_vmm_enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *)
 	e.registers.rdx = (uintptr_t)fn;
 	e.registers.rcx = (uint64_t)vmm->is_stale;
 	e.registers.rflags = 2; /* always set; interrupts off */
-	vmm->is_stale = 0;
-	return go_for_a_time(vmm, &e, ret, fault);
+	error = go_for_a_time(vmm, &e, ret, fault);
+	/* Else it is not known whether it came as far as to forget. */
+	if (!error)
+		vmm->is_stale = 0;
+	return error;
 }
 
 static int call(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg, long *ret,

@@ -550,6 +550,27 @@ static int make_exit(struct umpa_kvm_event *e)
 	return come_out(e, exit_to_make, 0x99);
 }
 
+/* A function that was not entered has not had anything forgotten. */
+TEST(vmm_run_refused_forgets_nothing)
+{
+	struct umpa_vmm_options timed = {.time_ns = 1000000000};
+
+	PLAN(6);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, &timed));
+	fake_kvm.run = call_and_return;
+	CHECK_EQ(sync_all(), 0);
+	fake_fail_at(1, -EAGAIN); /* the alarm */
+	nruns = 0;
+	CHECK_EQ(run(), -EAGAIN);
+	CHECK_EQ(nruns, 0);
+	fake_fail_at(0, 0);
+	CHECK_EQ(run(), 0);
+	CHECK_EQ(entered.rcx, 1);
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
 /* A kernel that shadows page tables sees what is written in guest mode alone. */
 TEST(vmm_sync_tells_a_kernel_that_shadows)
 {
