@@ -102,8 +102,6 @@ static const struct {
 	{SYS_getdents64, {1, 2, 0, 1}},
 	{SYS_recvfrom, {1, 2, 0, 0}},
 	{SYS_sendto, {1, 2, 0, 0}},
-	{SYS_madvise, {0, 1, 0, 0}},
-	{SYS_mprotect, {0, 1, 0, 0}},
 	{SYS_mlock, {0, 1, 0, 0}},
 	{SYS_munlock, {0, 1, 0, 0}},
 	{SYS_msync, {0, 1, 0, 0}},

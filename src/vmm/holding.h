@@ -58,7 +58,7 @@ struct umpa_holding {
 };
 
 enum {
-	HOLDING_NSLOTS_MAX = 1 << 20
+	HOLDING_NSLOTS_MAX = (1 << 20) - 1 /* whose pages a length can count */
 };
 
 /* Bytes of zeroed memory that the books of nslots slots take; touched as slots are used. */

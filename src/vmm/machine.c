@@ -183,6 +183,8 @@ static void stake_ground(struct umpa_vmm *vmm)
 	for (size_t i = 0; i < array_len(pieces); i++)
 		vmm->ground[i] = (struct umpa_ground){
 			(uintptr_t)pieces[i]->addr, (uintptr_t)pieces[i]->addr + pieces[i]->nbytes};
+	vmm->ground[array_len(pieces)] = (struct umpa_ground){
+		(uintptr_t)vmm->holding.begin, (uintptr_t)vmm->holding.begin + vmm->holding.nbytes};
 }
 
 static int add_cpu(struct umpa_vmm *vmm)

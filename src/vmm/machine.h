@@ -36,7 +36,7 @@ struct umpa_vmm {
 	struct umpa_guest_cpu *guest_cpu;
 	struct umpa_gate *gates;
 	struct umpa_vmm_piece books, stack, upper, window, held;
-	struct umpa_ground ground[5];
+	struct umpa_ground ground[6]; /* and, the last one, what it holds */
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
 	int is_host;                 /* there is no machine: functions run outside */

@@ -714,6 +714,9 @@ GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
 	ts = *(struct timespec *)a;
 	wrong |= (ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000) << 6;
 	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], (long)&v, 1) != -EFAULT) << 7;
+	/* It stands on them. */
+	wrong |= (call(SYS_munmap, a, 2 * MIB, 0) != -EINVAL) << 10;
+	wrong |= (call(SYS_madvise, b, 4096, MADV_DONTNEED) != -EINVAL) << 11;
 	v.iov_base = end;
 	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], (long)&v, 1) != 4) << 8;
 	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], 0x10, 1) != -EFAULT) << 9;
