@@ -88,6 +88,16 @@ int umpa_csv_open(struct umpa_csv *c, const char *dir, const char *name)
 	return umpa_refuse(-1, "bench: %s: %s", c->path, strerror(-error));
 }
 
+int umpa_csv_load(const char *dir, const char *name, struct umpa_samples *s)
+{
+	char path[PATH_MAX];
+	int error;
+
+	snprintf(path, sizeof(path), "%s/%s.csv", dir, name);
+	error = umpa_samples_load(s, path);
+	return error ? umpa_refuse(-1, "bench: %s: %s", path, strerror(-error)) : 0;
+}
+
 void umpa_csv_forget(struct umpa_csv *c, const char *test)
 {
 	size_t i, n = 0;

@@ -25,6 +25,9 @@ struct umpa_csv {
  * holds something else; nothing was changed then, and there is nothing to close. */
 must_check int umpa_csv_open(struct umpa_csv *c, const char *dir, const char *name);
 
+/* Adds what is kept in DIR/NAME.csv to the samples. Result: 0, or -1 after a message. */
+must_check int umpa_csv_load(const char *dir, const char *name, struct umpa_samples *s);
+
 /* What is there of the test goes when the next sample is kept. */
 void umpa_csv_forget(struct umpa_csv *c, const char *test);
 

@@ -1,5 +1,4 @@
 /* umpa bench programs: the command line. */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,13 +135,8 @@ static int measure_and_keep(struct request *q, struct umpa_samples *s)
 
 static int report(const struct request *q, struct umpa_samples *s)
 {
-	char path[PATH_MAX];
-	int error;
-
-	snprintf(path, sizeof(path), "%s/" CSV_NAME ".csv", q->from);
-	error = umpa_samples_load(s, path);
-	if (error)
-		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
+	if (umpa_csv_load(q->from, CSV_NAME, s))
+		return EXIT_UMPA;
 	print(s, q);
 	return umpa_programs_plot(s, q->from) ? EXIT_LESS : EXIT_FINE;
 }

@@ -205,13 +205,8 @@ static int measure(const struct request *q, struct umpa_samples *s)
 
 static int report(const struct request *q, struct umpa_samples *s)
 {
-	char path[PATH_MAX];
-	int error;
-
-	snprintf(path, sizeof(path), "%s/" CSV_NAME ".csv", q->from);
-	error = umpa_samples_load(s, path);
-	if (error)
-		return umpa_refuse(EXIT_UMPA, "bench: %s: %s", path, strerror(-error));
+	if (umpa_csv_load(q->from, CSV_NAME, s))
+		return EXIT_UMPA;
 	print(q, s);
 	return umpa_vmm_plot(s, q->from) ? EXIT_LESS : EXIT_FINE;
 }
