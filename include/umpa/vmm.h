@@ -51,6 +51,8 @@ void umpa_vmm_probe(struct umpa_vmm_caps *caps);
  * what they have then. What would be a fault record ends the program. */
 #define UMPA_VMM_ALLOW_HOST 0x02u
 
+#define UMPA_VMM_NCPUS_MAX 1024
+
 struct umpa_vmm_options {
 	unsigned flags;
 	size_t stack_nbytes;   /* of the function; 0: 1 MiB */
@@ -61,6 +63,9 @@ struct umpa_vmm_options {
 				  set apart */
 	size_t frames_nbytes;  /* of the holding, that begin with frames of the pool, as far as it
 				  has some; no more than holding_nbytes */
+	unsigned ncpus; /* functions that may run at a time, each in a thread of its own, and each
+			   with so much stack and holding; 0: 1; UMPA_VMM_NCPUS_MAX, or what
+			   the host gives (struct umpa_vmm_caps) */
 };
 
 struct umpa_vmm;
@@ -154,10 +159,12 @@ struct umpa_guest {
 	uintptr_t table_offset; /* from the entry that leads to a table to where it is */
 	uint64_t *free_table;   /* entries for the pages of a superpage: led to by the first word of
 				   each, */
-	uint64_t *fresh_table;  /* and from here on those that never were any's */
+	uint64_t *fresh_table, *end_table; /* and those from here on that never were any's */
 	umpa_g_fault_fn *on_fault;
 	void *on_fault_arg;
 	struct umpa_holding *holding; /* where blocks are allocated; NULL: none is set apart */
+	struct umpa_peers *peers;     /* the machine's CPUs; this is of one: */
+	unsigned number;
 };
 
 /* 1: fn is in guest mode. 0: it runs outside (UMPA_VMM_ALLOW_HOST), and has the functions for
@@ -201,6 +208,7 @@ static inline void umpa_g_flush(const void *addr)
 #endif
 }
 
+/* All that this CPU remembers. */
 static inline void umpa_g_flush_all(void)
 {
 #if defined(__x86_64__)
@@ -209,6 +217,10 @@ static inline void umpa_g_flush_all(void)
 	__asm__ volatile("mov %%cr3, %0\n\tmov %0, %%cr3" : "=r"(root) : : "memory");
 #endif
 }
+
+/* All that the machine's other CPUs remember. Costs them an interruption, those that run a function
+ * and have not forgotten since: they leave guest mode, and so does this one, to wait for them. */
+void umpa_g_flush_others(struct umpa_guest *g);
 
 /* The entry that leads to a page's home; with UMPA_G_LEAF to a superpage's. */
 static inline uint64_t umpa_g_entry(const struct umpa_guest *g, const void *home)
@@ -238,20 +250,19 @@ static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
 	return home ? home + inside : NULL;
 }
 
+/* A table of entries for pages, and its end: for the next two. */
+uint64_t *umpa_g_begin_table(struct umpa_guest *g);
+void umpa_g_end_table(struct umpa_guest *g, uint64_t *table);
+
 /* Makes a superpage consist of pages, which lead where it led. There is nothing to flush. */
 static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
 {
 	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
-	uint64_t led_to = *superpage, *table = g->free_table, i;
+	uint64_t led_to = *superpage, *table, i;
 
 	if (umpa_g_is_split(led_to))
 		return;
-	if (table) {
-		g->free_table = (uint64_t *)(uintptr_t)*table;
-	} else {
-		table = g->fresh_table;
-		g->fresh_table += 512;
-	}
+	table = umpa_g_begin_table(g);
 	for (i = 0; i < 512; i++)
 		table[i] = led_to ? (led_to & ~UMPA_G_LEAF) + (i << 12) : 0;
 	*superpage = (uintptr_t)table - g->table_offset;
@@ -261,14 +272,11 @@ static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
 static inline void umpa_g_set_superpage(struct umpa_guest *g, const void *addr, uint64_t entry)
 {
 	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
-	uint64_t led_to = *superpage, *table;
+	uint64_t led_to = *superpage;
 
 	*superpage = entry;
-	if (umpa_g_is_split(led_to)) {
-		table = umpa_g_table(g, led_to);
-		*table = (uintptr_t)g->free_table;
-		g->free_table = table;
-	}
+	if (umpa_g_is_split(led_to))
+		umpa_g_end_table(g, umpa_g_table(g, led_to));
 }
 
 /* 1 if a superpage is at addr, all of it within npages. */

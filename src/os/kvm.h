@@ -90,21 +90,32 @@ struct umpa_kvm_event {
 	struct umpa_kvm_registers registers; /* on the way out, and in again */
 };
 
+/* What the CPU remembers of page tables is forgotten before it goes on. */
+must_check int umpa_kvm_forget(struct umpa_kvm_cpu *cpu);
+
 /* Goes on with the registers of the event, until the CPU comes out again. 0; -EIO: this process did
  * not make the machine. */
 must_check int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event);
 
 /*
- * From now on this thread comes out of umpa_kvm_run() with KVM_SIGNAL once `ns` nanoseconds are
- * over; until umpa_kvm_disarm(). -EAGAIN, -ENOMEM: no timer is to be had.
+ * From now on, until umpa_kvm_disarm(), this thread comes out of umpa_kvm_run() with KVM_SIGNAL once
+ * `ns` nanoseconds are over, unless that is 0, and whenever it is called by umpa_kvm_interrupt().
+ * -EAGAIN, -ENOMEM: no timer is to be had.
  */
 struct umpa_kvm_alarm {
 	uint64_t blocked; /* the thread's signals, before */
-	int timer;
+	int timer;        /* -1: none */
 };
 
 must_check int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm);
 void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm);
+
+/* After KVM_SIGNAL: it need not come out again for what has come by now. */
+void umpa_kvm_hush(void);
+
+/* The calling thread; and one, that is armed, is called out. */
+int umpa_kvm_thread(void);
+void umpa_kvm_interrupt(int thread);
 
 /* The calling thread's FS base: where its thread-local variables are. */
 uint64_t umpa_kvm_fs_base(void);

@@ -367,6 +367,21 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 	return error ? error : set_msrs(cpu, s);
 }
 
+/* A root with another bit that means nothing here is another one, which the kernel has to look up
+ * anew, and the processor with it. */
+#define CR3_WRITE_THROUGH ((uint64_t)1 << 3)
+
+int umpa_kvm_forget(struct umpa_kvm_cpu *cpu)
+{
+	struct kvm_sregs r;
+	int error = ask_with(cpu->fd, KVM_GET_SREGS, &r);
+
+	if (error)
+		return error;
+	r.cr3 ^= CR3_WRITE_THROUGH;
+	return ask_with(cpu->fd, KVM_SET_SREGS, &r);
+}
+
 /* --- running ------------------------------------------------------------------------------ */
 
 _Static_assert(sizeof(struct umpa_kvm_registers) == sizeof(struct kvm_regs), "the kernel's order");
@@ -460,13 +475,18 @@ static int set_mask(const struct umpa_kvm_cpu *cpu, const uint64_t *blocked)
 	return ask_with(cpu->fd, KVM_SET_SIGNAL_MASK, &m);
 }
 
+int umpa_kvm_thread(void)
+{
+	return (int)sys_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
 static int start_timer(uint64_t ns, int *timer)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
 	struct itimerspec when = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)}};
 	int error;
 
-	event._sigev_un._tid = (int)sys_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	event._sigev_un._tid = umpa_kvm_thread();
 	error = (int)SYS_3(SYS_timer_create, CLOCK_MONOTONIC, &event, timer);
 	return error ? error : (int)SYS_4(SYS_timer_settime, *timer, 0, &when, 0);
 }
@@ -476,24 +496,38 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 	uint64_t wanted;
 	int error;
 
+	alarm->timer = -1;
 	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &alarm_bit, &alarm->blocked, NSIGNAL_BYTES);
 	wanted = alarm->blocked & ~alarm_bit;
 	error = set_mask(cpu, &wanted);
-	if (!error)
+	if (!error && ns)
 		error = start_timer(ns, &alarm->timer);
 	if (error)
 		SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
 	return error;
 }
 
-void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
+/* It is queued as often as it was sent. */
+void umpa_kvm_hush(void)
 {
 	struct timespec now = {0, 0};
 
-	SYS_1(SYS_timer_delete, alarm->timer);
-	SYS_4(SYS_rt_sigtimedwait, &alarm_bit, 0, &now, NSIGNAL_BYTES);
+	while (SYS_4(SYS_rt_sigtimedwait, &alarm_bit, 0, &now, NSIGNAL_BYTES) > 0)
+		;
+}
+
+void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
+{
+	if (alarm->timer != -1)
+		SYS_1(SYS_timer_delete, alarm->timer);
+	umpa_kvm_hush();
 	(void)!set_mask(cpu, NULL);
 	SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
+}
+
+void umpa_kvm_interrupt(int thread)
+{
+	SYS_3(SYS_tgkill, SYS_1(SYS_getpid, 0), thread, ALARM_SIGNAL);
 }
 
 uint64_t umpa_kvm_fs_base(void)

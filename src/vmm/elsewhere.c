@@ -10,9 +10,8 @@
 #include "os/process.h"
 
 struct umpa_vmm {
-	struct umpa_guest guest; /* all 0 */
-	int pid;                 /* who made it */
-	int is_busy;             /* atomic */
+	int pid; /* who made it */
+	unsigned ncpus, nfree; /* functions that may run, and that may run beside those that do: atomic */
 };
 
 public_api void umpa_vmm_probe(struct umpa_vmm_caps *caps)
@@ -24,11 +23,12 @@ public_api void umpa_vmm_probe(struct umpa_vmm_caps *caps)
 
 public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options)
 {
-	unsigned flags = options ? options->flags : 0;
+	unsigned flags = options ? options->flags : 0, ncpus = options ? options->ncpus : 0;
 	void *addr;
 	int error;
 
-	if (!vmm || flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST))
+	if (!vmm || flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST) ||
+		ncpus > UMPA_VMM_NCPUS_MAX)
 		return -EINVAL;
 	if (!(flags & UMPA_VMM_ALLOW_HOST))
 		return -ENODEV;
@@ -38,6 +38,7 @@ public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_opti
 	if (!error) {
 		*vmm = addr;
 		(*vmm)->pid = umpa_process_id();
+		(*vmm)->ncpus = (*vmm)->nfree = ncpus ? ncpus : 1;
 	}
 	return error;
 }
@@ -48,43 +49,52 @@ public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
 		umpa_os_unmap(vmm, PAGE_NBYTES);
 }
 
-/* 0: the caller has it to itself. */
-static int take(struct umpa_vmm *vmm)
+/* 0: n more functions may run: the caller's. */
+static int take(struct umpa_vmm *vmm, unsigned n)
 {
+	unsigned nfree = __atomic_load_n(&vmm->nfree, __ATOMIC_RELAXED);
+
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
-	return __atomic_exchange_n(&vmm->is_busy, 1, __ATOMIC_ACQUIRE) ? -EBUSY : 0;
+	do {
+		if (nfree < n)
+			return -EBUSY;
+	} while (!__atomic_compare_exchange_n(
+		&vmm->nfree, &nfree, nfree - n, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	return 0;
 }
 
-static void give(struct umpa_vmm *vmm)
+static void give(struct umpa_vmm *vmm, unsigned n)
 {
-	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&vmm->nfree, n, __ATOMIC_RELEASE);
 }
 
 public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
 	void *arg, long *ret, struct umpa_vmm_fault *fault)
 {
-	int error = vmm && fn ? take(vmm) : -EINVAL;
+	int error = vmm && fn ? take(vmm, 1) : -EINVAL;
+	struct umpa_guest guest;
 	long result;
 
 	if (error)
 		return error;
+	memset(&guest, 0, sizeof(guest));
 	if (fault)
 		memset(fault, 0, sizeof(*fault));
-	result = fn(&vmm->guest, arg);
+	result = fn(&guest, arg);
 	if (ret)
 		*ret = result;
-	give(vmm);
+	give(vmm, 1);
 	return 0;
 }
 
 /* What functions see is what there is. */
 public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
-	int error = vmm ? take(vmm) : -EINVAL;
+	int error = vmm ? take(vmm, vmm->ncpus) : -EINVAL;
 
 	(void)addr, (void)nbytes;
 	if (!error)
-		give(vmm);
+		give(vmm, vmm->ncpus);
 	return error;
 }

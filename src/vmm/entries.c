@@ -33,8 +33,6 @@ void umpa_entries_mover_init(struct umpa_entries_mover *m, struct umpa_guest *gu
 {
 	*m = (struct umpa_entries_mover){.mover = {.name = "entries",
 						 .move = move,
-						 .window = (void *)guest->base,
-						 .window_nbytes = guest->nbytes,
 						 .one_step = 1,
 						 .fd = -1},
 		.guest = guest};

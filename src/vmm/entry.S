@@ -25,6 +25,24 @@ umpa_guest_call:
 	out	%al, $GUEST_PORT_CALL
 	jmp	*%rcx
 
+/* Where it goes on after that if page tables were changed meanwhile. */
+	.globl umpa_guest_call_forgets
+	.hidden umpa_guest_call_forgets
+	.type umpa_guest_call_forgets, @function
+umpa_guest_call_forgets:
+	mov	%cr3, %r11
+	mov	%r11, %cr3
+	jmp	*%rcx
+
+	.globl umpa_guest_interrupt
+	.hidden umpa_guest_interrupt
+	.type umpa_guest_interrupt, @function
+umpa_guest_interrupt:
+	out	%al, $GUEST_PORT_FLUSH
+	mov	%cr3, %rax
+	mov	%rax, %cr3
+	ret
+
 /* A trap comes in on a stack of its own. Some vectors have an error code, the others get one. */
 	.globl umpa_guest_traps
 	.hidden umpa_guest_traps

@@ -11,6 +11,7 @@
 #define GUEST_PORT_CALL 0x51 /* a system call: number and arguments as it makes them */
 #define GUEST_PORT_DONE 0x52 /* the function has returned: RAX */
 #define GUEST_PORT_TRAP 0x53 /* a trap that nobody takes: struct umpa_trap at RAX */
+#define GUEST_PORT_FLUSH 0x54 /* what other CPUs remember is to be forgotten */
 
 #define GUEST_NVECTORS 32
 
@@ -66,9 +67,13 @@ struct umpa_guest_cpu {
 };
 
 /* In entry.S. Entered with the guest in RDI, arg in RSI, the function in RDX, and 1 in RCX
- * where the page tables have been changed from outside. */
-extern const char umpa_guest_enter[], umpa_guest_call[];
+ * where it has to forget first; a system call is over at where it came from, or there by way of
+ * forgetting. */
+extern const char umpa_guest_enter[], umpa_guest_call[], umpa_guest_call_forgets[];
 extern const char umpa_guest_traps[]; /* GUEST_NVECTORS of them, 16 bytes each */
+
+/* Has the host interrupt all others, and forgets as well (vmm/peers.h). */
+void umpa_guest_interrupt(void);
 
 /* A trap, on its stack. Comes back if what was interrupted is to go on. */
 void umpa_guest_trap(struct umpa_trap *trap);

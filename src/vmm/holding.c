@@ -48,12 +48,56 @@ void umpa_holding_clear_dirty(
 			umpa_holding_clear(slot + ((size_t)p << PAGE_SHIFT), 1);
 }
 
+/* --- limbo -------------------------------------------------------------------------------- */
+
+static struct umpa_holding_page *limbo_at(const struct umpa_holding *h, uint32_t slot)
+{
+	return &h->page[(size_t)slot * SLOT_NPAGES];
+}
+
+static void put_in_limbo(struct umpa_holding *h, struct slot slot, uint32_t nslots)
+{
+	*limbo_at(h, slot.i) = (struct umpa_holding_page){nslots, h->limbo[LIMBO_NEW]};
+	h->limbo[LIMBO_NEW] = slot.i + 1;
+}
+
+static void release_limbo(struct umpa_holding *h)
+{
+	for (uint32_t slot = h->limbo[LIMBO_OLD], next; slot; slot = next) {
+		const struct umpa_holding_page *p = limbo_at(h, slot - 1);
+
+		next = p->next;
+		umpa_extents_give(&h->extents, (struct slot){slot - 1}, p->what, EXTENT_VOID);
+	}
+	h->limbo[LIMBO_OLD] = 0;
+}
+
+int umpa_holding_settle(struct umpa_holding *h)
+{
+	int any = 0;
+
+	for (int i = 0; i < LIMBO_NLISTS; i++) {
+		if (h->limbo[LIMBO_OLD] && umpa_epoch_is_over(h->epochs, h->cpu, h->limbo_epoch)) {
+			release_limbo(h);
+			any = 1;
+		}
+		if (h->limbo[LIMBO_OLD] || !h->limbo[LIMBO_NEW])
+			break;
+		h->limbo[LIMBO_OLD] = h->limbo[LIMBO_NEW];
+		h->limbo[LIMBO_NEW] = 0;
+		h->limbo_epoch = umpa_epoch_begin(h->epochs);
+	}
+	return any;
+}
+
 /* --- giving back -------------------------------------------------------------------------- */
 
 void umpa_holding_give_slots(
 	struct umpa_holding *h, struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
 {
-	if (nslots)
+	if (nslots && kind == EXTENT_VOID && h->epochs)
+		put_in_limbo(h, slot, nslots);
+	else if (nslots)
 		umpa_extents_give(&h->extents, slot, nslots, kind);
 }
 
@@ -111,10 +155,41 @@ static void *take_kept(struct umpa_holding *h, size_t npages, uint32_t align)
 	return NULL;
 }
 
+int umpa_holding_free_from_afar(struct umpa_holding *h, void *block)
+{
+	size_t at = (size_t)((char *)block - h->begin), page = at >> PAGE_SHIFT;
+	struct umpa_holding_page *p = umpa_holding_at(h, page);
+	uint32_t first = __atomic_load_n(&h->inbox, __ATOMIC_RELAXED);
+
+	if (at % PAGE_NBYTES || !(p->what & HOLDING_LIVE))
+		return -EINVAL;
+	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
+	/* Release: what was done to the block is over, and to its word. */
+	do {
+		p->next = first;
+	} while (!__atomic_compare_exchange_n(&h->inbox, &first, (uint32_t)page + 1, 1,
+		__ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	return 0;
+}
+
+/* What others have freed is kept. */
+static void empty_inbox(struct umpa_holding *h)
+{
+	uint32_t page, next;
+
+	if (likely(!__atomic_load_n(&h->inbox, __ATOMIC_RELAXED)))
+		return;
+	for (page = __atomic_exchange_n(&h->inbox, 0, __ATOMIC_ACQUIRE); page; page = next) {
+		next = umpa_holding_at(h, page - 1)->next;
+		umpa_holding_keep(h, page - 1);
+	}
+}
+
 int umpa_holding_flush_kept(struct umpa_holding *h)
 {
 	int any = 0;
 
+	empty_inbox(h);
 	for (unsigned w = 0; w < array_len(h->kept_any); w++) {
 		for (; h->kept_any[w]; h->kept_any[w] &= h->kept_any[w] - 1) {
 			uint32_t *link =
@@ -175,6 +250,7 @@ int umpa_holding_take_void(
 	struct umpa_holding *h, struct umpa_grant *g, uint32_t nslots, uint32_t align)
 {
 	return take_kind(h, g, nslots, align, EXTENT_VOID) ||
+	       (umpa_holding_settle(h) && take_kind(h, g, nslots, align, EXTENT_VOID)) ||
 	       (grow(h, nslots, align) && take_kind(h, g, nslots, align, EXTENT_VOID));
 }
 
@@ -215,12 +291,12 @@ int umpa_holding_take(
 
 /* --- frames ------------------------------------------------------------------------------- */
 
-size_t umpa_holding_move(struct umpa_holding *h, struct slot dst, struct slot src, uint32_t nslots)
+size_t umpa_holding_move(struct umpa_holding *h, void *dst, void *src, uint32_t nslots)
 {
 	size_t moved = 0;
 
-	(void)h->mover->move(h->mover, slot_at(h, dst), slot_at(h, src),
-		(size_t)nslots << SLOT_SHIFT, UMPA_MOVE_HOLES, &moved);
+	(void)h->mover->move(
+		h->mover, dst, src, (size_t)nslots << SLOT_SHIFT, UMPA_MOVE_HOLES, &moved);
 	h->nmove_calls++;
 	h->nslots_moved += moved >> SLOT_SHIFT;
 	return moved;
@@ -239,7 +315,8 @@ uint32_t umpa_holding_fill(struct umpa_holding *h, struct slot slot, uint32_t ns
 			continue;
 		if (!n)
 			break;
-		moved = umpa_holding_move(h, slot_after(slot, done), from, n);
+		moved = umpa_holding_move(
+			h, slot_at(h, slot_after(slot, done)), slot_at(h, from), n);
 		nmoved = (uint32_t)(moved >> SLOT_SHIFT);
 		umpa_holding_give_slots(h, from, nmoved, EXTENT_VOID);
 		umpa_holding_give_slots(h, slot_after(from, nmoved), n - nmoved, EXTENT_RESIDENT);
@@ -366,8 +443,11 @@ static void *alloc_span(struct umpa_holding *h, size_t npages, uint32_t align, u
 
 void *umpa_holding_alloc(struct umpa_holding *h, size_t npages, uint32_t align, unsigned flags)
 {
-	void *block = flags & UMPA_NOBACK ? NULL : take_kept(h, npages, align);
+	void *block = NULL;
 
+	empty_inbox(h);
+	if (!(flags & UMPA_NOBACK))
+		block = take_kept(h, npages, align);
 	if (block && flags & UMPA_ZERO)
 		umpa_holding_clear(block, npages);
 	if (block)

@@ -7,6 +7,11 @@
  * The shelf and the extents hear of it only when they have no room for something else: then all
  * that is kept is given back to them.
  *
+ * A machine with several CPUs has a holding for each, and who has the CPU owns it. Others may free
+ * its blocks (umpa_holding_free_from_afar) and touch no more of it than the block's word: the owner
+ * finds them in its inbox. A slot whose frames were carried elsewhere may still be remembered with
+ * them by other CPUs: until all have forgotten (vmm/epoch.h) it is in limbo, neither free nor used.
+ *
  * Pure: told its mover and its memory; no OS call, no lock. Compiled for general registers alone,
  * with all it calls, as handlers of page faults may call it, which interrupt.
  *
@@ -15,6 +20,7 @@
  *  2. The first slot of a block is on the shelf exactly if the block is a run.
  *  3. As the space's (core/space.h): a void free slot reads as zero, a resident one is believed to
  *     have frames, and holds anything.
+ *  4. A slot that is in limbo is void, but not free.
  */
 #ifndef UMPA_VMM_HOLDING_H
 #define UMPA_VMM_HOLDING_H
@@ -24,6 +30,7 @@
 #include "frame/shelf.h"
 #include "os/mover.h"
 #include "va/extents.h"
+#include "vmm/epoch.h"
 
 /* Lists of kept blocks: one for each length of a run, and some for those of spans. */
 enum {
@@ -34,6 +41,13 @@ enum {
 struct umpa_holding_page {
 	uint32_t what; /* the length in pages, and what it is of; 0: no block begins here */
 	uint32_t next; /* kept: the next one of the list, its page plus 1 */
+};
+
+/* Slots in limbo that are neighbours, by the first one's page, which begins a slot. */
+enum umpa_limbo {
+	LIMBO_OLD, /* since before limbo_epoch */
+	LIMBO_NEW,
+	LIMBO_NLISTS
 };
 
 enum {
@@ -50,11 +64,16 @@ struct umpa_holding {
 	struct umpa_mover *mover;
 	struct umpa_extents extents; /* over the slots that have been used so far */
 	struct umpa_shelf shelf;
-	struct umpa_holding_page *page; /* where no slot begins */
+	struct umpa_holding_page *page; /* where no slot begins; where one does, limbo */
 	struct umpa_holding_page *slot; /* where one does: spans need no more books than these */
 	uint64_t kept_any[KEPT_NLISTS / 64]; /* a bit a list */
 	uint32_t kept[KEPT_NLISTS];          /* the last one put there, its page plus 1 */
 	uint64_t nslots_moved, nmove_calls;
+	struct umpa_epochs *epochs; /* NULL: no other CPU */
+	unsigned cpu;               /* its own */
+	uint32_t limbo[LIMBO_NLISTS]; /* the first slot of each list plus 1 */
+	uint64_t limbo_epoch;
+	uint32_t inbox __attribute__((aligned(64))); /* atomic; blocks as in a list of kept ones */
 };
 
 enum {
@@ -67,6 +86,14 @@ size_t umpa_holding_nbytes(uint32_t nslots);
 /* Over [begin, begin + nslots superpages), all void, 1 to HOLDING_NSLOTS_MAX. memory: as above. */
 void umpa_holding_init(struct umpa_holding *h, void *begin, uint32_t nslots,
 	struct umpa_mover *mover, void *memory);
+
+/* It is that CPU's, of several. */
+static inline void umpa_holding_join(
+	struct umpa_holding *h, struct umpa_epochs *epochs, unsigned cpu)
+{
+	h->epochs = epochs;
+	h->cpu = cpu;
+}
 
 static inline int umpa_holding_has(const struct umpa_holding *h, const void *addr)
 {
@@ -103,20 +130,39 @@ static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 	return h->begin + (page << PAGE_SHIFT);
 }
 
+/* Puts a block that was marked so into the list of its size. */
+static inline void umpa_holding_keep(struct umpa_holding *h, size_t page)
+{
+	struct umpa_holding_page *p = umpa_holding_at(h, page);
+	unsigned list = umpa_holding_list_of(p->what >> HOLDING_SHIFT);
+
+	p->next = h->kept[list];
+	h->kept[list] = (uint32_t)page + 1;
+	h->kept_any[list / 64] |= (uint64_t)1 << list % 64;
+}
+
 /* Of an address in the holding: 0; -EINVAL: no live block begins there. */
 static inline int umpa_holding_free(struct umpa_holding *h, void *block)
 {
 	size_t at = (size_t)((char *)block - h->begin), page = at >> PAGE_SHIFT;
 	struct umpa_holding_page *p = umpa_holding_at(h, page);
-	unsigned list = umpa_holding_list_of(p->what >> HOLDING_SHIFT);
 
 	if (unlikely(at % PAGE_NBYTES || !(p->what & HOLDING_LIVE)))
 		return -EINVAL;
 	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
-	p->next = h->kept[list];
-	h->kept[list] = (uint32_t)page + 1;
-	h->kept_any[list / 64] |= (uint64_t)1 << list % 64;
+	umpa_holding_keep(h, page);
 	return 0;
+}
+
+/* The same by who does not own the holding: it goes to the inbox. */
+int umpa_holding_free_from_afar(struct umpa_holding *h, void *block);
+
+/* What has been in limbo until nobody remembers it is void. 1: there was such. */
+int umpa_holding_settle(struct umpa_holding *h);
+
+static inline int umpa_holding_has_limbo(const struct umpa_holding *h)
+{
+	return (h->limbo[LIMBO_OLD] | h->limbo[LIMBO_NEW]) != 0;
 }
 
 /* A block of npages, 1 or more, at a multiple of align pages, a power of two. flags: UMPA_ZERO,
@@ -131,7 +177,8 @@ size_t umpa_holding_npages(const struct umpa_holding *h, const void *block);
 void *umpa_holding_resize(
 	struct umpa_holding *h, void *block, size_t npages, uint32_t align, unsigned flags);
 
-/* Makes whole pages of a block zero; whole superpages by giving their frames to the pool. */
+/* Makes whole pages zero; whole superpages by giving their frames to the pool. As the next two: of
+ * blocks of this holding, or of others over the same mover. */
 void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages);
 
 /* Carries the frames of [src, src + nslots superpages) to dst, which has none; src reads as zero

@@ -92,8 +92,8 @@ int umpa_holding_take(
 int umpa_holding_take_void(
 	struct umpa_holding *h, struct umpa_grant *g, uint32_t nslots, uint32_t align);
 
-/* Carries frames to void slots. Result: bytes, from the front, that have come. */
-size_t umpa_holding_move(struct umpa_holding *h, struct slot dst, struct slot src, uint32_t nslots);
+/* Carries frames to where there are none. Result: bytes, from the front, that have come. */
+size_t umpa_holding_move(struct umpa_holding *h, void *dst, void *src, uint32_t nslots);
 
 /* Brings frames of the pool to void slots, as long as it has some and they move; what gets none is
  * zero, and the kernel's fault fills it. Result: slots, from the front, that may not be zero. */

@@ -166,7 +166,7 @@ static void *move_span(
 	if (!umpa_holding_take_void(h, &g, need, align))
 		return NULL;
 	nslots = nslots < need ? nslots : need;
-	moved = umpa_holding_move(h, g.slot, from, nslots) >> PAGE_SHIFT;
+	moved = umpa_holding_move(h, slot_at(h, g.slot), slot_at(h, from), nslots) >> PAGE_SHIFT;
 	if (slots_of(moved) < need && !(flags & UMPA_NOBACK)) {
 		struct slot rest = slot_after(g.slot, slots_of(moved));
 		uint32_t nfilled = umpa_holding_fill(h, rest, need - slots_of(moved));
@@ -241,8 +241,7 @@ static void copy_rest(char *dst, char *src, size_t moved)
 
 uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32_t nslots)
 {
-	size_t moved =
-		umpa_holding_move(h, slot_of(page_of(h, dst)), slot_of(page_of(h, src)), nslots);
+	size_t moved = umpa_holding_move(h, dst, src, nslots);
 	size_t whole = moved & ~(SLOT_NBYTES - 1);
 
 	if (moved > whole)
@@ -253,19 +252,17 @@ uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32
 /* By way of a void slot. 1; 0 and nothing changed. *emptied: the slot is void again. */
 static int exchange(struct umpa_holding *h, char *a, char *b, char *aside, int *emptied)
 {
-	struct slot x = slot_of(page_of(h, a)), y = slot_of(page_of(h, b));
-	struct slot z = slot_of(page_of(h, aside));
-	size_t moved = umpa_holding_move(h, z, x, 1);
+	size_t moved = umpa_holding_move(h, aside, a, 1);
 
 	if (moved < SLOT_NBYTES) {
 		umpa_holding_copy(a, aside, moved >> PAGE_SHIFT);
 		*emptied &= !moved;
 		return 0;
 	}
-	moved = umpa_holding_move(h, x, y, 1);
+	moved = umpa_holding_move(h, a, b, 1);
 	if (moved < SLOT_NBYTES)
 		copy_rest(a, b, moved);
-	moved = moved < SLOT_NBYTES ? 0 : umpa_holding_move(h, y, z, 1);
+	moved = moved < SLOT_NBYTES ? 0 : umpa_holding_move(h, b, aside, 1);
 	if (moved < SLOT_NBYTES)
 		copy_rest(b, aside, moved);
 	*emptied &= moved == SLOT_NBYTES;

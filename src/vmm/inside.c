@@ -8,10 +8,20 @@
 #include "base/panic.h"
 #include "core/request.h"
 #include "vmm/holding.h"
+#include "vmm/peers.h"
 
-static int is_held(const struct umpa_guest *g, const void *addr)
+/* In the holding of the CPU that this runs on. */
+static int is_own(const struct umpa_guest *g, const void *addr)
 {
 	return g->holding && umpa_holding_has(g->holding, addr);
+}
+
+/* The holding that an address is in: its own, another CPU's, or NULL. */
+static struct umpa_holding *holder(const struct umpa_guest *g, const void *addr)
+{
+	if (likely(is_own(g, addr)))
+		return g->holding;
+	return g->peers ? umpa_peers_holder(g->peers, addr) : NULL;
 }
 
 static uint32_t align_npages(const struct umpa_request *r)
@@ -42,15 +52,34 @@ static void *or_no_memory(void *block, const struct umpa_request *r)
 
 /* --- alloc and free ----------------------------------------------------------------------- */
 
+/* The only slots that are left may be in limbo. 1: they are not any more. */
+static int hurry_limbo(struct umpa_guest *g)
+{
+	if (!umpa_holding_has_limbo(g->holding))
+		return 0;
+	umpa_g_flush_others(g);
+	return umpa_holding_settle(g->holding);
+}
+
+static void *alloc_own(struct umpa_guest *g, const struct umpa_request *r, unsigned flags)
+{
+	void *block = umpa_holding_alloc(g->holding, r->npages, align_npages(r), flags);
+
+	if (unlikely(!block) && hurry_limbo(g))
+		block = umpa_holding_alloc(g->holding, r->npages, align_npages(r), flags);
+	return block;
+}
+
 static void *alloc_any(struct umpa_guest *g, size_t nbytes, unsigned flags)
 {
 	struct umpa_request r;
 
 	if (!g->holding)
 		return umpa_alloc(nbytes, flags);
+	umpa_peers_poll(g);
 	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
-	return or_no_memory(umpa_holding_alloc(g->holding, r.npages, align_npages(&r), flags), &r);
+	return or_no_memory(alloc_own(g, &r, flags), &r);
 }
 
 public_api void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags)
@@ -63,37 +92,85 @@ public_api void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flag
 	return likely(block) ? block : alloc_any(g, nbytes, flags);
 }
 
+static void free_other(struct umpa_guest *g, void *block)
+{
+	struct umpa_holding *h = holder(g, block);
+
+	if (!h)
+		umpa_free(block);
+	else if (umpa_holding_free_from_afar(h, block))
+		misuse("umpa_g_free", block);
+}
+
 public_api void umpa_g_free(struct umpa_guest *g, void *block)
 {
-	if (unlikely(!is_held(g, block)))
-		umpa_free(block);
+	if (unlikely(!is_own(g, block)))
+		free_other(g, block);
 	else if (unlikely(umpa_holding_free(g->holding, block)))
 		misuse("umpa_g_free", block);
 }
 
+static void *resize_own(struct umpa_guest *g, void *block, const struct umpa_request *r)
+{
+	struct umpa_holding *h = g->holding;
+	void *to = umpa_holding_resize(h, block, r->npages, align_npages(r), r->flags);
+
+	if (unlikely(!to) && hurry_limbo(g))
+		to = umpa_holding_resize(h, block, r->npages, align_npages(r), r->flags);
+	return to;
+}
+
+/* The books of another CPU's holding are that one's alone: a block there stays as it is, or what it
+ * holds moves to one of its own. */
+static void *resize_other(struct umpa_guest *g, struct umpa_holding *h, char *block, size_t old,
+	const struct umpa_request *r)
+{
+	size_t n = old < r->npages ? old : r->npages;
+	char *to;
+
+	if (old >= r->npages && (r->flags & UMPA_NOMOVE || old / 2 < r->npages))
+		return block;
+	if (r->flags & UMPA_NOMOVE || !g->holding)
+		return NULL;
+	to = alloc_own(g, r, r->flags & UMPA_NOBACK);
+	if (!to || umpa_g_move(g, to, block, n << PAGE_SHIFT))
+		return NULL;
+	if (r->flags & UMPA_ZERO)
+		umpa_holding_clear(to + (n << PAGE_SHIFT), r->npages - n);
+	if (umpa_holding_free_from_afar(h, block))
+		misuse("umpa_g_realloc", block);
+	return to;
+}
+
 public_api void *umpa_g_realloc(struct umpa_guest *g, void *block, size_t nbytes, unsigned flags)
 {
+	struct umpa_holding *h = holder(g, block);
 	struct umpa_request r;
+	size_t old;
 
 	if (!block)
 		return umpa_g_alloc(g, nbytes, flags);
-	if (!is_held(g, block))
+	if (!h)
 		return umpa_realloc(block, nbytes, flags);
-	if (!umpa_holding_npages(g->holding, block))
+	umpa_peers_poll(g);
+	old = umpa_holding_npages(h, block);
+	if (!old)
 		misuse("umpa_g_realloc", block);
 	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
 	return or_no_memory(
-		umpa_holding_resize(g->holding, block, r.npages, align_npages(&r), flags), &r);
+		h == g->holding ? resize_own(g, block, &r) : resize_other(g, h, block, old, &r),
+		&r);
 }
 
 public_api size_t umpa_g_usable_size(struct umpa_guest *g, const void *block)
 {
+	const struct umpa_holding *h = holder(g, block);
 	size_t npages;
 
-	if (!is_held(g, block))
+	if (!h)
 		return umpa_usable_size(block);
-	npages = umpa_holding_npages(g->holding, block);
+	npages = umpa_holding_npages(h, block);
 	if (!npages)
 		misuse("umpa_g_usable_size", block);
 	return npages << PAGE_SHIFT;
@@ -103,7 +180,16 @@ public_api size_t umpa_g_usable_size(struct umpa_guest *g, const void *block)
 
 static int lies_in_holding(const struct umpa_guest *g, const char *addr, size_t nbytes)
 {
-	return is_held(g, addr) && (!nbytes || is_held(g, addr + nbytes - 1));
+	const struct umpa_holding *h = holder(g, addr);
+
+	return h && (!nbytes || umpa_holding_has(h, addr + nbytes - 1));
+}
+
+/* What was done to superpages that are in use is seen by all CPUs. */
+static void show_others(struct umpa_guest *g, uint64_t nslots_moved_before)
+{
+	if (g->holding->nslots_moved != nslots_moved_before)
+		umpa_g_flush_others(g);
 }
 
 static int refuse(void)
@@ -116,13 +202,17 @@ public_api int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes)
 {
 	char *from = (char *)(((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1));
 	char *to = (char *)(((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1));
+	uint64_t before;
 
-	if (!is_held(g, addr))
+	if (!holder(g, addr))
 		return umpa_unback(addr, nbytes);
 	if (!lies_in_holding(g, addr, nbytes))
 		return refuse();
+	umpa_peers_poll(g);
+	before = g->holding->nslots_moved;
 	if (from < to)
 		umpa_holding_take_frames(g->holding, from, (size_t)(to - from) >> PAGE_SHIFT);
+	show_others(g, before);
 	return 0;
 }
 
@@ -171,7 +261,7 @@ static size_t least(size_t a, size_t b)
 static void go(const struct way *way, struct umpa_guest *g, char *dst, char *src, size_t npages)
 {
 	int may_carry =
-		is_held(g, dst) && is_held(g, src) && !((size_t)(dst - src) & (SLOT_NBYTES - 1));
+		holder(g, dst) && holder(g, src) && !((size_t)(dst - src) & (SLOT_NBYTES - 1));
 
 	while (npages) {
 		size_t inside = (uintptr_t)dst & (SLOT_NBYTES - 1);
@@ -193,12 +283,12 @@ static void go(const struct way *way, struct umpa_guest *g, char *dst, char *src
 /* 1: both lie in the holding, or one of them; 0: the ordinary function's. -1: refused. */
 static int is_ours(const struct umpa_guest *g, const char *a, const char *b, size_t nbytes)
 {
-	if (!nbytes || (!is_held(g, a) && !is_held(g, b)))
+	if (!nbytes || (!holder(g, a) && !holder(g, b)))
 		return 0;
 	if (((uintptr_t)a | (uintptr_t)b | nbytes) & (PAGE_NBYTES - 1) ||
 		(size_t)(a - b) < nbytes || (size_t)(b - a) < nbytes ||
-		(is_held(g, a) && !lies_in_holding(g, a, nbytes)) ||
-		(is_held(g, b) && !lies_in_holding(g, b, nbytes)))
+		(holder(g, a) && !lies_in_holding(g, a, nbytes)) ||
+		(holder(g, b) && !lies_in_holding(g, b, nbytes)))
 		return refuse();
 	return 1;
 }
@@ -207,12 +297,16 @@ static int carry_out(const struct way *way, int (*outside)(void *, void *, size_
 	struct umpa_guest *g, void *a, void *b, size_t nbytes)
 {
 	int ours = is_ours(g, a, b, nbytes);
+	uint64_t before;
 
 	if (!ours)
 		return outside(a, b, nbytes);
 	if (ours < 0)
 		return -1;
+	umpa_peers_poll(g);
+	before = g->holding->nslots_moved;
 	go(way, g, a, b, nbytes >> PAGE_SHIFT);
+	show_others(g, before);
 	return 0;
 }
 

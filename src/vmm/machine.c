@@ -1,12 +1,8 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
-#include <umpa/page.h>
 
-#include "core/block.h"
 #include "core/core.h"
-#include "core/space.h"
-#include "core/span.h"
 #include "os/process.h"
 #include "vmm/mirror.h"
 
@@ -26,119 +22,46 @@ int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes)
 	return error;
 }
 
-static void give(struct umpa_vmm_piece *p)
+void umpa_vmm_give(struct umpa_vmm_piece *p)
 {
 	if (p->addr)
 		umpa_os_unmap(p->addr, p->nbytes);
 	p->addr = NULL;
 }
 
-/* The books of a machine: itself, and what the processor wants to find. */
+/* The books of a machine: itself, what the processor wants to find, and its CPUs. */
 struct books {
 	struct umpa_vmm vmm;
-	struct umpa_guest_cpu cpu;
 	struct umpa_gate gates[GUEST_NVECTORS];
+	struct seat {
+		struct umpa_vmm_cpu cpu;
+		struct umpa_peer peer;
+		struct umpa_epoch_cpu epoch;
+	} seat[];
 };
 
-/* At the end of whole superpages that nobody may touch: a page at least is below. */
-static int take_stack(struct umpa_vmm *vmm, size_t nbytes)
+/* One for each CPU, at the end of whole superpages that nobody may touch: a page at least is below.
+ */
+static int take_stacks(struct umpa_vmm *vmm, size_t nbytes)
 {
-	size_t all = (nbytes + SLOT_NBYTES) & ~(SLOT_NBYTES - 1);
+	size_t each = (nbytes + SLOT_NBYTES) & ~(SLOT_NBYTES - 1);
 	void *addr;
-	int error = umpa_os_reserve(all, &addr);
+	int error = umpa_os_reserve(each * vmm->ncpus, &addr);
 
 	if (error)
 		return error;
-	vmm->stack = (struct umpa_vmm_piece){addr, all};
-	return umpa_os_open((char *)addr + all - nbytes, nbytes);
-}
-
-static void give_stack(struct umpa_vmm *vmm)
-{
-	if (vmm->stack.addr)
-		umpa_os_release(vmm->stack.addr, vmm->stack.nbytes);
-}
-
-/* --- the holding -------------------------------------------------------------------------- */
-
-/* Whole slots, of any nbytes. */
-static size_t slots_in(size_t nbytes)
-{
-	return nbytes / SLOT_NBYTES + (nbytes % SLOT_NBYTES != 0);
-}
-
-/* Its first slots get frames of the pool. */
-static void stock(struct umpa_holding *h, uint32_t nslots)
-{
-	struct slot first = umpa_window_slot(&umpa_core.window, h->begin);
-	uint32_t n = nslots ? nslots - umpa_space_fill(first, nslots, 0) : 0;
-
-	if (n)
-		umpa_extents_grow(&h->extents, n, EXTENT_RESIDENT);
-}
-
-/* Slots of the window, as a block without frames. */
-static int take_holding(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
-{
-	size_t nslots = slots_in(o->holding_nbytes);
-	void *block;
-	int error;
-
-	if (!nslots)
-		return 0;
-	error = nslots > HOLDING_NSLOTS_MAX
-			? -ENOMEM
-			: umpa_vmm_take(&vmm->held, umpa_holding_nbytes((uint32_t)nslots));
-	if (error)
-		return error;
-	block = umpa_alloc(nslots << SLOT_SHIFT, UMPA_NOBACK | UMPA_ALIGN(SLOT_SHIFT));
-	if (!umpa_window_has(&umpa_core.window, block)) {
-		umpa_free(block);
-		return -ENOMEM;
+	vmm->stacks = (struct umpa_vmm_piece){addr, each * vmm->ncpus};
+	for (unsigned i = 0; !error && i < vmm->ncpus; i++) {
+		vmm->cpu[i].stack_end = (uintptr_t)addr + each * (i + 1);
+		error = umpa_os_open((void *)(vmm->cpu[i].stack_end - nbytes), nbytes);
 	}
-	umpa_entries_mover_init(&vmm->mover, &vmm->guest);
-	umpa_holding_init(
-		&vmm->holding, block, (uint32_t)nslots, &vmm->mover.mover, vmm->held.addr);
-	vmm->guest.holding = &vmm->holding;
-	stock(&vmm->holding, (uint32_t)slots_in(o->frames_nbytes));
-	return 0;
+	return error;
 }
 
-/* Each slot as it is: what has no frames is no part of the pool. */
-static void give_slots(const struct umpa_holding *h, struct slot first)
+static void give_stacks(struct umpa_vmm *vmm)
 {
-	uint32_t n;
-
-	for (uint32_t i = 0; i < h->nslots; i += n) {
-		enum umpa_extent_kind kind = umpa_holding_kind(h, i, &n);
-
-		umpa_space_give(slot_after(first, i), n, kind);
-	}
-	umpa_space_keep_limit();
-}
-
-static void give_holding(struct umpa_vmm *vmm)
-{
-	const struct umpa_holding *h = &vmm->holding;
-	struct slot first = umpa_window_slot(&umpa_core.window, h->begin);
-
-	if (!vmm->guest.holding)
-		return;
-	vmm->guest.holding = NULL;
-	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle. */
-	if (umpa_block_begins_marked(first) || umpa_span_dissolve(first))
-		umpa_free(h->begin);
-	else
-		give_slots(h, first);
-}
-
-/* 1 if the machine reaches all of it. */
-static int reaches_holding(const struct umpa_vmm *vmm)
-{
-	const struct umpa_holding *h = &vmm->holding;
-
-	return !vmm->guest.holding || (uintptr_t)h->begin + ((size_t)h->nslots << SLOT_SHIFT) <=
-					      umpa_core.window.base + (vmm->nslots << SLOT_SHIFT);
+	if (vmm->stacks.addr)
+		umpa_os_release(vmm->stacks.addr, vmm->stacks.nbytes);
 }
 
 /* --- the machine -------------------------------------------------------------------------- */
@@ -156,11 +79,12 @@ static int show_memory(struct umpa_vmm *vmm)
 	return error;
 }
 
-static void fill_state(struct umpa_vmm *vmm)
+static void fill_state(struct umpa_vmm_cpu *cpu)
 {
-	const struct umpa_guest_cpu *c = vmm->guest_cpu;
+	const struct umpa_vmm *vmm = cpu->vmm;
+	const struct umpa_guest_cpu *c = &cpu->inner;
 
-	vmm->state = (struct umpa_kvm_state){.tables = vmm->tables.physical,
+	cpu->state = (struct umpa_kvm_state){.tables = vmm->tables.physical,
 		.gdt = (uintptr_t)c->descriptor,
 		.gdt_limit = sizeof(c->descriptor) - 1,
 		.idt = (uintptr_t)vmm->gates,
@@ -177,29 +101,48 @@ static void fill_state(struct umpa_vmm *vmm)
 
 static void stake_ground(struct umpa_vmm *vmm)
 {
+	const struct umpa_vmm_piece held = {
+		(void *)vmm->peers.held, vmm->peers.held_nbytes * vmm->ncpus};
 	const struct umpa_vmm_piece *pieces[] = {
-		&vmm->books, &vmm->stack, &vmm->upper, &vmm->window, &vmm->held};
+		&vmm->books, &vmm->stacks, &vmm->upper, &vmm->window, &vmm->held, &held};
 
 	for (size_t i = 0; i < array_len(pieces); i++)
 		vmm->ground[i] = (struct umpa_ground){
 			(uintptr_t)pieces[i]->addr, (uintptr_t)pieces[i]->addr + pieces[i]->nbytes};
-	vmm->ground[array_len(pieces)] = (struct umpa_ground){
-		(uintptr_t)vmm->holding.begin, (uintptr_t)vmm->holding.begin + vmm->holding.nbytes};
 }
 
-static int add_cpu(struct umpa_vmm *vmm)
+static int add_cpu(struct umpa_vmm_cpu *cpu)
 {
-	int error = umpa_kvm_add_cpu(&vmm->kvm, 0, &vmm->cpu);
+	int error = umpa_kvm_add_cpu(&cpu->vmm->kvm, cpu->guest.number, &cpu->kvm);
 
 	if (error)
 		return error;
-	umpa_guest_gates_init(vmm->gates);
-	umpa_guest_cpu_init(vmm->guest_cpu, &vmm->guest);
-	fill_state(vmm);
-	error = umpa_kvm_set_state(&vmm->cpu, &vmm->state);
+	umpa_guest_cpu_init(&cpu->inner, &cpu->guest);
+	fill_state(cpu);
+	error = umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 	if (error)
-		umpa_kvm_remove_cpu(&vmm->cpu);
+		umpa_kvm_remove_cpu(&cpu->kvm);
 	return error;
+}
+
+static void remove_cpus(struct umpa_vmm *vmm, unsigned n)
+{
+	while (n)
+		umpa_kvm_remove_cpu(&vmm->cpu[--n].kvm);
+}
+
+static int add_cpus(struct umpa_vmm *vmm)
+{
+	umpa_guest_gates_init(vmm->gates);
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		int error = add_cpu(&vmm->cpu[i]);
+
+		if (error) {
+			remove_cpus(vmm, i);
+			return error;
+		}
+	}
+	return 0;
 }
 
 static size_t nslots_wanted(const struct umpa_vmm_options *o)
@@ -214,13 +157,13 @@ static size_t nslots_wanted(const struct umpa_vmm_options *o)
 
 static int furnish(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
 {
-	int error = take_holding(vmm, o);
+	int error = umpa_vmm_take_holdings(vmm, o);
 
 	vmm->nslots = nslots_wanted(o);
-	if (!error && !reaches_holding(vmm))
+	if (!error && !umpa_vmm_reaches_holdings(vmm))
 		error = -ENOMEM;
 	if (!error)
-		error = take_stack(vmm, o->stack_nbytes ? o->stack_nbytes : STACK_NBYTES);
+		error = take_stacks(vmm, o->stack_nbytes ? o->stack_nbytes : STACK_NBYTES);
 	if (!error)
 		error = umpa_vmm_take_window_tables(vmm);
 	if (!error)
@@ -230,7 +173,7 @@ static int furnish(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
 	if (!error)
 		error = show_memory(vmm);
 	if (!error)
-		error = add_cpu(vmm);
+		error = add_cpus(vmm);
 	if (!error)
 		stake_ground(vmm);
 	return error;
@@ -240,41 +183,75 @@ static void give_all(struct umpa_vmm *vmm)
 {
 	struct umpa_vmm_piece books = vmm->books;
 
-	give(&vmm->upper);
-	give(&vmm->window);
-	give_holding(vmm);
-	give(&vmm->held);
-	give_stack(vmm);
-	give(&books);
+	umpa_vmm_give(&vmm->upper);
+	umpa_vmm_give(&vmm->window);
+	umpa_vmm_give_holdings(vmm);
+	umpa_vmm_give(&vmm->held);
+	give_stacks(vmm);
+	umpa_vmm_give(&books);
 }
 
 static int may_be(const struct umpa_vmm_options *o)
 {
 	return !(o->flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST)) &&
 	       o->frames_nbytes <= o->holding_nbytes && o->stack_nbytes % PAGE_NBYTES == 0 &&
-	       o->stack_nbytes <= STACK_NBYTES_MAX;
+	       o->stack_nbytes <= STACK_NBYTES_MAX && o->ncpus <= UMPA_VMM_NCPUS_MAX;
 }
 
-static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct umpa_vmm_options *o)
+/* Its CPUs and their peers are in two rows. */
+static void seat_cpus(struct umpa_vmm *vmm, struct books *books)
 {
+	unsigned n = vmm->ncpus;
+	char *at = (char *)books->seat;
+
+	vmm->cpu = (struct umpa_vmm_cpu *)at;
+	vmm->peers.peer = (struct umpa_peer *)(at += n * sizeof(struct umpa_vmm_cpu));
+	vmm->peers.epochs.cpu = (struct umpa_epoch_cpu *)(at + n * sizeof(struct umpa_peer));
+	vmm->peers.epochs.ncpus = n;
+	vmm->peers.epochs.now = 1;
+	vmm->peers.interrupt = umpa_guest_interrupt;
+	for (unsigned i = 0; i < n; i++) {
+		vmm->cpu[i].vmm = vmm;
+		vmm->cpu[i].guest.number = i;
+		vmm->cpu[i].forgot = vmm->peers.epochs.now;
+		umpa_epoch_leave(&vmm->peers.epochs, i);
+	}
+}
+
+/* The books of a machine that is nothing else yet. */
+static int begin(struct umpa_vmm **out, const struct umpa_vmm_options *o)
+{
+	unsigned ncpus = o->ncpus ? o->ncpus : 1;
 	struct umpa_vmm_piece piece;
 	struct books *books;
-	int error = umpa_vmm_take(&piece, sizeof(*books));
+	int error = umpa_vmm_take(&piece, sizeof(*books) + ncpus * sizeof(books->seat[0]));
 
 	if (error)
 		return error;
 	books = piece.addr;
-	books->vmm = (struct umpa_vmm){.kvm = *kvm,
-		.guest_cpu = &books->cpu,
-		.gates = books->gates,
+	books->vmm = (struct umpa_vmm){.gates = books->gates,
 		.books = piece,
+		.ncpus = ncpus,
 		.time_ns = o->time_ns,
 		.pid = umpa_process_id()};
-	error = furnish(&books->vmm, o);
+	seat_cpus(&books->vmm, books);
+	*out = &books->vmm;
+	return 0;
+}
+
+static int make(struct umpa_vmm **out, const struct umpa_kvm *kvm, const struct umpa_vmm_options *o)
+{
+	struct umpa_vmm *vmm;
+	int error = o->ncpus > kvm->facts.ncpus_max ? -ENOTSUP : begin(&vmm, o);
+
 	if (error)
-		give_all(&books->vmm);
+		return error;
+	vmm->kvm = *kvm;
+	error = furnish(vmm, o);
+	if (error)
+		give_all(vmm);
 	else
-		*out = &books->vmm;
+		*out = vmm;
 	return error;
 }
 
@@ -294,16 +271,13 @@ static int create(struct umpa_vmm **vmm, const struct umpa_vmm_options *o)
 	return error;
 }
 
-static int create_host(struct umpa_vmm **vmm)
+static int create_host(struct umpa_vmm **vmm, const struct umpa_vmm_options *o)
 {
-	struct umpa_vmm_piece piece;
-	int error = umpa_vmm_take(&piece, sizeof(**vmm));
+	int error = begin(vmm, o);
 
-	if (error)
-		return error;
-	*vmm = piece.addr;
-	**vmm = (struct umpa_vmm){.books = piece, .pid = umpa_process_id(), .is_host = 1};
-	return 0;
+	if (!error)
+		(*vmm)->is_host = 1;
+	return error;
 }
 
 public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options)
@@ -317,7 +291,7 @@ public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_opti
 	error = create(vmm, &o);
 	if (!error || !(o.flags & UMPA_VMM_ALLOW_HOST))
 		return error;
-	return o.time_ns ? -ENOTSUP : create_host(vmm);
+	return o.time_ns ? -ENOTSUP : create_host(vmm, &o);
 }
 
 public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
@@ -329,11 +303,11 @@ public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
 		return;
 	if (vmm->is_host) {
 		books = vmm->books;
-		give(&books);
+		umpa_vmm_give(&books);
 		return;
 	}
 	kvm = vmm->kvm;
-	umpa_kvm_remove_cpu(&vmm->cpu);
+	remove_cpus(vmm, vmm->ncpus);
 	give_all(vmm);
 	umpa_kvm_close(&kvm);
 }

@@ -5,7 +5,9 @@
  * tables, which mirror the process superpage by superpage and stay as they are; entries for each
  * superpage of the window, and tables of entries for its pages, which are the guest's to write.
  *
- * One function at a time runs in it: who has changed `is_busy` owns all the rest.
+ * A function runs on one of its CPUs: who has changed `is_busy` owns the rest of that one. What the
+ * CPUs share stays as it was made, but for entries, which are the functions' own business, and
+ * epochs. Who has all CPUs has the machine to himself.
  */
 #ifndef UMPA_VMM_MACHINE_H
 #define UMPA_VMM_MACHINE_H
@@ -18,6 +20,7 @@
 #include "vmm/guest.h"
 #include "vmm/holding.h"
 #include "vmm/layout.h"
+#include "vmm/peers.h"
 #include "vmm/tables.h"
 
 /* Memory that the machine has taken. */
@@ -26,34 +29,60 @@ struct umpa_vmm_piece {
 	size_t nbytes;
 };
 
-struct umpa_vmm {
-	struct umpa_kvm kvm;
-	struct umpa_kvm_cpu cpu;
-	struct umpa_kvm_state state; /* that the CPU is in, but for its registers */
-	struct umpa_layout layout;
-	struct umpa_tables tables; /* the upper ones */
-	struct umpa_guest guest;
-	struct umpa_guest_cpu *guest_cpu;
-	struct umpa_gate *gates;
-	struct umpa_vmm_piece books, stack, upper, window, held;
-	struct umpa_ground ground[6]; /* and, the last one, what it holds */
+/* A CPU. */
+struct umpa_vmm_cpu {
+	struct umpa_vmm *vmm;
+	struct umpa_guest guest; /* with its number */
+	struct umpa_kvm_cpu kvm;
+	struct umpa_kvm_state state; /* that it is in, but for its registers */
+	uintptr_t stack_end;
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
-	int is_host;                 /* there is no machine: functions run outside */
-	int is_stale;                /* what the CPU remembers of the page tables */
-	uint64_t time_ns;            /* that a function may take; 0: any */
-	size_t nslots;               /* of the window, that the machine reaches */
-	uint64_t *page_tables;       /* for the pages of those: a table for each */
-	int pid;                     /* who made it */
+	uint64_t forgot;             /* the epoch that it had reached when it came out; 0: not known */
 	int is_busy;                 /* atomic */
+	int thread; /* atomic: that runs a function on it, and takes interrupts; negative: one is
+		       being sent; 0: none does */
+	struct umpa_guest_cpu inner;
 };
 
-/* umpa_vmm_run() for who has the machine to itself. */
-must_check int umpa_vmm_enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *),
+struct umpa_vmm {
+	struct umpa_kvm kvm;
+	struct umpa_layout layout;
+	struct umpa_tables tables; /* the upper ones */
+	struct umpa_gate *gates;
+	struct umpa_vmm_piece books, stacks, upper, window, held;
+	struct umpa_ground ground[6]; /* and, the last one, what it holds */
+	struct umpa_peers peers;
+	unsigned ncpus;
+	struct umpa_vmm_cpu *cpu;
+	int is_host;           /* there is no machine: functions run outside */
+	uint64_t time_ns;      /* that a function may take; 0: any */
+	size_t nslots;         /* of the window, that the machine reaches */
+	uint64_t *page_tables; /* for the pages of those */
+	int pid;               /* who made it */
+};
+
+/* A CPU that nobody has, if there is one the one that this thread had last; NULL. And back. */
+struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm);
+void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
+
+/* All of them: 1, or 0 and none. */
+int umpa_vmm_take_all(struct umpa_vmm *vmm);
+void umpa_vmm_give_all(struct umpa_vmm *vmm);
+
+/* umpa_vmm_run() for who has the CPU. */
+must_check int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, void *),
 	void *arg, long *ret, struct umpa_vmm_fault *fault);
 
-/* Takes memory, zero, for a machine. -ENOMEM. */
+/* Takes memory, zero, for a machine; nbytes 0: none. -ENOMEM. And back, if there is any. */
 must_check int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes);
+void umpa_vmm_give(struct umpa_vmm_piece *p);
+
+/* What the machine holds of the window (held.c): a holding for each CPU. Back: slots and frames to
+ * the pool. 1 if the machine reaches all of it. */
+must_check int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *o);
+void umpa_vmm_give_holdings(struct umpa_vmm *vmm);
+int umpa_vmm_reaches_holdings(const struct umpa_vmm *vmm);
 
 /* 0 if a host will do, with those flags; else -ENOTSUP. */
 must_check int umpa_vmm_verdict(const struct umpa_kvm_facts *f, unsigned flags);

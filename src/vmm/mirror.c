@@ -42,14 +42,14 @@ static size_t superpages_nbytes(const struct umpa_vmm *vmm)
 
 int umpa_vmm_take_window_tables(struct umpa_vmm *vmm)
 {
-	int error =
-		umpa_vmm_take(&vmm->window, superpages_nbytes(vmm) + (vmm->nslots << PAGE_SHIFT));
-	char *at = vmm->window.addr;
+	size_t each = umpa_peer_ntables(vmm->ncpus, vmm->nslots) << PAGE_SHIFT;
+	int error = umpa_vmm_take(&vmm->window, superpages_nbytes(vmm) + each * vmm->ncpus);
 
 	if (error)
 		return error;
-	vmm->guest.superpage = (uint64_t *)at + nslots_before();
-	vmm->page_tables = (uint64_t *)(at + superpages_nbytes(vmm));
+	vmm->page_tables = (uint64_t *)((char *)vmm->window.addr + superpages_nbytes(vmm));
+	vmm->peers.tables = (uintptr_t)vmm->page_tables;
+	vmm->peers.tables_nbytes = each;
 	return 0;
 }
 
@@ -190,21 +190,32 @@ static int hang_in_superpages(struct umpa_vmm *vmm)
 	return error;
 }
 
-static int fill_guest(struct umpa_vmm *vmm)
+/* What a function on a CPU finds: the window, and tables of its own. */
+static void fill_guest(struct umpa_vmm *vmm, struct umpa_guest *g, uint64_t physical,
+	uint64_t tables_physical)
 {
-	struct umpa_guest *g = &vmm->guest;
-	uint64_t tables_physical;
-	int error = physical_of(vmm, (void *)window_base(), &g->physical);
+	size_t ntable_words = vmm->peers.tables_nbytes / sizeof(*g->fresh_table);
+
+	g->base = window_base();
+	g->nbytes = vmm->nslots << SLOT_SHIFT;
+	g->physical = physical;
+	g->superpage = (uint64_t *)vmm->window.addr + nslots_before();
+	g->fresh_table = vmm->page_tables + ntable_words * g->number;
+	g->end_table = g->fresh_table + ntable_words;
+	g->table_offset = (uintptr_t)vmm->page_tables - (tables_physical | UMPA_G_OPEN);
+	g->peers = &vmm->peers;
+}
+
+static int fill_guests(struct umpa_vmm *vmm)
+{
+	uint64_t physical, tables_physical;
+	int error = physical_of(vmm, (void *)window_base(), &physical);
 
 	if (!error)
 		error = physical_of(vmm, vmm->page_tables, &tables_physical);
-	if (error)
-		return error;
-	g->base = window_base();
-	g->nbytes = vmm->nslots << SLOT_SHIFT;
-	g->fresh_table = vmm->page_tables;
-	g->table_offset = (uintptr_t)vmm->page_tables - (tables_physical | UMPA_G_OPEN);
-	return 0;
+	for (unsigned i = 0; !error && i < vmm->ncpus; i++)
+		fill_guest(vmm, &vmm->cpu[i].guest, physical, tables_physical);
+	return error;
 }
 
 int umpa_vmm_make_tables(struct umpa_vmm *vmm)
@@ -222,5 +233,5 @@ int umpa_vmm_make_tables(struct umpa_vmm *vmm)
 	fill_superpages(vmm);
 	if (!error)
 		error = hang_in_superpages(vmm);
-	return error ? error : fill_guest(vmm);
+	return error ? error : fill_guests(vmm);
 }

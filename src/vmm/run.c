@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "os/os.h"
 #include "os/process.h"
@@ -43,38 +44,38 @@ static long unless_out_of_reach(
 	return -ENOMEM;
 }
 
-/* How many of nbytes from addr on, in the holding, lie for the host as they are seen: in one row,
+/* How many of nbytes from addr on, in a holding, lie for the host as they are seen: in one row,
  * from their home on. */
 static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
 {
 	const char *home = umpa_g_home(g, addr);
 	size_t n = 0;
 
-	while (home && n < nbytes && umpa_holding_has(g->holding, addr + n) &&
+	while (home && n < nbytes && umpa_peers_holder(g->peers, addr + n) &&
 		umpa_g_home(g, addr + n) == home + n)
 		n += PAGE_NBYTES - ((uintptr_t)(addr + n) & (PAGE_NBYTES - 1));
 	return n < nbytes ? n : nbytes;
 }
 
-/* A pointer into the holding means what is seen there: the host is given its home. 0; -EFAULT: that
+/* A pointer into a holding means what is seen there: the host is given its home. 0; -EFAULT: that
  * is in several places. */
-static int lead_home(struct umpa_vmm *vmm, struct umpa_call *call, int position)
+static int lead_home(struct umpa_guest *g, struct umpa_call *call, int position)
 {
 	const char *addr = (const char *)call->argument[position];
 	struct umpa_call_buffer b;
 	size_t nbytes, n;
 
-	if (likely(!umpa_holding_has(&vmm->holding, addr)))
+	if (likely(!umpa_peers_holder(g->peers, addr)))
 		return 0;
 	b = umpa_call_buffer(call, position);
 	nbytes = b.nbytes_at < 0 ? b.nbytes : call->argument[b.nbytes_at];
-	n = in_a_row(&vmm->guest, addr, nbytes ? nbytes : 1);
+	n = in_a_row(g, addr, nbytes ? nbytes : 1);
 	if (n < nbytes && !(n && b.may_be_less))
 		return -EFAULT;
 	if (n < nbytes)
 		call->argument[b.nbytes_at] = n;
 	if (n)
-		call->argument[position] = (uintptr_t)umpa_g_home(&vmm->guest, addr);
+		call->argument[position] = (uintptr_t)umpa_g_home(g, addr);
 	return 0;
 }
 
@@ -89,7 +90,7 @@ static int copy_list(uintptr_t list, size_t n, struct iovec *copy)
 }
 
 /* Lists stay as they are: what they point to must be where it is seen. */
-static int check_list(struct umpa_vmm *vmm, const struct umpa_call *call)
+static int check_list(struct umpa_guest *g, const struct umpa_call *call)
 {
 	struct iovec v[IOV_MAX];
 	uintptr_t list;
@@ -102,32 +103,33 @@ static int check_list(struct umpa_vmm *vmm, const struct umpa_call *call)
 	for (size_t i = 0; !error && i < n; i++) {
 		const char *base = v[i].iov_base;
 
-		if (umpa_holding_has(&vmm->holding, base) &&
-			(umpa_g_home(&vmm->guest, base) != base ||
-				in_a_row(&vmm->guest, base, v[i].iov_len) < v[i].iov_len))
+		if (umpa_peers_holder(g->peers, base) &&
+			(umpa_g_home(g, base) != base ||
+				in_a_row(g, base, v[i].iov_len) < v[i].iov_len))
 			error = -EFAULT;
 	}
 	return error;
 }
 
-static int translate(struct umpa_vmm *vmm, struct umpa_call *call)
+static int translate(struct umpa_guest *g, struct umpa_call *call)
 {
 	int error = 0;
 
-	if (!vmm->guest.holding)
+	if (!g->holding)
 		return 0;
 	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
-		error = lead_home(vmm, call, i);
-	return error ? error : check_list(vmm, call);
+		error = lead_home(g, call, i);
+	return error ? error : check_list(g, call);
 }
 
-static long make_call(struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
+static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers *r)
 {
+	const struct umpa_vmm *vmm = cpu->vmm;
 	struct umpa_call call = call_of(r);
 	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
 
 	if (!refused)
-		refused = translate(vmm, &call);
+		refused = translate(&cpu->guest, &call);
 	if (refused)
 		return refused;
 	return unless_out_of_reach(vmm, &call, umpa_process_call(call.number, call.argument));
@@ -136,12 +138,12 @@ static long make_call(struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
 /* --- faults ------------------------------------------------------------------------------- */
 
 static struct umpa_vmm_fault fault_of_trap(
-	const struct umpa_vmm *vmm, const struct umpa_kvm_registers *r)
+	const struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers *r)
 {
 	const struct umpa_trap *t = (const struct umpa_trap *)r->rax;
 
 	return (struct umpa_vmm_fault){UMPA_VMM_FAULT_TRAP, (unsigned)t->vector, t->code,
-		vmm->guest_cpu->fault_address, t->rip, t->rsp};
+		cpu->inner.fault_address, t->rip, t->rsp};
 }
 
 static enum umpa_vmm_cause cause_of(enum umpa_kvm_exit exit)
@@ -169,6 +171,70 @@ static struct umpa_vmm_fault fault_of_exit(const struct umpa_kvm_event *e)
 	return f;
 }
 
+/* --- other CPUs --------------------------------------------------------------------------- */
+
+enum {
+	NYIELDS = 64
+};
+
+/* One that takes interrupts comes out of guest mode. */
+static void interrupt(struct umpa_vmm_cpu *cpu)
+{
+	int thread = __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED);
+
+	if (thread > 0 && __atomic_compare_exchange_n(&cpu->thread, &thread, -thread, 0,
+				  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		umpa_kvm_interrupt(thread);
+		__atomic_store_n(&cpu->thread, thread, __ATOMIC_RELEASE);
+	}
+}
+
+/* For what has come to pass in another thread. */
+static void wait_a_little(unsigned nwaits)
+{
+	struct timespec ts = {0, 50000};
+	uint64_t nothing[6] = {0}, sleep[6] = {(uintptr_t)&ts};
+
+	if (nwaits < NYIELDS)
+		(void)umpa_process_call(SYS_sched_yield, nothing);
+	else
+		(void)umpa_process_call(SYS_nanosleep, sleep);
+}
+
+/* Each other CPU forgets what it remembers from before now, or is out of guest mode: this one is,
+ * so that two may wait for each other. */
+static void interrupt_others(struct umpa_vmm_cpu *cpu)
+{
+	struct umpa_vmm *vmm = cpu->vmm;
+	uint64_t now = umpa_epoch_now(&vmm->peers.epochs);
+
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		for (unsigned n = 0; i != cpu->guest.number &&
+				     umpa_epoch_reached(&vmm->peers.epochs, i) < now;
+			n++) {
+			/* Anew now and then: it may have had another thread by then. */
+			if (n % NYIELDS == 0)
+				interrupt(&vmm->cpu[i]);
+			wait_a_little(n);
+		}
+}
+
+static void take_interrupts(struct umpa_vmm_cpu *cpu)
+{
+	__atomic_store_n(&cpu->thread, umpa_kvm_thread(), __ATOMIC_RELEASE);
+}
+
+/* None is on its way afterwards. */
+static void take_no_interrupts(struct umpa_vmm_cpu *cpu)
+{
+	int thread = umpa_kvm_thread(), seen = thread;
+
+	for (unsigned n = 0; !__atomic_compare_exchange_n(&cpu->thread, &seen, 0, 0,
+		     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		n++, seen = thread)
+		wait_a_little(n);
+}
+
 /* --- the run ------------------------------------------------------------------------------ */
 
 enum outcome {
@@ -182,15 +248,17 @@ static int is_late(uint64_t end_ns)
 	return end_ns && umpa_os_clock_ns() >= end_ns;
 }
 
-static enum outcome obey(struct umpa_vmm *vmm, struct umpa_kvm_event *e, uint64_t end_ns,
+static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t end_ns,
 	struct umpa_vmm_fault *fault)
 {
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_DONE)
 		return DONE;
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_CALL)
-		e->registers.rax = (uint64_t)make_call(vmm, &e->registers);
+		e->registers.rax = (uint64_t)make_call(cpu, &e->registers);
+	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_FLUSH)
+		interrupt_others(cpu);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
-		*fault = fault_of_trap(vmm, &e->registers);
+		*fault = fault_of_trap(cpu, &e->registers);
 	else if (e->exit != KVM_SIGNAL || is_late(end_ns))
 		*fault = fault_of_exit(e);
 	return fault->cause ? FAULT : GO_ON;
@@ -198,88 +266,159 @@ static enum outcome obey(struct umpa_vmm *vmm, struct umpa_kvm_event *e, uint64_
 
 /* Where a CPU came out in the middle of something it is made anew, as far as the system does that.
  */
-static int renew(struct umpa_vmm *vmm)
+static int renew(struct umpa_vmm_cpu *cpu)
 {
-	umpa_guest_cpu_reset(vmm->guest_cpu);
-	return umpa_kvm_set_state(&vmm->cpu, &vmm->state);
+	umpa_guest_cpu_reset(&cpu->inner);
+	cpu->forgot = 0;
+	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 }
 
-static int go(struct umpa_vmm *vmm, struct umpa_kvm_event *e, uint64_t end_ns, long *ret,
+/* By how it came out last: there it goes on, or by way of forgetting. */
+static int forget(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
+{
+	if (e->exit != KVM_PORT)
+		return umpa_kvm_forget(&cpu->kvm);
+	if (e->port == GUEST_PORT_DONE)
+		e->registers.rcx = 1; /* a new function */
+	else if (e->port == GUEST_PORT_CALL)
+		e->registers.rip = (uintptr_t)umpa_guest_call_forgets;
+	return 0;
+}
+
+/* Into guest mode until it comes out again. */
+static int visit(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
+{
+	struct umpa_epochs *epochs = &cpu->vmm->peers.epochs;
+	unsigned i = cpu->guest.number;
+	int error = umpa_epoch_enter(epochs, i) == cpu->forgot ? 0 : forget(cpu, e);
+
+	if (!error)
+		error = umpa_kvm_run(&cpu->kvm, e);
+	if (!error)
+		cpu->forgot = umpa_epoch_reached(epochs, i);
+	umpa_epoch_leave(epochs, i);
+	return error;
+}
+
+static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t end_ns, long *ret,
 	struct umpa_vmm_fault *fault)
 {
 	enum outcome outcome;
 
 	do {
-		int error = umpa_kvm_run(&vmm->cpu, e);
-
-		if (error)
-			return error;
-		outcome = obey(vmm, e, end_ns, fault);
+		if (visit(cpu, e)) {
+			(void)!renew(cpu);
+			return -EIO;
+		}
+		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
+			umpa_kvm_hush();
+		outcome = obey(cpu, e, end_ns, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
 		*ret = (long)e->registers.rax;
-	else if (renew(vmm))
+	else if (renew(cpu))
 		return -EIO;
 	return outcome == DONE ? 0 : fault->cause == UMPA_VMM_FAULT_TIME ? -ETIMEDOUT : -EFAULT;
 }
 
-static int go_for_a_time(
-	struct umpa_vmm *vmm, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
+/* Where there is somebody to interrupt it, or something. */
+static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, long *ret,
+	struct umpa_vmm_fault *fault)
 {
+	uint64_t ns = cpu->vmm->time_ns, end_ns = ns ? umpa_os_clock_ns() + ns : 0;
 	struct umpa_kvm_alarm alarm;
 	int error;
 
-	if (!vmm->time_ns)
-		return go(vmm, e, 0, ret, fault);
-	error = umpa_kvm_arm(&vmm->cpu, vmm->time_ns, &alarm);
+	if (cpu->vmm->ncpus == 1 && !ns)
+		return go(cpu, e, 0, ret, fault);
+	error = umpa_kvm_arm(&cpu->kvm, ns, &alarm);
 	if (error)
 		return error;
-	error = go(vmm, e, umpa_os_clock_ns() + vmm->time_ns, ret, fault);
-	umpa_kvm_disarm(&vmm->cpu, &alarm);
+	take_interrupts(cpu);
+	error = go(cpu, e, end_ns, ret, fault);
+	take_no_interrupts(cpu);
+	umpa_kvm_disarm(&cpu->kvm, &alarm);
 	return error;
 }
 
 /* Thread-local variables are those of the thread that runs it now. */
-static int follow_thread(struct umpa_vmm *vmm)
+static int follow_thread(struct umpa_vmm_cpu *cpu)
 {
 	uint64_t fs_base = umpa_kvm_fs_base();
 
-	if (fs_base == vmm->state.fs_base)
+	if (fs_base == cpu->state.fs_base)
 		return 0;
-	vmm->state.fs_base = fs_base;
-	return umpa_kvm_set_state(&vmm->cpu, &vmm->state);
+	cpu->state.fs_base = fs_base;
+	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 }
 
-int umpa_vmm_enter(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg,
+int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, void *), void *arg,
 	long *ret, struct umpa_vmm_fault *fault)
 {
-	struct umpa_kvm_event e = {.error = 0};
-	int error = follow_thread(vmm);
+	/* As if the function before had returned just now. */
+	struct umpa_kvm_event e = {.exit = KVM_PORT, .port = GUEST_PORT_DONE};
 
-	if (error)
+	if (follow_thread(cpu))
 		return -EIO;
-	vmm->guest.on_fault = NULL;
+	cpu->guest.on_fault = NULL;
 	e.registers.rip = (uintptr_t)umpa_guest_enter;
 	/* A call pushes eight bytes more, and finds the stack as the ABI wants it. */
-	e.registers.rsp = (uintptr_t)vmm->stack.addr + vmm->stack.nbytes;
-	e.registers.rdi = (uintptr_t)&vmm->guest;
+	e.registers.rsp = cpu->stack_end;
+	e.registers.rdi = (uintptr_t)&cpu->guest;
 	e.registers.rsi = (uintptr_t)arg;
 	e.registers.rdx = (uintptr_t)fn;
-	e.registers.rcx = (uint64_t)vmm->is_stale;
 	e.registers.rflags = 2; /* always set; interrupts off */
-	error = go_for_a_time(vmm, &e, ret, fault);
-	/* Else it is not known whether it came as far as to forget. */
-	if (!error)
-		vmm->is_stale = 0;
-	return error;
+	return go_armed(cpu, &e, ret, fault);
 }
 
-static int call(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *, void *), void *arg, long *ret,
-	struct umpa_vmm_fault *fault)
+/* --- who has a CPU ------------------------------------------------------------------------ */
+
+static int take(struct umpa_vmm_cpu *cpu)
 {
-	if (!vmm->is_host)
-		return umpa_vmm_enter(vmm, fn, arg, ret, fault);
-	*ret = fn(&vmm->guest, arg);
+	return !__atomic_exchange_n(&cpu->is_busy, 1, __ATOMIC_ACQUIRE);
+}
+
+void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu)
+{
+	__atomic_store_n(&cpu->is_busy, 0, __ATOMIC_RELEASE);
+}
+
+struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm)
+{
+	uint64_t fs_base = vmm->ncpus > 1 ? umpa_kvm_fs_base() : 0;
+
+	for (int any = vmm->ncpus == 1; any < 2; any++)
+		for (unsigned i = 0; i < vmm->ncpus; i++)
+			if ((any || __atomic_load_n(&vmm->cpu[i].state.fs_base,
+					    __ATOMIC_RELAXED) == fs_base) &&
+				take(&vmm->cpu[i]))
+				return &vmm->cpu[i];
+	return NULL;
+}
+
+int umpa_vmm_take_all(struct umpa_vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		if (!take(&vmm->cpu[i])) {
+			while (i)
+				umpa_vmm_give_cpu(&vmm->cpu[--i]);
+			return 0;
+		}
+	return 1;
+}
+
+void umpa_vmm_give_all(struct umpa_vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		umpa_vmm_give_cpu(&vmm->cpu[i]);
+}
+
+static int call(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, void *), void *arg,
+	long *ret, struct umpa_vmm_fault *fault)
+{
+	if (!cpu->vmm->is_host)
+		return umpa_vmm_enter(cpu, fn, arg, ret, fault);
+	*ret = fn(&cpu->guest, arg);
 	return 0;
 }
 
@@ -287,6 +426,7 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 	void *arg, long *ret, struct umpa_vmm_fault *fault)
 {
 	struct umpa_vmm_fault unasked;
+	struct umpa_vmm_cpu *cpu;
 	long unwanted;
 	int error;
 
@@ -294,11 +434,12 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 		return -EINVAL;
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
-	if (__atomic_exchange_n(&vmm->is_busy, 1, __ATOMIC_ACQUIRE))
+	cpu = umpa_vmm_take_cpu(vmm);
+	if (!cpu)
 		return -EBUSY;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = call(vmm, fn, arg, ret ? ret : &unwanted, fault);
-	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
+	error = call(cpu, fn, arg, ret ? ret : &unwanted, fault);
+	umpa_vmm_give_cpu(cpu);
 	return error;
 }

@@ -231,51 +231,68 @@ static int sync_view(struct view *v)
 	return error;
 }
 
-/* The CPU, and a kernel that shadows page tables, learn what entries are now. */
+/* All CPUs, and a kernel that shadows page tables, learn what entries are now. */
 static int tell(struct umpa_vmm *vmm, const struct view *v)
 {
 	struct umpa_guest_range range = {v->begin, v->npages};
 	struct umpa_vmm_fault fault = {.cause = UMPA_VMM_FAULT_NONE};
 	long ret;
 
-	vmm->is_stale = 1;
+	umpa_epoch_begin(&vmm->peers.epochs);
 	if (vmm->kvm.facts.nested)
 		return 0;
-	return umpa_vmm_enter(vmm, umpa_guest_rewrite, &range, &ret, &fault) ? -EIO : 0;
+	return umpa_vmm_enter(&vmm->cpu[0], umpa_guest_rewrite, &range, &ret, &fault) ? -EIO : 0;
 }
 
 static int may_be(const struct umpa_vmm *vmm, const void *addr, size_t nbytes)
 {
-	uintptr_t at_byte = (uintptr_t)addr - vmm->guest.base;
+	const struct umpa_guest *g = &vmm->cpu[0].guest;
+	uintptr_t at_byte = (uintptr_t)addr - g->base;
 
-	return !(((uintptr_t)addr | nbytes) & (PAGE_NBYTES - 1)) && at_byte <= vmm->guest.nbytes &&
-	       nbytes <= vmm->guest.nbytes - at_byte;
+	return !(((uintptr_t)addr | nbytes) & (PAGE_NBYTES - 1)) && at_byte <= g->nbytes &&
+	       nbytes <= g->nbytes - at_byte;
 }
 
+/* Up to the last slot that was used. */
 static struct view all_held(struct umpa_vmm *vmm)
 {
-	const struct umpa_holding *h = &vmm->holding;
+	size_t nslots = 0;
 
-	return (struct view){&vmm->guest, h->begin, (size_t)h->extents.nslots * SLOT_NPAGES, NULL};
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		const struct umpa_holding *h = &vmm->cpu[i].holding;
+
+		if (h->extents.nslots)
+			nslots = (size_t)h->nslots * i + h->extents.nslots;
+	}
+	return (struct view){
+		&vmm->cpu[0].guest, (char *)vmm->peers.held, nslots * SLOT_NPAGES, NULL};
+}
+
+static int sync_all_cpus(struct umpa_vmm *vmm, void *addr, size_t nbytes)
+{
+	struct view v = addr || nbytes ? (struct view){&vmm->cpu[0].guest, addr,
+						 nbytes >> PAGE_SHIFT, NULL}
+				       : all_held(vmm);
+	int error;
+
+	if (!v.npages || vmm->is_host)
+		return 0;
+	error = sync_view(&v);
+	return tell(vmm, &v) ? -EIO : error;
 }
 
 public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
 	int error, kept = errno;
-	struct view v;
 
 	if (!vmm || ((addr || nbytes) && !vmm->is_host && !may_be(vmm, addr, nbytes)))
 		return -EINVAL;
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
-	if (__atomic_exchange_n(&vmm->is_busy, 1, __ATOMIC_ACQUIRE))
+	if (!umpa_vmm_take_all(vmm))
 		return -EBUSY;
-	v = addr || nbytes ? (struct view){&vmm->guest, addr, nbytes >> PAGE_SHIFT, NULL}
-			   : all_held(vmm);
-	error = v.npages && !vmm->is_host ? sync_view(&v) : 0;
-	if (v.npages && !vmm->is_host && tell(vmm, &v))
-		error = -EIO;
-	__atomic_store_n(&vmm->is_busy, 0, __ATOMIC_RELEASE);
+	error = sync_all_cpus(vmm, addr, nbytes);
+	umpa_vmm_give_all(vmm);
 	errno = kept;
 	return error;
 }

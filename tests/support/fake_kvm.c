@@ -80,6 +80,30 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event)
 	return fake_kvm.run(event);
 }
 
+int umpa_kvm_forget(struct umpa_kvm_cpu *cpu)
+{
+	int error = fake_refuses_kvm();
+
+	(void)cpu;
+	fake_kvm.nforgets += !error;
+	return error;
+}
+
+int umpa_kvm_thread(void)
+{
+	return 1;
+}
+
+void umpa_kvm_hush(void)
+{
+}
+
+void umpa_kvm_interrupt(int thread)
+{
+	(void)thread;
+	__atomic_add_fetch(&fake_kvm.ninterrupts, 1, __ATOMIC_RELAXED);
+}
+
 int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)
 {
 	int error = fake_refuses_kvm();

@@ -71,13 +71,13 @@ TEST(vmm_machine_mirrors_the_process)
 	REQUIRE(!umpa_vmm_create(&vmm, NULL));
 	CHECK(umpa_tables_valid(&vmm->tables));
 	CHECK(mirrors(&data) && mirrors(&stack) && mirrors(vmm) && mirrors(block + 3 * MIB));
-	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) && mirrors((void *)vmm->stack.addr));
+	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) && mirrors((void *)vmm->stacks.addr));
 	CHECK_EQ(fake_kvm.shown_end > 0 && fake_kvm.shown_end <= (uint64_t)1 << 46, 1);
 	CHECK_EQ(fake_kvm.state.tables, vmm->tables.physical);
 	/* The window by entries of its own. */
-	CHECK_EQ(vmm->guest.base, umpa_core.window.base);
-	CHECK(umpa_g_home(&vmm->guest, block + 5) == block + 5);
-	umpa_g_map(&vmm->guest, block, block + MIB, 1);
+	CHECK_EQ(vmm->cpu->guest.base, umpa_core.window.base);
+	CHECK(umpa_g_home(&vmm->cpu->guest, block + 5) == block + 5);
+	umpa_g_map(&vmm->cpu->guest, block, block + MIB, 1);
 	CHECK(!mirrors(block) && mirrors(block + 4096));
 	umpa_vmm_destroy(vmm);
 	umpa_free(block);
@@ -141,14 +141,14 @@ TEST(vmm_machine_holds_slots)
 	much.holding_nbytes = SIZE_MAX;
 	CHECK_EQ(umpa_vmm_create(&vmm, &much), -ENOMEM);
 	REQUIRE(!umpa_vmm_create(&vmm, &o));
-	CHECK_EQ(vmm->holding.nslots, 8);
-	CHECK(vmm->guest.holding == &vmm->holding && umpa_g_is_inside(&vmm->guest));
+	CHECK_EQ(vmm->cpu->holding.nslots, 8);
+	CHECK(vmm->cpu->guest.holding == &vmm->cpu->holding && umpa_g_is_inside(&vmm->cpu->guest));
 	CHECK(mirrors(vmm->held.addr));
 	/* Each has its own. */
 	REQUIRE(!umpa_vmm_create(&second, &o));
-	CHECK(!umpa_holding_has(&vmm->holding, second->holding.begin));
+	CHECK(!umpa_holding_has(&vmm->cpu->holding, second->cpu->holding.begin));
 	umpa_vmm_destroy(second);
-	CHECK(umpa_g_home(&vmm->guest, vmm->holding.begin + 9) == vmm->holding.begin + 9);
+	CHECK(umpa_g_home(&vmm->cpu->guest, vmm->cpu->holding.begin + 9) == vmm->cpu->holding.begin + 9);
 	umpa_vmm_destroy(vmm);
 	umpa_free(block);
 }
@@ -174,10 +174,10 @@ TEST(vmm_machine_takes_frames_of_the_pool)
 	nframes = fake_nframes();
 	umpa_free(block);
 	REQUIRE(!umpa_vmm_create(&vmm, &o));
-	CHECK_EQ(umpa_extents_count(&vmm->holding.extents, EXTENT_RESIDENT), 3);
-	CHECK_EQ(umpa_extents_count(&vmm->holding.extents, EXTENT_VOID), 0);
-	block = umpa_g_alloc(&vmm->guest, 6 * MIB, 0);
-	CHECK(block == vmm->holding.begin);
+	CHECK_EQ(umpa_extents_count(&vmm->cpu->holding.extents, EXTENT_RESIDENT), 3);
+	CHECK_EQ(umpa_extents_count(&vmm->cpu->holding.extents, EXTENT_VOID), 0);
+	block = umpa_g_alloc(&vmm->cpu->guest, 6 * MIB, 0);
+	CHECK(block == vmm->cpu->holding.begin);
 	fake_touch(block, 6 * MIB);
 	for (size_t i = 0; i < 4; i++)
 		for (size_t k = 0; k < 3; k++)
@@ -312,10 +312,10 @@ static int all_are_seen(void)
 static int all_are_home(void)
 {
 	for (size_t i = 0; i < NPAGES; i++)
-		if (umpa_g_home(&vmm->guest, page(i)) != page(i))
+		if (umpa_g_home(&vmm->cpu->guest, page(i)) != page(i))
 			return 0;
 	for (size_t i = 0; i < NPAGES; i += 512)
-		if (umpa_g_is_split(*umpa_g_pte(&vmm->guest, page(i), 1)))
+		if (umpa_g_is_split(*umpa_g_pte(&vmm->cpu->guest, page(i), 1)))
 			return 0;
 	return 1;
 }
@@ -328,15 +328,15 @@ static int sync_all(void)
 static void lead_to(void *addr, const void *home)
 {
 	if (home)
-		umpa_g_map(&vmm->guest, addr, home, 1);
+		umpa_g_map(&vmm->cpu->guest, addr, home, 1);
 	else
-		umpa_g_unmap(&vmm->guest, addr, 1);
+		umpa_g_unmap(&vmm->cpu->guest, addr, 1);
 }
 
 /* What is seen at n pages and n others changes places. */
 static void exchange(size_t a, size_t b, size_t n)
 {
-	struct umpa_guest *g = &vmm->guest;
+	struct umpa_guest *g = &vmm->cpu->guest;
 
 	for (size_t i = 0; i < n; i++) {
 		char *x = umpa_g_home(g, page(a + i)), *y = umpa_g_home(g, page(b + i));
@@ -351,7 +351,7 @@ static void exchange(size_t a, size_t b, size_t n)
 
 static void exchange_superpages(size_t a, size_t b)
 {
-	umpa_g_exchange(&vmm->guest, page(a), page(b), 1);
+	umpa_g_exchange(&vmm->cpu->guest, page(a), page(b), 1);
 	for (size_t i = 0; i < 512; i++) {
 		uint32_t was = seen[a + i];
 
@@ -391,9 +391,9 @@ TEST(vmm_sync_refuses)
 	CHECK_EQ(umpa_vmm_sync(vmm, pages, 100), -EINVAL);
 	CHECK_EQ(umpa_vmm_sync(vmm, pages, SIZE_MAX & ~(size_t)4095), -EINVAL);
 	CHECK_EQ(umpa_vmm_sync(vmm, pages, 0), 0);
-	umpa_g_map(&vmm->guest, page(3), page(4), 1); /* two lead to one */
+	umpa_g_map(&vmm->cpu->guest, page(3), page(4), 1); /* two lead to one */
 	CHECK_EQ(sync_all(), -EINVAL);
-	umpa_g_map(&vmm->guest, page(4), page(3), 1);
+	umpa_g_map(&vmm->cpu->guest, page(4), page(3), 1);
 	CHECK_EQ(umpa_vmm_sync(vmm, pages, 4 * PAGE_NBYTES), -EINVAL); /* out of the range */
 	fake_fail_at(1, -ENOMEM);
 	CHECK_EQ(sync_all(), -ENOMEM);
@@ -421,14 +421,14 @@ TEST(vmm_sync_breaks_off)
 	*page(0) = 10;
 	*page(1) = 11;
 	/* 0 sees 1, 1 sees what is freed, that sees 0 */
-	umpa_g_map(&vmm->guest, page(0), page(1), 1);
-	umpa_g_map(&vmm->guest, page(1), other, 1);
-	umpa_g_map(&vmm->guest, other, page(0), 1);
+	umpa_g_map(&vmm->cpu->guest, page(0), page(1), 1);
+	umpa_g_map(&vmm->cpu->guest, page(1), other, 1);
+	umpa_g_map(&vmm->cpu->guest, other, page(0), 1);
 	umpa_free(other);
 	CHECK_EQ(umpa_vmm_sync(vmm, pages, 4 * MIB), -EINVAL);
-	CHECK(umpa_g_home(&vmm->guest, page(0)) == page(0) && *page(0) == 11);
-	CHECK(umpa_g_home(&vmm->guest, page(1)) == (void *)other);
-	CHECK(*(uint32_t *)umpa_g_home(&vmm->guest, other) == 10);
+	CHECK(umpa_g_home(&vmm->cpu->guest, page(0)) == page(0) && *page(0) == 11);
+	CHECK(umpa_g_home(&vmm->cpu->guest, page(1)) == (void *)other);
+	CHECK(*(uint32_t *)umpa_g_home(&vmm->cpu->guest, other) == 10);
 	umpa_vmm_destroy(vmm);
 	umpa_free(pages);
 }
@@ -454,7 +454,7 @@ static void do_something(struct numbers *n)
 	default: /* what is not seen is of nobody's concern */
 		some = number_below(n, 8) ? 1 : 512;
 		a &= ~(some - 1);
-		umpa_g_unmap(&vmm->guest, page(a), some);
+		umpa_g_unmap(&vmm->cpu->guest, page(a), some);
 		for (size_t i = a; i < a + some; i++)
 			seen[i] = UINT32_MAX;
 	}

@@ -1,0 +1,125 @@
+/* What a machine holds of the window: slots in a row, as one block of the core, and of those a holding
+ * for each CPU. */
+#include <errno.h>
+#include <umpa/page.h>
+
+#include "core/block.h"
+#include "core/core.h"
+#include "core/space.h"
+#include "core/span.h"
+#include "vmm/machine.h"
+
+/* Whole slots, of any nbytes. */
+static size_t slots_in(size_t nbytes)
+{
+	return nbytes / SLOT_NBYTES + (nbytes % SLOT_NBYTES != 0);
+}
+
+static struct slot first_slot(const struct umpa_holding *h)
+{
+	return umpa_window_slot(&umpa_core.window, h->begin);
+}
+
+/* Its first slots get frames of the pool. */
+static void stock(struct umpa_holding *h, uint32_t nslots)
+{
+	uint32_t n = nslots ? nslots - umpa_space_fill(first_slot(h), nslots, 0) : 0;
+
+	if (n)
+		umpa_extents_grow(&h->extents, n, EXTENT_RESIDENT);
+}
+
+static size_t books_nbytes(size_t nslots)
+{
+	return pages_of(umpa_holding_nbytes((uint32_t)nslots)) << PAGE_SHIFT;
+}
+
+static void give_to(struct umpa_vmm_cpu *cpu, char *begin, size_t nslots)
+{
+	struct umpa_vmm *vmm = cpu->vmm;
+	unsigned i = cpu->guest.number;
+	struct umpa_holding *h = &cpu->holding;
+
+	umpa_entries_mover_init(&cpu->mover, &cpu->guest);
+	umpa_holding_init(h, begin + (nslots * i << SLOT_SHIFT), (uint32_t)nslots, &cpu->mover.mover,
+		(char *)vmm->held.addr + books_nbytes(nslots) * i);
+	if (vmm->ncpus > 1)
+		umpa_holding_join(h, &vmm->peers.epochs, i);
+	cpu->guest.holding = h;
+	vmm->peers.peer[i].holding = h;
+}
+
+/* A block without frames. */
+static void *take_slots(size_t nslots)
+{
+	void *block = umpa_alloc(nslots << SLOT_SHIFT, UMPA_NOBACK | UMPA_ALIGN(SLOT_SHIFT));
+
+	if (umpa_window_has(&umpa_core.window, block))
+		return block;
+	umpa_free(block);
+	return NULL;
+}
+
+int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
+{
+	size_t nslots = slots_in(o->holding_nbytes);
+	char *begin;
+	int error;
+
+	if (!nslots)
+		return 0;
+	error = nslots > HOLDING_NSLOTS_MAX
+			? -ENOMEM
+			: umpa_vmm_take(&vmm->held, books_nbytes(nslots) * vmm->ncpus);
+	if (error)
+		return error;
+	begin = take_slots(nslots * vmm->ncpus);
+	if (!begin)
+		return -ENOMEM;
+	vmm->peers.held = (uintptr_t)begin;
+	vmm->peers.held_nbytes = nslots << SLOT_SHIFT;
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		give_to(&vmm->cpu[i], begin, nslots);
+		stock(&vmm->cpu[i].holding, (uint32_t)slots_in(o->frames_nbytes));
+	}
+	return 0;
+}
+
+/* Each slot as it is: what has no frames is no part of the pool. */
+static void give_slots(struct umpa_holding *h)
+{
+	uint32_t n;
+
+	/* No CPU is in guest mode, so none remembers. */
+	(void)umpa_holding_settle(h);
+	for (uint32_t i = 0; i < h->nslots; i += n) {
+		enum umpa_extent_kind kind = umpa_holding_kind(h, i, &n);
+
+		umpa_space_give(slot_after(first_slot(h), i), n, kind);
+	}
+}
+
+void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
+{
+	void *begin = (void *)vmm->peers.held;
+	struct slot first;
+
+	if (!begin)
+		return;
+	vmm->peers.held = 0;
+	first = umpa_window_slot(&umpa_core.window, begin);
+	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle. */
+	if (umpa_block_begins_marked(first) || umpa_span_dissolve(first)) {
+		umpa_free(begin);
+		return;
+	}
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		give_slots(&vmm->cpu[i].holding);
+	umpa_space_keep_limit();
+}
+
+int umpa_vmm_reaches_holdings(const struct umpa_vmm *vmm)
+{
+	return vmm->peers.held + vmm->peers.held_nbytes * vmm->ncpus <=
+	       umpa_core.window.base + (vmm->nslots << SLOT_SHIFT);
+}

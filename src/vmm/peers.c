@@ -1,0 +1,86 @@
+#include "vmm/peers.h"
+
+#include "base/panic.h"
+
+void umpa_peers_forget(struct umpa_guest *g)
+{
+	struct umpa_epochs *e = &g->peers->epochs;
+	uint64_t now = umpa_epoch_now(e);
+
+	umpa_g_flush_all();
+	umpa_epoch_reach(e, g->number, now);
+}
+
+public_api void umpa_g_flush_others(struct umpa_guest *g)
+{
+	struct umpa_peers *p = g->peers;
+
+	if (p && !umpa_epoch_is_over(&p->epochs, g->number, umpa_epoch_begin(&p->epochs)))
+		p->interrupt();
+}
+
+/* --- tables ------------------------------------------------------------------------------- */
+
+/* While the machine is out of guest mode, as in a sync, it forgets when it is entered. */
+static int is_in_guest_mode(const struct umpa_guest *g)
+{
+	return umpa_epoch_reached(&g->peers->epochs, g->number) != EPOCH_OUT;
+}
+
+static void link_free(struct umpa_guest *g, uint64_t *table)
+{
+	*table = (uintptr_t)g->free_table;
+	g->free_table = table;
+}
+
+static void give_back(struct umpa_guest *g, uint64_t *table)
+{
+	struct umpa_peers *p = g->peers;
+	size_t owner = ((uintptr_t)table - p->tables) / p->tables_nbytes;
+	uint64_t **returned = &p->peer[owner].returned;
+	uint64_t *first = __atomic_load_n(returned, __ATOMIC_RELAXED);
+
+	if (owner == g->number) {
+		link_free(g, table);
+		return;
+	}
+	do {
+		*table = (uintptr_t)first;
+	} while (!__atomic_compare_exchange_n(
+		returned, &first, table, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
+{
+	struct umpa_peer *own = &g->peers->peer[g->number];
+
+	if (g->peers->epochs.ncpus == 1) {
+		link_free(g, table);
+		return;
+	}
+	own->freed[own->nfreed++] = table;
+	if (own->nfreed < PEER_NFREED)
+		return;
+	umpa_g_flush_others(g);
+	if (is_in_guest_mode(g))
+		umpa_g_flush_all();
+	while (own->nfreed)
+		give_back(g, own->freed[--own->nfreed]);
+}
+
+public_api uint64_t *umpa_g_begin_table(struct umpa_guest *g)
+{
+	uint64_t *table = g->free_table;
+
+	if (!table)
+		table = __atomic_exchange_n(
+			&g->peers->peer[g->number].returned, NULL, __ATOMIC_ACQUIRE);
+	if (table) {
+		g->free_table = (uint64_t *)(uintptr_t)*table;
+		return table;
+	}
+	INVARIANT(g->fresh_table < g->end_table);
+	table = g->fresh_table;
+	g->fresh_table += 512;
+	return table;
+}
