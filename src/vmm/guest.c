@@ -65,6 +65,11 @@ void umpa_guest_trap(struct umpa_trap *trap)
 	leave(trap);
 }
 
+void umpa_guest_forget(void)
+{
+	umpa_g_flush_all();
+}
+
 /* --- entries ------------------------------------------------------------------------------ */
 
 static void rewrite(volatile uint64_t *entry)

@@ -72,7 +72,8 @@ struct umpa_guest_cpu {
 extern const char umpa_guest_enter[], umpa_guest_call[], umpa_guest_call_forgets[];
 extern const char umpa_guest_traps[]; /* GUEST_NVECTORS of them, 16 bytes each */
 
-/* Has the host interrupt all others, and forgets as well (vmm/peers.h). */
+/* Of vmm/peers.h: this CPU forgets; and the host interrupts all others, and this one forgets. */
+void umpa_guest_forget(void);
 void umpa_guest_interrupt(void);
 
 /* A trap, on its stack. Comes back if what was interrupted is to go on. */

@@ -41,7 +41,7 @@ static void give_to(struct umpa_vmm_cpu *cpu, char *begin, size_t nslots)
 	struct umpa_holding *h = &cpu->holding;
 
 	umpa_entries_mover_init(&cpu->mover, &cpu->guest);
-	umpa_holding_init(h, begin + (nslots * i << SLOT_SHIFT), (uint32_t)nslots, &cpu->mover.mover,
+	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i, (uint32_t)nslots, &cpu->mover.mover,
 		(char *)vmm->held.addr + books_nbytes(nslots) * i);
 	if (vmm->ncpus > 1)
 		umpa_holding_join(h, &vmm->peers.epochs, i);
@@ -73,11 +73,11 @@ int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *
 			: umpa_vmm_take(&vmm->held, books_nbytes(nslots) * vmm->ncpus);
 	if (error)
 		return error;
-	begin = take_slots(nslots * vmm->ncpus);
+	begin = take_slots((nslots + 1) * vmm->ncpus);
 	if (!begin)
 		return -ENOMEM;
 	vmm->peers.held = (uintptr_t)begin;
-	vmm->peers.held_nbytes = nslots << SLOT_SHIFT;
+	vmm->peers.held_nbytes = (nslots + 1) << SLOT_SHIFT;
 	for (unsigned i = 0; i < vmm->ncpus; i++) {
 		give_to(&vmm->cpu[i], begin, nslots);
 		stock(&vmm->cpu[i].holding, (uint32_t)slots_in(o->frames_nbytes));
@@ -97,6 +97,8 @@ static void give_slots(struct umpa_holding *h)
 
 		umpa_space_give(slot_after(first_slot(h), i), n, kind);
 	}
+	umpa_space_give(slot_after(first_slot(h), h->nslots), 1,
+		h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
 }
 
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)

@@ -249,14 +249,15 @@ uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32
 	return slots_of(moved >> PAGE_SHIFT);
 }
 
-/* By way of a void slot. 1; 0 and nothing changed. *emptied: the slot is void again. */
-static int exchange(struct umpa_holding *h, char *a, char *b, char *aside, int *emptied)
+/* 1; 0 and nothing changed. */
+static int exchange(struct umpa_holding *h, char *a, char *b)
 {
+	char *aside = h->begin + h->nbytes;
 	size_t moved = umpa_holding_move(h, aside, a, 1);
 
+	h->is_aside_taken = moved != 0;
 	if (moved < SLOT_NBYTES) {
 		umpa_holding_copy(a, aside, moved >> PAGE_SHIFT);
-		*emptied &= !moved;
 		return 0;
 	}
 	moved = umpa_holding_move(h, a, b, 1);
@@ -265,26 +266,17 @@ static int exchange(struct umpa_holding *h, char *a, char *b, char *aside, int *
 	moved = moved < SLOT_NBYTES ? 0 : umpa_holding_move(h, b, aside, 1);
 	if (moved < SLOT_NBYTES)
 		copy_rest(b, aside, moved);
-	*emptied &= moved == SLOT_NBYTES;
+	h->is_aside_taken = moved < SLOT_NBYTES;
 	return 1;
 }
 
 uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_t nslots)
 {
 	uint32_t n = 0;
-	int emptied = 1;
-	struct umpa_grant g;
 
-	if (!umpa_holding_take(h, &g, 1, 1, 1))
-		return 0;
-	if (g.piece[0].kind == EXTENT_VOID)
-		while (n < nslots && emptied &&
-			exchange(h, (char *)a + ((size_t)n << SLOT_SHIFT),
-				(char *)b + ((size_t)n << SLOT_SHIFT), slot_at(h, g.slot),
-				&emptied))
-			n++;
-	else
-		emptied = 0;
-	umpa_holding_give_slots(h, g.slot, 1, emptied ? EXTENT_VOID : EXTENT_RESIDENT);
+	while (n < nslots && !h->is_aside_taken &&
+		exchange(h, (char *)a + ((size_t)n << SLOT_SHIFT),
+			(char *)b + ((size_t)n << SLOT_SHIFT)))
+		n++;
 	return n;
 }

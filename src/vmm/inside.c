@@ -120,6 +120,21 @@ static void *resize_own(struct umpa_guest *g, void *block, const struct umpa_req
 	return to;
 }
 
+/* Brings n pages to a new block, and leaves there whatever that one had. */
+static void bring(struct umpa_guest *g, char *to, char *from, size_t n)
+{
+	int is_whole = !(((uintptr_t)to | (uintptr_t)from) & (SLOT_NBYTES - 1));
+	uint32_t nslots = is_whole ? (uint32_t)(n / SLOT_NPAGES) : 0;
+	size_t done;
+
+	if (nslots)
+		nslots = umpa_holding_exchange(g->holding, to, from, nslots);
+	done = (size_t)nslots << SLOT_SHIFT;
+	umpa_holding_copy(to + done, from + done, n - (done >> PAGE_SHIFT));
+	if (nslots)
+		umpa_g_flush_others(g);
+}
+
 /* The books of another CPU's holding are that one's alone: a block there stays as it is, or what it
  * holds moves to one of its own. */
 static void *resize_other(struct umpa_guest *g, struct umpa_holding *h, char *block, size_t old,
@@ -130,11 +145,10 @@ static void *resize_other(struct umpa_guest *g, struct umpa_holding *h, char *bl
 
 	if (old >= r->npages && (r->flags & UMPA_NOMOVE || old / 2 < r->npages))
 		return block;
-	if (r->flags & UMPA_NOMOVE || !g->holding)
+	to = r->flags & UMPA_NOMOVE ? NULL : alloc_own(g, r, r->flags & UMPA_NOBACK);
+	if (!to)
 		return NULL;
-	to = alloc_own(g, r, r->flags & UMPA_NOBACK);
-	if (!to || umpa_g_move(g, to, block, n << PAGE_SHIFT))
-		return NULL;
+	bring(g, to, block, n);
 	if (r->flags & UMPA_ZERO)
 		umpa_holding_clear(to + (n << PAGE_SHIFT), r->npages - n);
 	if (umpa_holding_free_from_afar(h, block))

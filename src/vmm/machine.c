@@ -209,6 +209,7 @@ static void seat_cpus(struct umpa_vmm *vmm, struct books *books)
 	vmm->peers.epochs.cpu = (struct umpa_epoch_cpu *)(at + n * sizeof(struct umpa_peer));
 	vmm->peers.epochs.ncpus = n;
 	vmm->peers.epochs.now = 1;
+	vmm->peers.forget = umpa_guest_forget;
 	vmm->peers.interrupt = umpa_guest_interrupt;
 	for (unsigned i = 0; i < n; i++) {
 		vmm->cpu[i].vmm = vmm;

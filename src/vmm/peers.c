@@ -7,7 +7,7 @@ void umpa_peers_forget(struct umpa_guest *g)
 	struct umpa_epochs *e = &g->peers->epochs;
 	uint64_t now = umpa_epoch_now(e);
 
-	umpa_g_flush_all();
+	g->peers->forget();
 	umpa_epoch_reach(e, g->number, now);
 }
 
@@ -63,7 +63,7 @@ public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
 		return;
 	umpa_g_flush_others(g);
 	if (is_in_guest_mode(g))
-		umpa_g_flush_all();
+		g->peers->forget();
 	while (own->nfreed)
 		give_back(g, own->freed[--own->nfreed]);
 }

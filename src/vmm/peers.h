@@ -29,7 +29,8 @@ struct umpa_peers {
 	struct umpa_peer *peer; /* as many as epochs have CPUs */
 	uintptr_t tables, held; /* of the first, and so on: */
 	size_t tables_nbytes, held_nbytes;
-	void (*interrupt)(void); /* comes back when every other CPU has forgotten all */
+	void (*forget)(void);    /* in guest mode: this CPU forgets all that it remembers, */
+	void (*interrupt)(void); /* and every other one */
 };
 
 /* Tables that a CPU needs so that it always has one, for nslots superpages: those that are not its
@@ -43,8 +44,12 @@ static inline size_t umpa_peer_ntables(unsigned ncpus, size_t nslots)
 static inline struct umpa_holding *umpa_peers_holder(const struct umpa_peers *p, const void *addr)
 {
 	uintptr_t at = (uintptr_t)addr - p->held;
+	struct umpa_holding *h;
 
-	return at < p->held_nbytes * p->epochs.ncpus ? p->peer[at / p->held_nbytes].holding : NULL;
+	if (likely(at >= p->held_nbytes * p->epochs.ncpus))
+		return NULL;
+	h = p->peer[at / p->held_nbytes].holding;
+	return umpa_holding_has(h, addr) ? h : NULL;
 }
 
 /* In guest mode, and not in the middle of a change: forgets, if others wait for that. */

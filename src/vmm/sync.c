@@ -262,7 +262,7 @@ static struct view all_held(struct umpa_vmm *vmm)
 		const struct umpa_holding *h = &vmm->cpu[i].holding;
 
 		if (h->extents.nslots)
-			nslots = (size_t)h->nslots * i + h->extents.nslots;
+			nslots = (vmm->peers.held_nbytes >> SLOT_SHIFT) * i + h->extents.nslots;
 	}
 	return (struct view){
 		&vmm->cpu[0].guest, (char *)vmm->peers.held, nslots * SLOT_NPAGES, NULL};

@@ -51,7 +51,9 @@ plan_always()
 		esac
 		echo "$name@always|$user|always|$test $patterns"
 	done
-	echo "test_vmm@shadow|root|always|/umpa/shadow $build_dir/tests/real/test_vmm"
+	for name in test_vmm test_vmm_cpus; do
+		echo "$name@shadow|root|always|/umpa/shadow $build_dir/tests/real/$name"
+	done
 	for program in $plan_programs; do
 		path=$(command -v "$program") || continue
 		echo "preload-$program@always|user|always|/umpa/smoke $build_dir/libumpa-preload.so $path"

@@ -22,6 +22,7 @@ enum {
 };
 
 static struct umpa_vmm *vmm;
+static struct umpa_vmm_caps caps;
 static uint64_t *block; /* four superpages, whose pages begin with their numbers */
 
 static uint64_t *page(size_t i)
@@ -31,8 +32,6 @@ static uint64_t *page(size_t i)
 
 static void begin_with(struct umpa_vmm_options options)
 {
-	static struct umpa_vmm_caps caps;
-
 	umpa_vmm_probe(&caps);
 	if (caps.level == UMPA_VMM_NONE)
 		SKIP(caps.why);
@@ -278,6 +277,13 @@ struct flush {
 	long nstale; /* seen as before it was led elsewhere, after it had been */
 };
 
+/* Gives the turn to another processor, where an emulator has them take turns: long before the system
+ * there wants its own. */
+GUEST static void pause_a_little(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
 /* Looks again and again, as is, and says so; until the other says that all have forgotten. */
 GUEST static long look(struct umpa_guest *g, void *arg)
 {
@@ -296,6 +302,7 @@ GUEST static long look(struct umpa_guest *g, void *arg)
 			return -2;
 		if (is_led && seen == 40)
 			__atomic_add_fetch(&f->nstale, 1, __ATOMIC_SEQ_CST);
+		pause_a_little();
 	}
 	return *at == 42 ? 0 : -3;
 }
@@ -308,11 +315,13 @@ GUEST static long lead_elsewhere(struct umpa_guest *g, void *arg)
 	*umpa_g_pte(g, page(40), 0) = umpa_g_entry(g, page(40));
 	umpa_g_flush(page(40));
 	meet(&f->m, 0);
+	for (int i = 0; i < 10; i++)
+		pause_a_little();
 	*umpa_g_pte(g, page(40), 0) = umpa_g_entry(g, page(42));
 	umpa_g_flush(page(40));
 	__atomic_store_n(&f->is_led, 1, __ATOMIC_SEQ_CST);
-	for (volatile int i = 0; i < 3000; i++)
-		continue;
+	for (int i = 0; i < 100; i++)
+		pause_a_little();
 	umpa_g_flush_others(g);
 	__atomic_store_n(&f->is_flushed, 1, __ATOMIC_SEQ_CST);
 	return *(volatile uint64_t *)page(40) == 42 ? 0 : -1;
@@ -338,8 +347,9 @@ TEST(vmm_cpus_forget_when_told)
 		REQUIRE(!umpa_vmm_create(&vmm, &options));
 	}
 	CHECK_EQ(nwrong, 0);
-	/* Of the emulated machine it is known that it remembers, if nothing comes between. */
-	CHECK(!getenv("UMPA_GUEST") || nstale);
+	/* Of the emulated machine it is known that it remembers, if nothing comes between; a kernel that
+	 * shadows page tables does. */
+	CHECK(!getenv("UMPA_GUEST") || caps.level != UMPA_VMM_NATIVE || nstale);
 	end();
 }
 
@@ -497,6 +507,7 @@ GUEST static long trade_all_day(struct umpa_guest *g, void *arg)
 	for (int i = 0; i < m->nrounds; i++) {
 		int wrong = trade(g, m, &state);
 
+		pause_a_little();
 		if (wrong)
 			return wrong;
 	}

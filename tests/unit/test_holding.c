@@ -26,7 +26,7 @@ static void begin(uint32_t nslots)
 	umpa_core_stop();
 	fake_reset();
 	umpa_core_start();
-	block_of_all = umpa_alloc((size_t)nslots * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
+	block_of_all = umpa_alloc((size_t)(nslots + 1) * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
 	books = calloc(1, umpa_holding_nbytes(nslots) + 128);
 	fake_mover_init(&mover, (void *)umpa_core.window.base, umpa_core.window.nbytes);
 	umpa_holding_init(&holding, block_of_all, nslots, &mover,
