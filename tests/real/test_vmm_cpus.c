@@ -418,6 +418,86 @@ TEST(vmm_cpus_end_what_takes_too_long)
 
 /* --- blocks ------------------------------------------------------------------------------- */
 
+struct place {
+	struct meeting m;
+	volatile uint64_t *at;
+	int step;
+};
+
+GUEST static void await_step(struct place *p, int step)
+{
+	while (__atomic_load_n(&p->step, __ATOMIC_SEQ_CST) < step)
+		pause_a_little();
+}
+
+GUEST static void take_step(struct place *p, int step)
+{
+	__atomic_store_n(&p->step, step, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < 10; i++)
+		pause_a_little();
+}
+
+/* Frames leave a place that the other remembers; when the place is in use again there is no other. */
+GUEST static long empty_a_place(struct umpa_guest *g, void *arg)
+{
+	struct place *p = arg;
+	volatile uint64_t *place = umpa_g_alloc(g, 4 * MIB, 0), *large, *again;
+	void *fence = umpa_g_alloc(g, 2 * MIB, 0);
+
+	meet(&p->m, 0);
+	place[0] = 5;
+	p->at = place;
+	take_step(p, 1);
+	await_step(p, 2);
+	umpa_g_free(g, (void *)place);
+	large = umpa_g_alloc(g, 8 * MIB, 0);
+	for (size_t i = 0; i < 4; i++)
+		large[i * 2 * MIB / 8] = 77;
+	do
+		again = umpa_g_alloc(g, 4 * MIB, UMPA_NOBACK);
+	while (again && again != place);
+	if (!again || !fence)
+		return -1;
+	place[0] = 6;
+	take_step(p, 3);
+	return 0;
+}
+
+GUEST static long remember_a_place(struct umpa_guest *g, void *arg)
+{
+	struct place *p = arg;
+	long seen;
+
+	(void)g;
+	meet(&p->m, 1);
+	await_step(p, 1);
+	seen = p->at[0] == 5 ? 0 : -1;
+	take_step(p, 2);
+	await_step(p, 3);
+	return seen ? seen : (long)p->at[0];
+}
+
+TEST(vmm_cpus_places_wait)
+{
+	struct umpa_vmm_options options = {
+		.flags = UMPA_VMM_ALLOW_SLOW, .ncpus = NCPUS, .holding_nbytes = 32 * MIB};
+	unsigned nwrong = 0, nrounds = getenv("UMPA_GUEST") ? 30 : 5;
+	struct runner r[2];
+
+	PLAN(2 + 2 * nrounds);
+	begin_with(options);
+	for (unsigned i = 0; i < nrounds; i++) {
+		struct place p = {.step = 0};
+
+		run_two(r, empty_a_place, remember_a_place, &p);
+		nwrong += r[0].error || r[0].ret || r[1].error || r[1].ret != 6;
+		umpa_vmm_destroy(vmm);
+		REQUIRE(!umpa_vmm_create(&vmm, &options));
+	}
+	CHECK_EQ(nwrong, 0);
+	end();
+}
+
 enum {
 	NPLACES = 24
 };

@@ -100,8 +100,8 @@ void umpa_kvm_hush(void)
 
 void umpa_kvm_interrupt(int thread)
 {
-	(void)thread;
-	__atomic_add_fetch(&fake_kvm.ninterrupts, 1, __ATOMIC_RELAXED);
+	if (fake_kvm.interrupted)
+		fake_kvm.interrupted(thread);
 }
 
 int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)

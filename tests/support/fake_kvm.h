@@ -12,12 +12,13 @@
 struct fake_kvm {
 	struct umpa_kvm_facts facts;
 	int error; /* that umpa_kvm_open() gives */
-	unsigned nmachines, ncpus, nalarms, nstates, nforgets, ninterrupts;
+	unsigned nmachines, ncpus, nalarms, nstates, nforgets;
 	uint64_t shown_nbytes, shown_end; /* of the machine made last: all, and the highest */
 	struct umpa_kvm_state state;      /* that was set last */
 	/* Called by umpa_kvm_run(): what the CPU does, with its registers; comes out as event says.
 	 */
 	int (*run)(struct umpa_kvm_event *event);
+	void (*interrupted)(int thread); /* umpa_kvm_interrupt(); NULL: nothing */
 };
 
 extern struct fake_kvm fake_kvm;

@@ -449,7 +449,8 @@ static unsigned step(struct numbers *n, uint64_t name)
 	unsigned cpu = number_below(n, NCPUS);
 	struct block *b = &blocks[number_below(n, NBLOCKS)];
 
-	wonder(n, number_below(n, NCPUS));
+	for (int i = 0; i < 8; i++)
+		wonder(n, number_below(n, NCPUS));
 	if (!is_in(cpu))
 		enter(cpu);
 	switch (number_below(n, 16)) {
