@@ -480,15 +480,21 @@ int umpa_kvm_thread(void)
 	return (int)sys_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
+static int set_timer(int timer, uint64_t ns)
+{
+	struct itimerspec when = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)}};
+
+	return (int)SYS_4(SYS_timer_settime, timer, 0, &when, 0);
+}
+
 static int start_timer(uint64_t ns, int *timer)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
-	struct itimerspec when = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)}};
 	int error;
 
 	event._sigev_un._tid = umpa_kvm_thread();
 	error = (int)SYS_3(SYS_timer_create, CLOCK_MONOTONIC, &event, timer);
-	return error ? error : (int)SYS_4(SYS_timer_settime, *timer, 0, &when, 0);
+	return error ? error : set_timer(*timer, ns);
 }
 
 int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)
@@ -505,6 +511,12 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 	if (error)
 		SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
 	return error;
+}
+
+void umpa_kvm_rearm(const struct umpa_kvm_alarm *alarm, uint64_t ns)
+{
+	if (alarm->timer != -1)
+		(void)set_timer(alarm->timer, ns);
 }
 
 /* It is queued as often as it was sent. */

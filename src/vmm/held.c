@@ -101,6 +101,14 @@ static void give_slots(struct umpa_holding *h)
 		h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
 }
 
+static int any_is_broken(const struct umpa_vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		if (vmm->cpu[i].holding.is_broken)
+			return 1;
+	return 0;
+}
+
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 {
 	void *begin = (void *)vmm->peers.held;
@@ -110,8 +118,9 @@ void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 		return;
 	vmm->peers.held = 0;
 	first = umpa_window_slot(&umpa_core.window, begin);
-	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle. */
-	if (umpa_block_begins_marked(first) || umpa_span_dissolve(first)) {
+	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are books
+	 * that are not to be trusted. */
+	if (any_is_broken(vmm) || umpa_block_begins_marked(first) || umpa_span_dissolve(first)) {
 		umpa_free(begin);
 		return;
 	}

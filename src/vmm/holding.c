@@ -450,7 +450,7 @@ void *umpa_holding_alloc(struct umpa_holding *h, size_t npages, uint32_t align, 
 		block = take_kept(h, npages, align);
 	if (block && flags & UMPA_ZERO)
 		umpa_holding_clear(block, npages);
-	if (block)
+	if (block || h->is_broken)
 		return block;
 	return npages < SLOT_NPAGES && align <= SLOT_NPAGES
 		       ? alloc_run(h, (unsigned)npages, align, flags)

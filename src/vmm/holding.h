@@ -71,6 +71,8 @@ struct umpa_holding {
 	uint32_t kept[KEPT_NLISTS];          /* the last one put there, its page plus 1 */
 	uint64_t nslots_moved, nmove_calls;
 	int is_aside_taken; /* the slot behind has frames: it can't be used */
+	int is_broken;      /* a change was never ended: blocks that are freed are allocated again, and
+			       no others */
 	struct umpa_epochs *epochs; /* NULL: no other CPU */
 	unsigned cpu;               /* its own */
 	uint32_t limbo[LIMBO_NLISTS]; /* the first slot of each list plus 1 */
@@ -114,6 +116,13 @@ static inline struct umpa_holding_page *umpa_holding_at(const struct umpa_holdin
 	return page % SLOT_NPAGES ? &h->page[page] : &h->slot[page / SLOT_NPAGES];
 }
 
+/* A function that takes too long may be ended between any two stores: the order of some of them is
+ * such that a block is lost at worst. */
+static inline void then(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* The block that was freed last of those of npages, once more, if its list begins with it; what it
  * holds is not known. Most that are allocated are. NULL. */
 static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
@@ -129,6 +138,7 @@ static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 	if (p->what >> HOLDING_SHIFT != npages)
 		return NULL;
 	*first = p->next;
+	then();
 	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
 	return h->begin + (page << PAGE_SHIFT);
 }
@@ -140,6 +150,7 @@ static inline void umpa_holding_keep(struct umpa_holding *h, size_t page)
 	unsigned list = umpa_holding_list_of(p->what >> HOLDING_SHIFT);
 
 	p->next = h->kept[list];
+	then();
 	h->kept[list] = (uint32_t)page + 1;
 	h->kept_any[list / 64] |= (uint64_t)1 << list % 64;
 }
@@ -153,6 +164,7 @@ static inline int umpa_holding_free(struct umpa_holding *h, void *block)
 	if (unlikely(at % PAGE_NBYTES || !(p->what & HOLDING_LIVE)))
 		return -EINVAL;
 	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
+	then();
 	umpa_holding_keep(h, page);
 	return 0;
 }

@@ -190,7 +190,7 @@ void *umpa_holding_resize(
 	uint32_t page = page_of(h, block), align_slots = slots_of(align);
 	void *to = NULL;
 
-	if (npages > (size_t)h->nslots * SLOT_NPAGES)
+	if (npages > (size_t)h->nslots * SLOT_NPAGES || h->is_broken)
 		return NULL;
 	if (resize_in_place(h, page, npages, flags) ||
 		(umpa_holding_flush_kept(h) && resize_in_place(h, page, npages, flags)))
@@ -215,7 +215,8 @@ void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
 		struct umpa_grant g;
 
 		next = next < end ? next : end;
-		if (next - at == (ptrdiff_t)SLOT_NBYTES && umpa_holding_take(h, &g, 1, 1, 1)) {
+		if (next - at == (ptrdiff_t)SLOT_NBYTES && !h->is_broken &&
+			umpa_holding_take(h, &g, 1, 1, 1)) {
 			enum umpa_extent_kind kind = g.piece[0].kind;
 
 			if (kind == EXTENT_VOID) {

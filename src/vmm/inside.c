@@ -50,6 +50,21 @@ static void *or_no_memory(void *block, const struct umpa_request *r)
 	return block;
 }
 
+/* From here to there the books of the holding are in the middle of something: a function that takes too
+ * long is let come to the end of it. */
+static void begin_change(struct umpa_guest *g)
+{
+	umpa_peers_poll(g);
+	g->nchanges++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void end_change(struct umpa_guest *g)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	g->nchanges--;
+}
+
 /* --- alloc and free ----------------------------------------------------------------------- */
 
 /* The only slots that are left may be in limbo. 1: they are not any more. */
@@ -73,13 +88,16 @@ static void *alloc_own(struct umpa_guest *g, const struct umpa_request *r, unsig
 static void *alloc_any(struct umpa_guest *g, size_t nbytes, unsigned flags)
 {
 	struct umpa_request r;
+	void *block;
 
 	if (!g->holding)
 		return umpa_alloc(nbytes, flags);
-	umpa_peers_poll(g);
 	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
-	return or_no_memory(alloc_own(g, &r, flags), &r);
+	begin_change(g);
+	block = alloc_own(g, &r, flags);
+	end_change(g);
+	return or_no_memory(block, &r);
 }
 
 public_api void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags)
@@ -161,20 +179,21 @@ public_api void *umpa_g_realloc(struct umpa_guest *g, void *block, size_t nbytes
 	struct umpa_holding *h = holder(g, block);
 	struct umpa_request r;
 	size_t old;
+	void *to;
 
 	if (!block)
 		return umpa_g_alloc(g, nbytes, flags);
 	if (!h)
 		return umpa_realloc(block, nbytes, flags);
-	umpa_peers_poll(g);
 	old = umpa_holding_npages(h, block);
 	if (!old)
 		misuse("umpa_g_realloc", block);
 	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
-	return or_no_memory(
-		h == g->holding ? resize_own(g, block, &r) : resize_other(g, h, block, old, &r),
-		&r);
+	begin_change(g);
+	to = h == g->holding ? resize_own(g, block, &r) : resize_other(g, h, block, old, &r);
+	end_change(g);
+	return or_no_memory(to, &r);
 }
 
 public_api size_t umpa_g_usable_size(struct umpa_guest *g, const void *block)
@@ -222,11 +241,12 @@ public_api int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes)
 		return umpa_unback(addr, nbytes);
 	if (!lies_in_holding(g, addr, nbytes))
 		return refuse();
-	umpa_peers_poll(g);
+	begin_change(g);
 	before = g->holding->nslots_moved;
 	if (from < to)
 		umpa_holding_take_frames(g->holding, from, (size_t)(to - from) >> PAGE_SHIFT);
 	show_others(g, before);
+	end_change(g);
 	return 0;
 }
 
@@ -317,10 +337,11 @@ static int carry_out(const struct way *way, int (*outside)(void *, void *, size_
 		return outside(a, b, nbytes);
 	if (ours < 0)
 		return -1;
-	umpa_peers_poll(g);
+	begin_change(g);
 	before = g->holding->nslots_moved;
 	go(way, g, a, b, nbytes >> PAGE_SHIFT);
 	show_others(g, before);
+	end_change(g);
 	return 0;
 }
 

@@ -243,12 +243,31 @@ enum outcome {
 	FAULT
 };
 
-static int is_late(uint64_t end_ns)
+/* Until when a function may run, and what calls it out then. */
+struct limit {
+	uint64_t end_ns; /* 0: none */
+	struct umpa_kvm_alarm alarm;
+};
+
+enum {
+	LET_NS = 1000000, /* that it is let go on, to the end of a change, at a time; */
+	LATE_NS_MAX = 1000000000 /* and so long at most */
+};
+
+/* It is called out once more where it is let go on. */
+static int is_over(const struct umpa_vmm_cpu *cpu, const struct limit *l)
 {
-	return end_ns && umpa_os_clock_ns() >= end_ns;
+	uint64_t now = l->end_ns ? umpa_os_clock_ns() : 0;
+
+	if (now < l->end_ns || !l->end_ns)
+		return 0;
+	if (!cpu->guest.nchanges || now - l->end_ns > LATE_NS_MAX)
+		return 1;
+	umpa_kvm_rearm(&l->alarm, LET_NS);
+	return 0;
 }
 
-static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t end_ns,
+static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct limit *l,
 	struct umpa_vmm_fault *fault)
 {
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_DONE)
@@ -259,7 +278,7 @@ static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uin
 		interrupt_others(cpu);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
 		*fault = fault_of_trap(cpu, &e->registers);
-	else if (e->exit != KVM_SIGNAL || is_late(end_ns))
+	else if (e->exit != KVM_SIGNAL || is_over(cpu, l))
 		*fault = fault_of_exit(e);
 	return fault->cause ? FAULT : GO_ON;
 }
@@ -270,6 +289,8 @@ static int renew(struct umpa_vmm_cpu *cpu)
 {
 	umpa_guest_cpu_reset(&cpu->inner);
 	cpu->forgot = 0;
+	cpu->holding.is_broken |= cpu->guest.nchanges != 0;
+	cpu->guest.nchanges = 0;
 	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 }
 
@@ -300,8 +321,8 @@ static int visit(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
 	return error;
 }
 
-static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t end_ns, long *ret,
-	struct umpa_vmm_fault *fault)
+static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct limit *limit,
+	long *ret, struct umpa_vmm_fault *fault)
 {
 	enum outcome outcome;
 
@@ -312,7 +333,7 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t end_n
 		}
 		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
 			umpa_kvm_hush();
-		outcome = obey(cpu, e, end_ns, fault);
+		outcome = obey(cpu, e, limit, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
 		*ret = (long)e->registers.rax;
@@ -325,19 +346,19 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t end_n
 static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, long *ret,
 	struct umpa_vmm_fault *fault)
 {
-	uint64_t ns = cpu->vmm->time_ns, end_ns = ns ? umpa_os_clock_ns() + ns : 0;
-	struct umpa_kvm_alarm alarm;
+	uint64_t ns = cpu->vmm->time_ns;
+	struct limit limit = {ns ? umpa_os_clock_ns() + ns : 0, {0, -1}};
 	int error;
 
 	if (cpu->vmm->ncpus == 1 && !ns)
-		return go(cpu, e, 0, ret, fault);
-	error = umpa_kvm_arm(&cpu->kvm, ns, &alarm);
+		return go(cpu, e, &limit, ret, fault);
+	error = umpa_kvm_arm(&cpu->kvm, ns, &limit.alarm);
 	if (error)
 		return error;
 	take_interrupts(cpu);
-	error = go(cpu, e, end_ns, ret, fault);
+	error = go(cpu, e, &limit, ret, fault);
 	take_no_interrupts(cpu);
-	umpa_kvm_disarm(&cpu->kvm, &alarm);
+	umpa_kvm_disarm(&cpu->kvm, &limit.alarm);
 	return error;
 }
 

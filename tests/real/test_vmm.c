@@ -628,6 +628,82 @@ TEST(vmm_ends_what_takes_too_long)
 	end();
 }
 
+/* Blocks come and go, each with its number at both ends, until there is no more time. */
+enum {
+	NHELD = 12
+};
+
+static uint64_t *held[NHELD];
+
+GUEST static int ends_are_right(const uint64_t *b)
+{
+	return b[0] == (uintptr_t)b && b[b[1] / 8 - 1] == (uintptr_t)b;
+}
+
+GUEST static void set_ends(uint64_t *b, size_t nbytes)
+{
+	b[0] = b[nbytes / 8 - 1] = (uintptr_t)b;
+	b[1] = nbytes;
+}
+
+GUEST static long allocate_for_ever(struct umpa_guest *g, void *arg)
+{
+	uint64_t n = (uintptr_t)arg;
+
+	for (;;) {
+		uint64_t **at = &held[(n = n * 6364136223846793005u + 1) >> 40 & 7], *b = *at;
+		size_t nbytes = 4096 * (1 + (n >> 33 & (n >> 60 ? 255 : 4095)));
+
+		*at = NULL; /* lost, if it ends before there is another one */
+		if (b && !ends_are_right(b))
+			return (long)n;
+		if (n >> 50 & 1 && b) {
+			umpa_g_free(g, b);
+			b = NULL;
+		}
+		b = umpa_g_realloc(g, b, nbytes, 0);
+		if (b)
+			set_ends(b, nbytes);
+		*at = b;
+	}
+}
+
+/* The allocator is as good as it was, whenever a function is ended. */
+GUEST static long free_all(struct umpa_guest *g, void *arg)
+{
+	long nwrong = 0;
+
+	(void)arg;
+	for (int i = 0; i < NHELD; i++) {
+		nwrong += held[i] && !ends_are_right(held[i]);
+		if (held[i])
+			umpa_g_free(g, held[i]);
+		held[i] = NULL;
+	}
+	/* Of a size that none was: whoever had lost his books would have none. */
+	return nwrong + !umpa_g_alloc(g, 5001 * 4096, 0);
+}
+
+TEST(vmm_ends_what_allocates)
+{
+	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW,
+		.time_ns = 15000000,
+		.holding_nbytes = (size_t)2048 * MIB};
+	unsigned nwrong = 0, nrounds = getenv("UMPA_GUEST") ? 60 : 12;
+	struct umpa_vmm *limited;
+
+	PLAN(4);
+	begin();
+	REQUIRE(!umpa_vmm_create(&limited, &options));
+	for (uintptr_t i = 1; i <= nrounds; i++)
+		nwrong += umpa_vmm_run(limited, allocate_for_ever, (void *)i, &ret, &fault) !=
+			  -ETIMEDOUT;
+	CHECK_EQ(nwrong, 0);
+	CHECK(!umpa_vmm_run(limited, free_all, NULL, &ret, &fault) && !ret);
+	umpa_vmm_destroy(limited);
+	end();
+}
+
 TEST(vmm_is_one_process)
 {
 	int status = -1;

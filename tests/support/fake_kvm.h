@@ -12,7 +12,7 @@
 struct fake_kvm {
 	struct umpa_kvm_facts facts;
 	int error; /* that umpa_kvm_open() gives */
-	unsigned nmachines, ncpus, nalarms, nstates, nforgets;
+	unsigned nmachines, ncpus, nalarms, nstates, nforgets, nrearmed;
 	uint64_t shown_nbytes, shown_end; /* of the machine made last: all, and the highest */
 	struct umpa_kvm_state state;      /* that was set last */
 	/* Called by umpa_kvm_run(): what the CPU does, with its registers; comes out as event says.

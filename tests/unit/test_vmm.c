@@ -651,3 +651,54 @@ TEST(vmm_run_takes_its_time)
 	CHECK_EQ(nruns, 6);
 	umpa_vmm_destroy(vmm);
 }
+
+/* --- books that are under way ------------------------------------------------------------- */
+
+static unsigned nlong; /* runs that a change takes */
+
+static int change_books(struct umpa_kvm_event *e)
+{
+	fake_clock_ns += 100000000;
+	vmm->cpu->guest.nchanges = nruns < nlong;
+	return come_out(e, KVM_SIGNAL, 0);
+}
+
+/* A change is let come to its end, if it does. */
+TEST(vmm_run_ends_between_changes)
+{
+	struct umpa_vmm_options limited = {.time_ns = 100000000, .holding_nbytes = 16 * MIB};
+	struct umpa_holding *h;
+	char *block, *other;
+
+	PLAN(15);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, &limited));
+	h = &vmm->cpu->holding;
+	block = umpa_g_alloc(&vmm->cpu->guest, MIB, 0);
+	fake_kvm.run = change_books;
+	nruns = 0;
+	nlong = 5;
+	CHECK_EQ(run(), -ETIMEDOUT);
+	CHECK_EQ(nruns, 6);
+	CHECK_EQ(fake_kvm.nrearmed, 5);
+	CHECK(!h->is_broken && umpa_holding_valid(h));
+	nruns = 0;
+	nlong = 1000;
+	CHECK_EQ(run(), -ETIMEDOUT);
+	CHECK_EQ(nruns, 12);
+	/* Blocks that are freed can still be had, and no others. */
+	CHECK(h->is_broken && !vmm->cpu->guest.nchanges);
+	CHECK(!umpa_g_alloc(&vmm->cpu->guest, MIB, 0));
+	CHECK(!umpa_g_realloc(&vmm->cpu->guest, block, 2 * MIB, 0));
+	umpa_g_free(&vmm->cpu->guest, block);
+	other = umpa_g_alloc(&vmm->cpu->guest, MIB, 0);
+	CHECK(other == block);
+	fake_touch(other, 2 * 4096);
+	CHECK(!umpa_g_unback(&vmm->cpu->guest, other, MIB) && !*other);
+	umpa_vmm_destroy(vmm);
+	block = umpa_alloc(16 * MIB, UMPA_ZERO);
+	CHECK(block && !*block);
+	umpa_free(block);
+	CHECK_EQ(fake_kvm.nalarms, 0);
+	CHECK(fake_consistent());
+}
