@@ -41,6 +41,7 @@ static const struct row rows[] = {
 	{"alloc and free again, 64 MiB", "alloc", 67108864, "mmap, munmap", "map", 150, 0},
 	{"alloc and free again, 1 GiB", "alloc", 1073741824, "mmap, munmap", "map", 150, 0},
 	{"the same, 64 live, 4 KiB to 64 MiB", "mixed", 0, "mmap, munmap", "map", NAN, 0},
+	{"alloc, and free on another CPU, 1 MiB", "far", 0, "mmap, munmap", "map", 300, 0},
 	{"a superpage that a block gets of another", "fill", 0, "mremap of a superpage",
 		"move_superpage", NAN, 0},
 	{"a superpage of a block that moves", "resize", 0, "mremap of a superpage",

@@ -3,6 +3,7 @@
  * ticks of the clock that both read, which are cycles on a real processor, and instructions in a
  * machine that counts them (scripts/check-kernels -i).
  */
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -216,6 +217,37 @@ GUEST static long move_blocks(struct umpa_guest *g, void *arg)
 	return moved && moved != large && have_moved(g, moved);
 }
 
+/* Blocks that another CPU frees. */
+struct far_ticks {
+	char *block[NTIMES];
+	uint64_t alloc, free;
+};
+
+GUEST static long alloc_for_other(struct umpa_guest *g, void *arg)
+{
+	struct far_ticks *t = arg;
+	uint64_t start = ticks();
+	long nrefused = 0;
+
+	for (size_t i = 0; i < NTIMES; i++) {
+		t->block[i] = umpa_g_alloc(g, (size_t)1 << 20, 0);
+		nrefused += !t->block[i];
+	}
+	t->alloc = ticks() - start;
+	return nrefused;
+}
+
+GUEST static long free_for_other(struct umpa_guest *g, void *arg)
+{
+	struct far_ticks *t = arg;
+	uint64_t start = ticks();
+
+	for (size_t i = 0; i < NTIMES; i++)
+		umpa_g_free(g, t->block[i]);
+	t->free = ticks() - start;
+	return 0;
+}
+
 GUEST static void measure_blocks(struct umpa_guest *g, struct guest_ticks *t)
 {
 	t->refused = 0;
@@ -312,6 +344,58 @@ static int put_moved(const struct umpa_vmm_options *o)
 	}
 	umpa_put("guest_fill", 0, (double)least.fill / NMOVED);
 	umpa_put("guest_resize", 0, (double)least.resize / NMOVED);
+	return 0;
+}
+
+/* Another thread, which has a CPU of its own, the second one: the first is this thread's. */
+struct other {
+	struct umpa_vmm *vmm;
+	struct far_ticks *t;
+	int error;
+};
+
+static void *free_in_thread(void *arg)
+{
+	struct other *o = arg;
+
+	o->error = umpa_vmm_run(o->vmm, free_for_other, o->t, NULL, NULL);
+	return NULL;
+}
+
+static int free_elsewhere(struct umpa_vmm *vmm, struct far_ticks *t)
+{
+	struct other o = {vmm, t, 0};
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, free_in_thread, &o))
+		return -1;
+	pthread_join(thread, NULL);
+	return o.error;
+}
+
+static int put_far(struct umpa_vmm_options o)
+{
+	static struct far_ticks t;
+	uint64_t least = UINT64_MAX;
+	struct umpa_vmm *vmm;
+	int error;
+
+	o.ncpus = 2;
+	o.holding_nbytes = (size_t)1 << 30;
+	if (umpa_vmm_create(&vmm, &o))
+		return -1;
+	for (int round = 0; round <= NROUNDS; round++) {
+		long nrefused = 0;
+
+		error = umpa_vmm_run(vmm, alloc_for_other, &t, &nrefused, NULL);
+		/* The first time they are new, and none has been freed. */
+		if (round && t.alloc + t.free < least)
+			least = t.alloc + t.free;
+		if (error || nrefused || free_elsewhere(vmm, &t))
+			return -1;
+	}
+	umpa_vmm_destroy(vmm);
+	umpa_put("guest_far", 0, (double)least / NTIMES);
 	return 0;
 }
 
@@ -459,7 +543,7 @@ int umpa_work_vmm(const struct umpa_work *w)
 	umpa_put("class", 0, caps.level);
 	error = put_guest(vmm);
 	umpa_vmm_destroy(vmm);
-	if (error || put_moved(&options))
+	if (error || put_moved(&options) || put_far(options))
 		return umpa_refuse(-1, "bench: vmm: a function has failed");
 	return put_kernel();
 }

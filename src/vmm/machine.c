@@ -94,7 +94,6 @@ static void fill_state(struct umpa_vmm_cpu *cpu)
 		.code = GUEST_SELECTOR_CODE,
 		.data = GUEST_SELECTOR_DATA,
 		.task = GUEST_SELECTOR_TASK,
-		.fs_base = umpa_kvm_fs_base(),
 		.gs_base = (uintptr_t)c,
 		.syscall_rip = (uintptr_t)umpa_guest_call};
 }

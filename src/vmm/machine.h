@@ -34,7 +34,8 @@ struct umpa_vmm_cpu {
 	struct umpa_vmm *vmm;
 	struct umpa_guest guest; /* with its number */
 	struct umpa_kvm_cpu kvm;
-	struct umpa_kvm_state state; /* that it is in, but for its registers */
+	struct umpa_kvm_state state; /* that it is in, but for its registers; fs_base 0: it has run
+					nothing */
 	uintptr_t stack_end;
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
@@ -62,7 +63,8 @@ struct umpa_vmm {
 	int pid;               /* who made it */
 };
 
-/* A CPU that nobody has, if there is one the one that this thread had last; NULL. And back. */
+/* A CPU that nobody has: the one that this thread had last, or that no thread ever had, if there is
+ * such a one; NULL. And back. */
 struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm);
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
 

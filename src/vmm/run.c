@@ -369,7 +369,7 @@ static int follow_thread(struct umpa_vmm_cpu *cpu)
 
 	if (fs_base == cpu->state.fs_base)
 		return 0;
-	cpu->state.fs_base = fs_base;
+	__atomic_store_n(&cpu->state.fs_base, fs_base, __ATOMIC_RELAXED);
 	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 }
 
@@ -404,17 +404,31 @@ void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu)
 	__atomic_store_n(&cpu->is_busy, 0, __ATOMIC_RELEASE);
 }
 
+/* One that a thread had last, by where its thread-local variables are. */
+static struct umpa_vmm_cpu *take_cpu_of(struct umpa_vmm *vmm, uint64_t fs_base)
+{
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
+
+		if (__atomic_load_n(&cpu->state.fs_base, __ATOMIC_RELAXED) == fs_base && take(cpu))
+			return cpu;
+	}
+	return NULL;
+}
+
 struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm)
 {
-	uint64_t fs_base = vmm->ncpus > 1 ? umpa_kvm_fs_base() : 0;
+	struct umpa_vmm_cpu *cpu;
 
-	for (int any = vmm->ncpus == 1; any < 2; any++)
-		for (unsigned i = 0; i < vmm->ncpus; i++)
-			if ((any || __atomic_load_n(&vmm->cpu[i].state.fs_base,
-					    __ATOMIC_RELAXED) == fs_base) &&
-				take(&vmm->cpu[i]))
-				return &vmm->cpu[i];
-	return NULL;
+	if (vmm->ncpus == 1)
+		return take(vmm->cpu) ? vmm->cpu : NULL;
+	cpu = take_cpu_of(vmm, umpa_kvm_fs_base());
+	if (!cpu)
+		cpu = take_cpu_of(vmm, 0);
+	for (unsigned i = 0; !cpu && i < vmm->ncpus; i++)
+		if (take(&vmm->cpu[i]))
+			cpu = &vmm->cpu[i];
+	return cpu;
 }
 
 int umpa_vmm_take_all(struct umpa_vmm *vmm)

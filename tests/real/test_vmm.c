@@ -747,8 +747,9 @@ GUEST static long move_what_is_remembered(struct umpa_guest *g, void *arg)
 
 TEST(vmm_forgets_what_has_moved)
 {
+	/* Room for all that moves: where there is none, superpages are cleared. */
 	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 512 * MIB};
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 2048 * MIB};
 	struct umpa_vmm_fault f;
 	struct umpa_vmm *with;
 
