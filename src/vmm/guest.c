@@ -1,7 +1,5 @@
 #include "vmm/guest.h"
 
-#include "vmm/peers.h"
-
 enum {
 	PAGE_FAULT = 14
 };
@@ -41,7 +39,6 @@ static int ask_program(struct umpa_guest_cpu *cpu, uint64_t addr, uint64_t code)
 	if (!g->on_fault || !in_window(g, addr) ||
 		trap_stack_of(cpu) == cpu->trap_stack + GUEST_TRAP_STACK_NBYTES)
 		return 1;
-	umpa_peers_poll(g);
 	cpu->task.ist[0] -= GUEST_TRAP_STACK_NBYTES;
 	error = g->on_fault(g, (void *)(addr & ~(uint64_t)4095), code, g->on_fault_arg);
 	cpu->task.ist[0] += GUEST_TRAP_STACK_NBYTES;

@@ -180,8 +180,10 @@ static void empty_inbox(struct umpa_holding *h)
 	if (likely(!__atomic_load_n(&h->inbox, __ATOMIC_RELAXED)))
 		return;
 	for (page = __atomic_exchange_n(&h->inbox, 0, __ATOMIC_ACQUIRE); page; page = next) {
-		next = umpa_holding_at(h, page - 1)->next;
-		umpa_holding_keep(h, page - 1);
+		struct umpa_holding_page *p = umpa_holding_at(h, page - 1);
+
+		next = p->next;
+		umpa_holding_keep(h, page - 1, p, p->what);
 	}
 }
 

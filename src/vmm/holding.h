@@ -129,25 +129,27 @@ static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 {
 	uint32_t *first = &h->kept[umpa_holding_list_of(npages)];
 	struct umpa_holding_page *p;
+	uint32_t what;
 	size_t page;
 
 	if (!*first)
 		return NULL;
 	page = *first - 1;
 	p = umpa_holding_at(h, page);
-	if (p->what >> HOLDING_SHIFT != npages)
+	what = p->what;
+	if (what >> HOLDING_SHIFT != npages)
 		return NULL;
 	*first = p->next;
 	then();
-	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
+	p->what = what ^ (HOLDING_LIVE | HOLDING_KEPT);
 	return h->begin + (page << PAGE_SHIFT);
 }
 
 /* Puts a block that was marked so into the list of its size. */
-static inline void umpa_holding_keep(struct umpa_holding *h, size_t page)
+static inline void umpa_holding_keep(
+	struct umpa_holding *h, size_t page, struct umpa_holding_page *p, uint32_t what)
 {
-	struct umpa_holding_page *p = umpa_holding_at(h, page);
-	unsigned list = umpa_holding_list_of(p->what >> HOLDING_SHIFT);
+	unsigned list = umpa_holding_list_of(what >> HOLDING_SHIFT);
 
 	p->next = h->kept[list];
 	then();
@@ -160,12 +162,13 @@ static inline int umpa_holding_free(struct umpa_holding *h, void *block)
 {
 	size_t at = (size_t)((char *)block - h->begin), page = at >> PAGE_SHIFT;
 	struct umpa_holding_page *p = umpa_holding_at(h, page);
+	uint32_t what = p->what;
 
-	if (unlikely(at % PAGE_NBYTES || !(p->what & HOLDING_LIVE)))
+	if (unlikely(at % PAGE_NBYTES || !(what & HOLDING_LIVE)))
 		return -EINVAL;
-	p->what ^= HOLDING_LIVE | HOLDING_KEPT;
+	p->what = what ^ (HOLDING_LIVE | HOLDING_KEPT);
 	then();
-	umpa_holding_keep(h, page);
+	umpa_holding_keep(h, page, p, what);
 	return 0;
 }
 

@@ -85,7 +85,7 @@ static void *alloc_own(struct umpa_guest *g, const struct umpa_request *r, unsig
 	return block;
 }
 
-static void *alloc_any(struct umpa_guest *g, size_t nbytes, unsigned flags)
+cold_path static void *alloc_any(struct umpa_guest *g, size_t nbytes, unsigned flags)
 {
 	struct umpa_request r;
 	void *block;
@@ -110,7 +110,7 @@ public_api void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flag
 	return likely(block) ? block : alloc_any(g, nbytes, flags);
 }
 
-static void free_other(struct umpa_guest *g, void *block)
+cold_path static void free_other(struct umpa_guest *g, void *block)
 {
 	struct umpa_holding *h = holder(g, block);
 
