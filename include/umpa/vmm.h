@@ -102,15 +102,17 @@ struct umpa_vmm_fault {
 	uint64_t ip, sp;  /* where; 0 if not known */
 };
 
-/* What the function has inside. */
+/* What the function has inside, for itself. */
 struct umpa_guest;
 
 /*
  * Runs fn(guest, arg) in guest mode, on a stack of its own, and gives back in *ret what it
  * returned. 0; -EFAULT: it did what it may not, and *fault, if not NULL, says what: it is over, its
  * stack with it, the program goes on, and the machine can be used again. -ETIMEDOUT: the
- * same where it took too long; time is looked at in guest mode alone. -EBUSY: another function runs
- * in it; -ESTALE: another process made it (fork); -EIO: the host can't go on.
+ * same where it took too long; time is looked at in guest mode alone, and it is let come to the end
+ * of what it does to blocks, up to a second. -EBUSY: as many functions run in it as it has CPUs;
+ * -ESTALE: another process made it (fork); -EIO: the host can't go on. Thread-safe: a thread gets
+ * the CPU that it had last, where that is free.
  *
  * fn must return: no longjmp, exception or cancellation may leave it. It may call any code of the
  * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those
@@ -125,18 +127,21 @@ int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void
 /*
  * Makes the host see in [addr, addr + nbytes), whole pages of the window, what functions see there:
  * contents are brought to where they are seen, superpages by carrying their frames, and each page
- * is led home again, open. Of pages that led nowhere the content is what was left over. Each page
- * must be led to one of the range, or nowhere, and no two to the same; those that are led elsewhere
- * than home lie in blocks of umpa_alloc(). addr NULL and nbytes 0: all of the holding, of whose
- * blocks parts of each other's are led to. 0; -EINVAL: they are not so: what functions see is as it
- * was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE, -EIO as umpa_vmm_run().
+ * is led home again, open. No function may run. Of pages that led nowhere the content is what was
+ * left over. Each page must be led to one of the range, or nowhere, and no two to the same; those
+ * that are led elsewhere than home lie in blocks of umpa_alloc(). addr NULL and nbytes 0: all of
+ * the holding, of whose blocks parts of each other's are led to. 0; -EINVAL: they are not so: what
+ * functions see is as it was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE,
+ * -EIO as umpa_vmm_run().
  */
 int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes);
 
 /* --- inside ---------------------------------------------------------------------------------
  *
- * Legal in fn alone. No call leaves guest mode, and none takes a lock: who runs there is alone.
- * Addresses are multiples of 4096 in umpa's window.
+ * Legal in fn alone. No call leaves guest mode but umpa_g_flush_others(), and none takes a lock.
+ * Addresses are multiples of 4096 in umpa's window. Functions that run at a time see the same page
+ * tables: they may change entries of different superpages as they like, and of the same as the
+ * program has them agree. A change is seen on other CPUs when what they remember is flushed.
  */
 
 #define UMPA_G_PRESENT  ((uint64_t)1)
@@ -380,7 +385,14 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * by the kernel's fault. Without a holding, and outside, they are the functions they are named
  * after: so a program gives the same results on any host.
  *
- * A block of the holding is the machine's: it is freed here, or all of them with the machine. It is
+ * Each CPU has a holding. Any function may be given a block of another one's, to use, to free or to
+ * resize: it is freed without a lock or an interruption, and is that one's again when it looks for
+ * room; where it can't stay as it is it is resized to a place in the holding of who asks, the
+ * frames of its superpages with it. umpa_g_realloc() of such a block, where it moves,
+ * umpa_g_unback(), umpa_g_move() and umpa_g_swap() of superpages have other CPUs forget, by
+ * umpa_g_flush_others(), where others run. Frames are not balanced between holdings.
+ *
+ * A block of a holding is the machine's: it is freed here, or all of them with the machine. It is
  * at its address inside; for the host, after umpa_vmm_sync(). A pointer into it may be given to
  * system calls as it is: they get the page that is seen; what is seen in several places may be
  * read and written in part, or is refused (EFAULT), as is what lists of pointers (writev) point to

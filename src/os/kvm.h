@@ -98,9 +98,9 @@ must_check int umpa_kvm_forget(struct umpa_kvm_cpu *cpu);
 must_check int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *event);
 
 /*
- * From now on, until umpa_kvm_disarm(), this thread comes out of umpa_kvm_run() with KVM_SIGNAL once
- * `ns` nanoseconds are over, unless that is 0, and whenever it is called by umpa_kvm_interrupt().
- * -EAGAIN, -ENOMEM: no timer is to be had.
+ * From now on, until umpa_kvm_disarm(), this thread comes out of umpa_kvm_run() with KVM_SIGNAL
+ * once `ns` nanoseconds are over, unless that is 0, and whenever it is called by
+ * umpa_kvm_interrupt(). -EAGAIN, -ENOMEM: no timer is to be had.
  */
 struct umpa_kvm_alarm {
 	uint64_t blocked; /* the thread's signals, before */

@@ -11,7 +11,8 @@
 
 struct umpa_vmm {
 	int pid; /* who made it */
-	unsigned ncpus, nfree; /* functions that may run, and that may run beside those that do: atomic */
+	unsigned ncpus,
+		nfree; /* functions that may run, and that may run beside those that do: atomic */
 };
 
 public_api void umpa_vmm_probe(struct umpa_vmm_caps *caps)

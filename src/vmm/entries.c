@@ -31,9 +31,7 @@ static int move(
 
 void umpa_entries_mover_init(struct umpa_entries_mover *m, struct umpa_guest *guest)
 {
-	*m = (struct umpa_entries_mover){.mover = {.name = "entries",
-						 .move = move,
-						 .one_step = 1,
-						 .fd = -1},
+	*m = (struct umpa_entries_mover){
+		.mover = {.name = "entries", .move = move, .one_step = 1, .fd = -1},
 		.guest = guest};
 }

@@ -57,8 +57,8 @@ static inline int umpa_epoch_is_over(const struct umpa_epochs *e, unsigned but, 
 	return 1;
 }
 
-/* Before a CPU looks anything up, on the way into guest mode. Result: the epoch that it has reached,
- * if it forgets first what it remembers from before that. */
+/* Before a CPU looks anything up, on the way into guest mode. Result: the epoch that it has
+ * reached, if it forgets first what it remembers from before that. */
 static inline uint64_t umpa_epoch_enter(struct umpa_epochs *e, unsigned cpu)
 {
 	uint64_t now;

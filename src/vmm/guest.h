@@ -8,9 +8,9 @@
 #ifndef UMPA_VMM_GUEST_H
 #define UMPA_VMM_GUEST_H
 
-#define GUEST_PORT_CALL 0x51 /* a system call: number and arguments as it makes them */
-#define GUEST_PORT_DONE 0x52 /* the function has returned: RAX */
-#define GUEST_PORT_TRAP 0x53 /* a trap that nobody takes: struct umpa_trap at RAX */
+#define GUEST_PORT_CALL  0x51 /* a system call: number and arguments as it makes them */
+#define GUEST_PORT_DONE  0x52 /* the function has returned: RAX */
+#define GUEST_PORT_TRAP  0x53 /* a trap that nobody takes: struct umpa_trap at RAX */
 #define GUEST_PORT_FLUSH 0x54 /* what other CPUs remember is to be forgotten */
 
 #define GUEST_NVECTORS 32

@@ -1,5 +1,5 @@
-/* What a machine holds of the window: slots in a row, as one block of the core, and of those a holding
- * for each CPU. */
+/* What a machine holds of the window: slots in a row, as one block of the core, and of those a
+ * holding for each CPU. */
 #include <errno.h>
 #include <umpa/page.h>
 
@@ -41,8 +41,8 @@ static void give_to(struct umpa_vmm_cpu *cpu, char *begin, size_t nslots)
 	struct umpa_holding *h = &cpu->holding;
 
 	umpa_entries_mover_init(&cpu->mover, &cpu->guest);
-	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i, (uint32_t)nslots, &cpu->mover.mover,
-		(char *)vmm->held.addr + books_nbytes(nslots) * i);
+	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i, (uint32_t)nslots,
+		&cpu->mover.mover, (char *)vmm->held.addr + books_nbytes(nslots) * i);
 	if (vmm->ncpus > 1)
 		umpa_holding_join(h, &vmm->peers.epochs, i);
 	cpu->guest.holding = h;
@@ -118,8 +118,8 @@ void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 		return;
 	vmm->peers.held = 0;
 	first = umpa_window_slot(&umpa_core.window, begin);
-	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are books
-	 * that are not to be trusted. */
+	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are
+	 * books that are not to be trusted. */
 	if (any_is_broken(vmm) || umpa_block_begins_marked(first) || umpa_span_dissolve(first)) {
 		umpa_free(begin);
 		return;

@@ -167,8 +167,8 @@ int umpa_holding_free_from_afar(struct umpa_holding *h, void *block)
 	/* Release: what was done to the block is over, and to its word. */
 	do {
 		p->next = first;
-	} while (!__atomic_compare_exchange_n(&h->inbox, &first, (uint32_t)page + 1, 1,
-		__ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(
+		&h->inbox, &first, (uint32_t)page + 1, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 	return 0;
 }
 

@@ -71,10 +71,10 @@ struct umpa_holding {
 	uint32_t kept[KEPT_NLISTS];          /* the last one put there, its page plus 1 */
 	uint64_t nslots_moved, nmove_calls;
 	int is_aside_taken; /* the slot behind has frames: it can't be used */
-	int is_broken;      /* a change was never ended: blocks that are freed are allocated again, and
-			       no others */
-	struct umpa_epochs *epochs; /* NULL: no other CPU */
-	unsigned cpu;               /* its own */
+	int is_broken; /* a change was never ended: blocks that are freed are allocated again, and
+			  no others */
+	struct umpa_epochs *epochs;   /* NULL: no other CPU */
+	unsigned cpu;                 /* its own */
 	uint32_t limbo[LIMBO_NLISTS]; /* the first slot of each list plus 1 */
 	uint64_t limbo_epoch;
 	uint32_t inbox __attribute__((aligned(64))); /* atomic; blocks as in a list of kept ones */
@@ -200,8 +200,8 @@ void *umpa_holding_resize(
 void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages);
 
 /* Carries the frames of [src, src + nslots superpages) to dst, which has none; src reads as zero
- * then. And exchanges them, by way of the slot behind, where both may have some. Whole superpages of blocks, that don't
- * overlap. Result: how many superpages, from the front, that is done for. */
+ * then. And exchanges them, by way of the slot behind, where both may have some. Whole superpages
+ * of blocks, that don't overlap. Result: how many superpages, from the front, that is done for. */
 uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32_t nslots);
 uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_t nslots);
 

@@ -50,8 +50,8 @@ static void *or_no_memory(void *block, const struct umpa_request *r)
 	return block;
 }
 
-/* From here to there the books of the holding are in the middle of something: a function that takes too
- * long is let come to the end of it. */
+/* From here to there the books of the holding are in the middle of something: a function that takes
+ * too long is let come to the end of it. */
 static void begin_change(struct umpa_guest *g)
 {
 	umpa_peers_poll(g);

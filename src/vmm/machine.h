@@ -39,8 +39,8 @@ struct umpa_vmm_cpu {
 	uintptr_t stack_end;
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
-	uint64_t forgot;             /* the epoch that it had reached when it came out; 0: not known */
-	int is_busy;                 /* atomic */
+	uint64_t forgot; /* the epoch that it had reached when it came out; 0: not known */
+	int is_busy;     /* atomic */
 	int thread; /* atomic: that runs a function on it, and takes interrupts; negative: one is
 		       being sent; 0: none does */
 	struct umpa_guest_cpu inner;

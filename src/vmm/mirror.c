@@ -191,8 +191,8 @@ static int hang_in_superpages(struct umpa_vmm *vmm)
 }
 
 /* What a function on a CPU finds: the window, and tables of its own. */
-static void fill_guest(struct umpa_vmm *vmm, struct umpa_guest *g, uint64_t physical,
-	uint64_t tables_physical)
+static void fill_guest(
+	struct umpa_vmm *vmm, struct umpa_guest *g, uint64_t physical, uint64_t tables_physical)
 {
 	size_t ntable_words = vmm->peers.tables_nbytes / sizeof(*g->fresh_table);
 

@@ -19,7 +19,7 @@ enum {
 
 struct umpa_peer {
 	struct umpa_holding *holding; /* NULL: none is set apart */
-	uint64_t *returned;           /* atomic; its tables that others have ended, by their first words */
+	uint64_t *returned; /* atomic; its tables that others have ended, by their first words */
 	unsigned nfreed;
 	uint64_t *freed[PEER_NFREED]; /* tables that it has ended, and others may still walk */
 } __attribute__((aligned(64)));

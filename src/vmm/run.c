@@ -209,8 +209,8 @@ static void interrupt_others(struct umpa_vmm_cpu *cpu)
 	uint64_t now = umpa_epoch_now(&vmm->peers.epochs);
 
 	for (unsigned i = 0; i < vmm->ncpus; i++)
-		for (unsigned n = 0; i != cpu->guest.number &&
-				     umpa_epoch_reached(&vmm->peers.epochs, i) < now;
+		for (unsigned n = 0;
+			i != cpu->guest.number && umpa_epoch_reached(&vmm->peers.epochs, i) < now;
 			n++) {
 			/* Anew now and then: it may have had another thread by then. */
 			if (n % NYIELDS == 0)
@@ -229,8 +229,8 @@ static void take_no_interrupts(struct umpa_vmm_cpu *cpu)
 {
 	int thread = umpa_kvm_thread(), seen = thread;
 
-	for (unsigned n = 0; !__atomic_compare_exchange_n(&cpu->thread, &seen, 0, 0,
-		     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	for (unsigned n = 0; !__atomic_compare_exchange_n(
+		     &cpu->thread, &seen, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		n++, seen = thread)
 		wait_a_little(n);
 }
@@ -250,7 +250,7 @@ struct limit {
 };
 
 enum {
-	LET_NS = 1000000, /* that it is let go on, to the end of a change, at a time; */
+	LET_NS = 1000000,        /* that it is let go on, to the end of a change, at a time; */
 	LATE_NS_MAX = 1000000000 /* and so long at most */
 };
 
@@ -343,8 +343,8 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct l
 }
 
 /* Where there is somebody to interrupt it, or something. */
-static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, long *ret,
-	struct umpa_vmm_fault *fault)
+static int go_armed(
+	struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
 {
 	uint64_t ns = cpu->vmm->time_ns;
 	struct limit limit = {ns ? umpa_os_clock_ns() + ns : 0, {0, -1}};

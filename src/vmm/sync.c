@@ -270,9 +270,9 @@ static struct view all_held(struct umpa_vmm *vmm)
 
 static int sync_all_cpus(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
-	struct view v = addr || nbytes ? (struct view){&vmm->cpu[0].guest, addr,
-						 nbytes >> PAGE_SHIFT, NULL}
-				       : all_held(vmm);
+	struct view v =
+		addr || nbytes ? (struct view){&vmm->cpu[0].guest, addr, nbytes >> PAGE_SHIFT, NULL}
+			       : all_held(vmm);
 	int error;
 
 	if (!v.npages || vmm->is_host)

@@ -277,8 +277,8 @@ struct flush {
 	long nstale; /* seen as before it was led elsewhere, after it had been */
 };
 
-/* Gives the turn to another processor, where an emulator has them take turns: long before the system
- * there wants its own. */
+/* Gives the turn to another processor, where an emulator has them take turns: long before the
+ * system there wants its own. */
 GUEST static void pause_a_little(void)
 {
 	__asm__ volatile("pause" : : : "memory");
@@ -347,8 +347,8 @@ TEST(vmm_cpus_forget_when_told)
 		REQUIRE(!umpa_vmm_create(&vmm, &options));
 	}
 	CHECK_EQ(nwrong, 0);
-	/* Of the emulated machine it is known that it remembers, if nothing comes between; a kernel that
-	 * shadows page tables does. */
+	/* Of the emulated machine it is known that it remembers, if nothing comes between; a kernel
+	 * that shadows page tables does. */
 	CHECK(!getenv("UMPA_GUEST") || caps.level != UMPA_VMM_NATIVE || nstale);
 	end();
 }
@@ -498,8 +498,8 @@ enum {
 	NPLACES = 24
 };
 
-/* Blocks that both functions allocate, fill, look into, resize, hand each other and free. Who has taken
- * one out of its place has it. */
+/* Blocks that both functions allocate, fill, look into, resize, hand each other and free. Who has
+ * taken one out of its place has it. */
 struct market {
 	struct {
 		uint64_t *block; /* atomic; NULL: it is taken, or there is none */
@@ -569,8 +569,7 @@ GUEST static int trade(struct umpa_guest *g, struct market *m, uint64_t *state)
 			return 4;
 		sign(b, __atomic_add_fetch(&m->next, 1 << 20, __ATOMIC_SEQ_CST), npages);
 	}
-	if (!__atomic_compare_exchange_n(
-		    place, &none, b, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	if (!__atomic_compare_exchange_n(place, &none, b, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		umpa_g_free(g, b);
 	return 0;
 }

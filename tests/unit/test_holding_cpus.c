@@ -1,6 +1,6 @@
-/* Holdings of several CPUs on the fake mover, with CPUs that remember: whatever one has looked up stays
- * until it forgets, and others may look up anything at any time, as processors do. None may ever reach
- * by a block's address what is not there. */
+/* Holdings of several CPUs on the fake mover, with CPUs that remember: whatever one has looked up
+ * stays until it forgets, and others may look up anything at any time, as processors do. None may
+ * ever reach by a block's address what is not there. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -116,12 +116,12 @@ static void begin(void)
 		.interrupt = interrupt};
 	for (unsigned i = 0; i < NCPUS; i++) {
 		books[i] = calloc(1, umpa_holding_nbytes(NSLOTS) + 128);
-		umpa_holding_init(&holding[i], all + (size_t)i * (NSLOTS + 1) * 2 * MIB, NSLOTS, &mover,
-			(void *)(((uintptr_t)books[i] + 127) & ~(uintptr_t)127));
+		umpa_holding_init(&holding[i], all + (size_t)i * (NSLOTS + 1) * 2 * MIB, NSLOTS,
+			&mover, (void *)(((uintptr_t)books[i] + 127) & ~(uintptr_t)127));
 		umpa_holding_join(&holding[i], &peers.epochs, i);
 		peer[i].holding = &holding[i];
-		guest[i] = (struct umpa_guest){
-			.holding = &holding[i], .peers = &peers, .number = i};
+		guest[i] =
+			(struct umpa_guest){.holding = &holding[i], .peers = &peers, .number = i};
 		forget_all(i);
 		forgot[i] = 1;
 		umpa_epoch_leave(&peers.epochs, i);
@@ -537,8 +537,7 @@ TEST(holding_cpus_free_at_a_time)
 
 		while (__atomic_load_n(at, __ATOMIC_RELAXED))
 			at = &place[number_below(&numbers, NPLACES)];
-		block = umpa_g_alloc(
-			&guest[0], (1 + number_below(&numbers, 30)) * PAGE, 0);
+		block = umpa_g_alloc(&guest[0], (1 + number_below(&numbers, 30)) * PAGE, 0);
 		nnone += !block;
 		if (!block)
 			break;

@@ -71,7 +71,8 @@ TEST(vmm_machine_mirrors_the_process)
 	REQUIRE(!umpa_vmm_create(&vmm, NULL));
 	CHECK(umpa_tables_valid(&vmm->tables));
 	CHECK(mirrors(&data) && mirrors(&stack) && mirrors(vmm) && mirrors(block + 3 * MIB));
-	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) && mirrors((void *)vmm->stacks.addr));
+	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) &&
+		mirrors((void *)vmm->stacks.addr));
 	CHECK_EQ(fake_kvm.shown_end > 0 && fake_kvm.shown_end <= (uint64_t)1 << 46, 1);
 	CHECK_EQ(fake_kvm.state.tables, vmm->tables.physical);
 	/* The window by entries of its own. */
@@ -148,7 +149,8 @@ TEST(vmm_machine_holds_slots)
 	REQUIRE(!umpa_vmm_create(&second, &o));
 	CHECK(!umpa_holding_has(&vmm->cpu->holding, second->cpu->holding.begin));
 	umpa_vmm_destroy(second);
-	CHECK(umpa_g_home(&vmm->cpu->guest, vmm->cpu->holding.begin + 9) == vmm->cpu->holding.begin + 9);
+	CHECK(umpa_g_home(&vmm->cpu->guest, vmm->cpu->holding.begin + 9) ==
+		vmm->cpu->holding.begin + 9);
 	umpa_vmm_destroy(vmm);
 	umpa_free(block);
 }

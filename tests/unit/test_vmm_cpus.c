@@ -51,7 +51,8 @@ TEST(vmm_cpus_have_their_own)
 	CHECK(b->stack_end >= a->stack_end + 2 * MIB);
 	CHECK_EQ(b->state.gs_base, (uintptr_t)&b->inner);
 	CHECK_EQ(b->guest.number, 2);
-	CHECK(a->guest.superpage == b->guest.superpage && a->guest.end_table <= b->guest.fresh_table);
+	CHECK(a->guest.superpage == b->guest.superpage &&
+		a->guest.end_table <= b->guest.fresh_table);
 	CHECK(a->holding.begin + a->holding.nbytes < b->holding.begin && b->holding.nslots == 4);
 	umpa_vmm_destroy(vmm);
 	CHECK(!fake_kvm.ncpus && !fake_kvm.nmachines);
@@ -221,7 +222,8 @@ TEST(vmm_cpus_forget_by_how_they_came_out)
 		CHECK_EQ(fake_kvm.nforgets, changed);
 		CHECK(seen[1].rip == (uintptr_t)umpa_guest_enter);
 	}
-	/* It has forgotten by then; and what was changed while it was out is told as it comes in. */
+	/* It has forgotten by then; and what was changed while it was out is told as it comes in.
+	 */
 	CHECK(!run_by(KVM_SIGNAL, 0, 0) && !seen[0].rcx);
 	change();
 	CHECK(!run_by(KVM_SIGNAL, 0, 0) && seen[0].rcx == 1);
@@ -295,8 +297,8 @@ TEST(vmm_cpus_interrupt_who_remembers)
 
 /* --- tables ------------------------------------------------------------------------------- */
 
-/* One CPU makes superpages consist of pages, another makes them whole: tables go back, and not before
- * all have forgotten them. */
+/* One CPU makes superpages consist of pages, another makes them whole: tables go back, and not
+ * before all have forgotten them. */
 TEST(vmm_cpus_give_tables_back)
 {
 	struct umpa_guest *a, *b;
