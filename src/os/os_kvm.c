@@ -373,7 +373,7 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 
 int umpa_kvm_forget(struct umpa_kvm_cpu *cpu)
 {
-	struct kvm_sregs r;
+	struct kvm_sregs r = {.cr3 = 0};
 	int error = ask_with(cpu->fd, KVM_GET_SREGS, &r);
 
 	if (error)

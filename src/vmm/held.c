@@ -85,20 +85,67 @@ int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *
 	return 0;
 }
 
-/* Each slot as it is: what has no frames is no part of the pool. */
-static void give_slots(struct umpa_holding *h)
+/* --- giving back -------------------------------------------------------------------------- */
+
+static char *slot_at(const struct umpa_holding *h, uint32_t i)
 {
+	return h->begin + ((size_t)i << SLOT_SHIFT);
+}
+
+/* Where the host has the superpage that is seen at addr. NULL: not as a whole, or nowhere. */
+static char *whole_home(struct umpa_guest *g, char *addr)
+{
+	if (!g->superpage)
+		return addr; /* a machine that came to nothing */
+	return umpa_g_is_split(*umpa_g_pte(g, addr, 1)) ? NULL : umpa_g_home(g, addr);
+}
+
+/* A void slot is one without frames where it is seen. For the host its home is. */
+static void mark_bare_homes(struct umpa_vmm_cpu *cpu)
+{
+	const struct umpa_holding *h = &cpu->holding;
 	uint32_t n;
 
-	/* No CPU is in guest mode, so none remembers. */
-	(void)umpa_holding_settle(h);
-	for (uint32_t i = 0; i < h->nslots; i += n) {
+	for (uint32_t i = 0; i < h->extents.nslots; i += n) {
 		enum umpa_extent_kind kind = umpa_holding_kind(h, i, &n);
 
-		umpa_space_give(slot_after(first_slot(h), i), n, kind);
+		for (uint32_t k = i; kind == EXTENT_VOID && k < i + n; k++) {
+			char *home = whole_home(&cpu->guest, slot_at(h, k));
+			struct umpa_holding *of = umpa_peers_holder(&cpu->vmm->peers, home);
+			uint32_t at = of ? umpa_holding_slot(of, home) : 0;
+
+			if (of && at < of->extents.nslots)
+				umpa_holding_mark_bare(of, at);
+		}
 	}
-	umpa_space_give(slot_after(first_slot(h), h->nslots), 1,
-		h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
+}
+
+/* Of slot i, for the host; one that was never used is as it was, if nobody led it elsewhere. */
+static enum umpa_extent_kind kind_of_home(struct umpa_vmm_cpu *cpu, uint32_t i)
+{
+	const struct umpa_holding *h = &cpu->holding;
+	char *addr = slot_at(h, i);
+	int is_bare = i < h->extents.nslots ? umpa_holding_is_bare(h, i)
+					    : whole_home(&cpu->guest, addr) == addr;
+
+	return is_bare ? EXTENT_VOID : EXTENT_RESIDENT;
+}
+
+/* Each slot as it is: what has no frames is no part of the pool. */
+static void give_slots(struct umpa_vmm_cpu *cpu)
+{
+	const struct umpa_holding *h = &cpu->holding;
+	struct slot first = first_slot(h);
+
+	for (uint32_t i = 0, n; i < h->nslots; i += n) {
+		enum umpa_extent_kind kind = kind_of_home(cpu, i);
+
+		for (n = 1; i + n < h->nslots && kind_of_home(cpu, i + n) == kind;)
+			n++;
+		umpa_space_give(slot_after(first, i), n, kind);
+	}
+	umpa_space_give(
+		slot_after(first, h->nslots), 1, h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
 }
 
 static int any_is_broken(const struct umpa_vmm *vmm)
@@ -109,6 +156,18 @@ static int any_is_broken(const struct umpa_vmm *vmm)
 	return 0;
 }
 
+/* No CPU is in guest mode, so none remembers anything. */
+static void give_all_slots(struct umpa_vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		(void)umpa_holding_settle(&vmm->cpu[i].holding);
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		mark_bare_homes(&vmm->cpu[i]);
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		give_slots(&vmm->cpu[i]);
+	umpa_space_keep_limit();
+}
+
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 {
 	void *begin = (void *)vmm->peers.held;
@@ -116,17 +175,14 @@ void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 
 	if (!begin)
 		return;
-	vmm->peers.held = 0;
 	first = umpa_window_slot(&umpa_core.window, begin);
 	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are
 	 * books that are not to be trusted. */
-	if (any_is_broken(vmm) || umpa_block_begins_marked(first) || umpa_span_dissolve(first)) {
+	if (any_is_broken(vmm) || umpa_block_begins_marked(first) || umpa_span_dissolve(first))
 		umpa_free(begin);
-		return;
-	}
-	for (unsigned i = 0; i < vmm->ncpus; i++)
-		give_slots(&vmm->cpu[i].holding);
-	umpa_space_keep_limit();
+	else
+		give_all_slots(vmm);
+	vmm->peers.held = 0;
 }
 
 int umpa_vmm_reaches_holdings(const struct umpa_vmm *vmm)

@@ -64,10 +64,11 @@ static void put_in_limbo(struct umpa_holding *h, struct slot slot, uint32_t nslo
 static void release_limbo(struct umpa_holding *h)
 {
 	for (uint32_t slot = h->limbo[LIMBO_OLD], next; slot; slot = next) {
-		const struct umpa_holding_page *p = limbo_at(h, slot - 1);
+		struct umpa_holding_page *p = limbo_at(h, slot - 1);
 
 		next = p->next;
 		umpa_extents_give(&h->extents, (struct slot){slot - 1}, p->what, EXTENT_VOID);
+		p->what = 0;
 	}
 	h->limbo[LIMBO_OLD] = 0;
 }
@@ -525,6 +526,17 @@ enum umpa_extent_kind umpa_holding_kind(const struct umpa_holding *h, uint32_t i
 		return EXTENT_RESIDENT;
 	*n = tag->nslots;
 	return tag->kind - 1;
+}
+
+/* What a slot in limbo has there is over by then. */
+void umpa_holding_mark_bare(struct umpa_holding *h, uint32_t i)
+{
+	limbo_at(h, i)->what = 1;
+}
+
+int umpa_holding_is_bare(const struct umpa_holding *h, uint32_t i)
+{
+	return limbo_at(h, i)->what != 0;
 }
 
 static int page_valid(const struct umpa_holding *h, uint32_t page)

@@ -105,6 +105,12 @@ static inline int umpa_holding_has(const struct umpa_holding *h, const void *add
 	return (uintptr_t)addr - (uintptr_t)h->begin < h->nbytes;
 }
 
+/* The slot of an address in the holding. */
+static inline uint32_t umpa_holding_slot(const struct umpa_holding *h, const void *addr)
+{
+	return (uint32_t)(((uintptr_t)addr - (uintptr_t)h->begin) >> SLOT_SHIFT);
+}
+
 static inline unsigned umpa_holding_list_of(size_t npages)
 {
 	return npages < SLOT_NPAGES ? (unsigned)npages
@@ -208,6 +214,11 @@ uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_
 /* What frames are behind slot i, below nslots, and how many behind it likewise: *n with it, 1 or
  * more. */
 enum umpa_extent_kind umpa_holding_kind(const struct umpa_holding *h, uint32_t i, uint32_t *n);
+
+/* For who ends a holding, in which nothing is in limbo any more: notes of slot i, which has been
+ * used, that its home has no frames; and whether that was noted. */
+void umpa_holding_mark_bare(struct umpa_holding *h, uint32_t i);
+int umpa_holding_is_bare(const struct umpa_holding *h, uint32_t i);
 
 /* By string instructions, which are the same in guest mode and outside. */
 void umpa_holding_clear(void *addr, size_t npages);

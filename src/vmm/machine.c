@@ -182,9 +182,9 @@ static void give_all(struct umpa_vmm *vmm)
 {
 	struct umpa_vmm_piece books = vmm->books;
 
+	umpa_vmm_give_holdings(vmm); /* which entries tell of */
 	umpa_vmm_give(&vmm->upper);
 	umpa_vmm_give(&vmm->window);
-	umpa_vmm_give_holdings(vmm);
 	umpa_vmm_give(&vmm->held);
 	give_stacks(vmm);
 	umpa_vmm_give(&books);

@@ -195,6 +195,78 @@ TEST(vmm_machine_takes_frames_of_the_pool)
 	umpa_free(fence);
 }
 
+/* As the mover of entries does, but that there is nothing to flush here. */
+static int exchange_entries(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	(void)m, (void)flags;
+	umpa_g_exchange(&vmm->cpu->guest, dst, src, nbytes >> SLOT_SHIFT);
+	*moved = nbytes;
+	return 0;
+}
+
+static void touch_home(char *addr, size_t nbytes)
+{
+	for (size_t i = 0; i < nbytes; i += 4096) {
+		char *home = umpa_g_home(&vmm->cpu->guest, addr + i);
+
+		fake_touch(home, 1);
+		*home = 7;
+	}
+}
+
+/* Free slots of the window that are other than is said of them. */
+static unsigned nunlike(void)
+{
+	const struct umpa_extents *e = &umpa_core.space.extents;
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < e->nslots; i++)
+		for (uint32_t k = 0; e->tag[i].kind && k < e->tag[i].nslots; k++) {
+			const char *at = slot_address((struct slot){i + k});
+
+			n += !fake_frame(at) != (e->tag[i].kind - 1 == EXTENT_VOID);
+		}
+	return n;
+}
+
+/* Slots are as the host has them: a void one that has frames would be taken for zero, a resident
+ * one that has none for a part of the pool. */
+TEST(vmm_machine_gives_back_what_is_at_home)
+{
+	struct umpa_mover mover = {.name = "entries", .move = exchange_entries};
+	struct umpa_vmm_options o = {.holding_nbytes = 32 * MIB};
+	struct umpa_guest *g;
+	char *block[8], *large;
+	unsigned nwrong = 0;
+	size_t nframes;
+
+	PLAN(7);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	vmm->cpu->holding.mover = &mover;
+	g = &vmm->cpu->guest;
+	for (int i = 0; i < 8; i++) {
+		block[i] = umpa_g_alloc(g, 2 * MIB, 0);
+		touch_home(block[i], 2 * MIB);
+	}
+	for (int i = 0; i < 8; i += 2)
+		umpa_g_free(g, block[i]);
+	large = umpa_g_alloc(g, 6 * MIB, 0);
+	CHECK(umpa_g_home(g, large) != large && vmm->cpu->holding.nslots_moved == 3);
+	nframes = fake_nframes();
+	CHECK_EQ(nframes, 8 * 512);
+	umpa_vmm_destroy(vmm);
+	CHECK_EQ(nunlike(), 0);
+	CHECK_EQ(umpa_extents_count(&umpa_core.space.extents, EXTENT_RESIDENT), 8);
+	large = umpa_alloc(34 * MIB, UMPA_ZERO);
+	for (size_t i = 0; i < 34 * MIB; i += 4096)
+		nwrong += large[i] != 0;
+	CHECK_EQ(nwrong, 0);
+	CHECK(fake_consistent());
+	umpa_free(large);
+}
+
 /* --- no machine --------------------------------------------------------------------------- */
 
 static long allocate(struct umpa_guest *g, void *arg)
