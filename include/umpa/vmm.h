@@ -392,12 +392,13 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * umpa_g_unback(), umpa_g_move() and umpa_g_swap() of superpages have other CPUs forget, by
  * umpa_g_flush_others(), where others run. Frames are not balanced between holdings.
  *
- * A block of a holding is the machine's: it is freed here, or all of them with the machine. It is
- * at its address inside; for the host, after umpa_vmm_sync(). A pointer into it may be given to
- * system calls as it is: they get the page that is seen; what is seen in several places may be
- * read and written in part, or is refused (EFAULT), as is what lists of pointers (writev) point to
- * where it is not at home. Blocks from umpa_alloc() may be
- * passed, too. Handlers of page faults may call these for blocks of the holding.
+ * A block of a holding is the machine's: all of them go with it. Outside it may be freed, resized
+ * and asked for its size by the page API, like any. It is at its address inside; for the host,
+ * after umpa_vmm_sync(). A pointer into it may be given to system calls as it is: they get the page
+ * that is seen; what is seen in several places may be read and written in part, or is refused
+ * (EFAULT), as is what lists of pointers (writev) point to where it is not at home. Blocks from
+ * umpa_alloc() may be passed, too. Handlers of page faults may call these for blocks of the
+ * holding.
  */
 void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags);
 void umpa_g_free(struct umpa_guest *g, void *block);

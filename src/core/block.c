@@ -26,7 +26,8 @@ void umpa_block_unmark(const struct umpa_block *b)
 
 int umpa_block_marked(const struct umpa_block *b)
 {
-	return b->kind != BLOCK_OUTSIDE && umpa_block_begins_marked(first_slot(b));
+	return b->kind != BLOCK_OUTSIDE && b->kind != BLOCK_LENT &&
+	       umpa_block_begins_marked(first_slot(b));
 }
 
 enum umpa_pages_kind umpa_block_pages(const struct umpa_block *b, const void *addr, size_t nbytes)

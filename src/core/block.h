@@ -15,7 +15,8 @@ enum umpa_block_kind {
 	BLOCK_NONE,
 	BLOCK_RUN,
 	BLOCK_SPAN,
-	BLOCK_OUTSIDE
+	BLOCK_OUTSIDE,
+	BLOCK_LENT /* of another allocator (core/lent.h); for the page API's own use */
 };
 
 struct umpa_block {

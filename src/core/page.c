@@ -6,6 +6,7 @@
 #include "core/clear.h"
 #include "core/core.h"
 #include "core/idle.h"
+#include "core/lent.h"
 #include "core/outside.h"
 #include "core/page.h"
 #include "core/request.h"
@@ -35,15 +36,23 @@ _Noreturn static void misuse(const char *call, const void *ptr)
 	umpa_misuse(call, ptr, "no live block begins here; freed twice, or inside a block");
 }
 
+static struct umpa_block find_lent_or_die(const char *call, const void *ptr)
+{
+	size_t npages = umpa_lent_npages(ptr);
+
+	if (!npages)
+		misuse(call, ptr);
+	return (struct umpa_block){
+		BLOCK_LENT, npages, (char *)ptr, umpa_window_slot(&umpa_core.window, ptr), 0};
+}
+
 static struct umpa_block find_or_die(const char *call, const void *ptr)
 {
 	struct umpa_block b;
 
 	umpa_core_need();
 	b = umpa_block_find(ptr);
-	if (unlikely(b.kind == BLOCK_NONE))
-		misuse(call, ptr);
-	return b;
+	return likely(b.kind != BLOCK_NONE) ? b : find_lent_or_die(call, ptr);
 }
 
 /* --- alloc and free ----------------------------------------------------------------------- */
@@ -120,6 +129,12 @@ static int settle(const char *call, void *block)
 	return !umpa_block_settle(&b, 0);
 }
 
+static void free_lent_or_die(const char *call, void *block)
+{
+	if (umpa_lent_free(block))
+		misuse(call, block);
+}
+
 static void free_block(const char *call, void *block)
 {
 	const struct umpa_window *w = &umpa_core.window;
@@ -139,7 +154,7 @@ static void free_block(const char *call, void *block)
 		if (is_head < 0 || (is_head && umpa_span_free(slot_after(slot, 1))))
 			misuse(call, block);
 	} else if (page || slot_nhead(slot) || umpa_span_free(slot)) {
-		misuse(call, block);
+		free_lent_or_die(call, block);
 	}
 }
 
@@ -177,6 +192,8 @@ static int resize_in_place(const struct umpa_block *b, void *block, const struct
 	case BLOCK_SPAN:
 		return r->npages <= (size_t)umpa_core.window.nslots * SLOT_NPAGES &&
 		       umpa_span_resize(b->slot, r->npages, r->flags);
+	case BLOCK_LENT:
+		return r->npages == b->npages;
 	default:
 		return umpa_outside_resize(block, r->npages);
 	}

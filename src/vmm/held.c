@@ -41,13 +41,39 @@ static void give_to(struct umpa_vmm_cpu *cpu, char *begin, size_t nslots)
 	struct umpa_holding *h = &cpu->holding;
 
 	umpa_entries_mover_init(&cpu->mover, &cpu->guest);
-	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i, (uint32_t)nslots,
+	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i + SLOT_NBYTES, (uint32_t)nslots,
 		&cpu->mover.mover, (char *)vmm->held.addr + books_nbytes(nslots) * i);
 	if (vmm->ncpus > 1)
 		umpa_holding_join(h, &vmm->peers.epochs, i);
 	cpu->guest.holding = h;
 	vmm->peers.peer[i].holding = h;
 }
+
+/* --- blocks, outside ---------------------------------------------------------------------- */
+
+static struct umpa_holding *holder(const struct umpa_lent *l, const void *block)
+{
+	const struct umpa_vmm *vmm =
+		(const struct umpa_vmm *)((const char *)l - offsetof(struct umpa_vmm, lent));
+
+	return umpa_peers_holder(&vmm->peers, block);
+}
+
+static size_t lent_npages(const struct umpa_lent *l, const void *block)
+{
+	const struct umpa_holding *h = holder(l, block);
+
+	return h ? umpa_holding_npages(h, block) : 0;
+}
+
+static int lent_free(struct umpa_lent *l, void *block)
+{
+	struct umpa_holding *h = holder(l, block);
+
+	return h ? umpa_holding_free_from_afar(h, block) : -EINVAL;
+}
+
+/* --- taking ------------------------------------------------------------------------------- */
 
 /* A block without frames. */
 static void *take_slots(size_t nslots)
@@ -78,10 +104,13 @@ int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *
 		return -ENOMEM;
 	vmm->peers.held = (uintptr_t)begin;
 	vmm->peers.held_nbytes = (nslots + 1) << SLOT_SHIFT;
+	vmm->lent = (struct umpa_lent){(uintptr_t)begin, vmm->peers.held_nbytes * vmm->ncpus,
+		lent_npages, lent_free, NULL};
 	for (unsigned i = 0; i < vmm->ncpus; i++) {
 		give_to(&vmm->cpu[i], begin, nslots);
 		stock(&vmm->cpu[i].holding, (uint32_t)slots_in(o->frames_nbytes));
 	}
+	umpa_lent_begin(&vmm->lent);
 	return 0;
 }
 
@@ -145,7 +174,7 @@ static void give_slots(struct umpa_vmm_cpu *cpu)
 		umpa_space_give(slot_after(first, i), n, kind);
 	}
 	umpa_space_give(
-		slot_after(first, h->nslots), 1, h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
+		(struct slot){first.i - 1}, 1, h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
 }
 
 static int any_is_broken(const struct umpa_vmm *vmm)
@@ -175,6 +204,7 @@ void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 
 	if (!begin)
 		return;
+	umpa_lent_end(&vmm->lent);
 	first = umpa_window_slot(&umpa_core.window, begin);
 	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are
 	 * books that are not to be trusted. */

@@ -253,7 +253,7 @@ uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32
 /* 1; 0 and nothing changed. */
 static int exchange(struct umpa_holding *h, char *a, char *b)
 {
-	char *aside = h->begin + h->nbytes;
+	char *aside = h->begin - SLOT_NBYTES;
 	size_t moved = umpa_holding_move(h, aside, a, 1);
 
 	h->is_aside_taken = moved != 0;

@@ -14,6 +14,7 @@
 
 #include <umpa/vmm.h>
 
+#include "core/lent.h"
 #include "os/kvm.h"
 #include "vmm/calls.h"
 #include "vmm/entries.h"
@@ -54,6 +55,7 @@ struct umpa_vmm {
 	struct umpa_vmm_piece books, stacks, upper, window, held;
 	struct umpa_ground ground[6]; /* and, the last one, what it holds */
 	struct umpa_peers peers;
+	struct umpa_lent lent; /* its holdings */
 	unsigned ncpus;
 	struct umpa_vmm_cpu *cpu;
 	int is_host;           /* there is no machine: functions run outside */

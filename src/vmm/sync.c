@@ -262,7 +262,8 @@ static struct view all_held(struct umpa_vmm *vmm)
 		const struct umpa_holding *h = &vmm->cpu[i].holding;
 
 		if (h->extents.nslots)
-			nslots = (vmm->peers.held_nbytes >> SLOT_SHIFT) * i + h->extents.nslots;
+			nslots = umpa_holding_slot(&vmm->cpu[0].holding, h->begin) + 1 +
+				 h->extents.nslots;
 	}
 	return (struct view){
 		&vmm->cpu[0].guest, (char *)vmm->peers.held, nslots * SLOT_NPAGES, NULL};

@@ -764,6 +764,44 @@ TEST(vmm_forgets_what_has_moved)
 	end();
 }
 
+/* Two blocks, one of which has moved, are the program's outside. */
+static uint64_t *made[2];
+
+GUEST static long make_blocks(struct umpa_guest *g, void *arg)
+{
+	uint64_t *b = umpa_g_alloc(g, 3 * MIB, 0), *c = umpa_g_alloc(g, 8 * MIB, 0);
+
+	(void)arg;
+	b[0] = 31;
+	c[0] = 81;
+	made[1] = c;
+	made[0] = umpa_g_realloc(g, b, 20 * MIB, 0);
+	return made[0] != b;
+}
+
+TEST(vmm_blocks_are_the_programs_outside)
+{
+	struct umpa_vmm_options options = {
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 128 * MIB};
+	struct umpa_vmm_fault f;
+	struct umpa_vmm *with;
+	uint64_t *to;
+
+	PLAN(8);
+	begin();
+	REQUIRE(!umpa_vmm_create(&with, &options));
+	for (int i = 0; i < 2; i++) {
+		CHECK(!umpa_vmm_run(with, make_blocks, NULL, &ret, &f) && ret == 1);
+		CHECK(!umpa_vmm_sync(with, NULL, 0) && made[0][0] == 31 && made[1][0] == 81);
+		to = umpa_realloc(made[0], 30 * MIB, 0);
+		CHECK(to && to[0] == 31 && umpa_usable_size(made[1]) == 8 * MIB);
+		umpa_free(to);
+		umpa_free(made[1]);
+	}
+	umpa_vmm_destroy(with);
+	end();
+}
+
 /* Frames go from slots in use to others, and the machine ends without a sync: what a slot had is
  * not taken for nothing. */
 GUEST static long leave_frames_elsewhere(struct umpa_guest *g, void *arg)

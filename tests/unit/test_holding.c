@@ -19,7 +19,7 @@
 static struct umpa_holding holding;
 static struct umpa_guest guest = {.holding = &holding};
 static struct umpa_mover mover;
-static void *block_of_all, *books;
+static void *block_of_all, *books; /* the first slot is for exchanges */
 
 static void begin(uint32_t nslots)
 {
@@ -29,7 +29,7 @@ static void begin(uint32_t nslots)
 	block_of_all = umpa_alloc((size_t)(nslots + 1) * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
 	books = calloc(1, umpa_holding_nbytes(nslots) + 128);
 	fake_mover_init(&mover, (void *)umpa_core.window.base, umpa_core.window.nbytes);
-	umpa_holding_init(&holding, block_of_all, nslots, &mover,
+	umpa_holding_init(&holding, (char *)block_of_all + 2 * MIB, nslots, &mover,
 		(void *)(((uintptr_t)books + 127) & ~(uintptr_t)127));
 }
 
@@ -231,7 +231,7 @@ TEST(holding_tells_misuse)
 	CHECK_EQ(umpa_holding_free(&holding, block), -EINVAL);
 	CHECK_EQ(umpa_holding_npages(&holding, block), 0);
 	CHECK(swap(block, block + PAGE, 2 * PAGE) == -1 && errno == EINVAL);
-	CHECK(move(block, (char *)block_of_all + 16 * MIB - PAGE, 2 * PAGE) == -1);
+	CHECK(move(block, holding.begin + 16 * MIB - PAGE, 2 * PAGE) == -1);
 	/* What is not the holding's is umpa's. */
 	outside = umpa_alloc(PAGE, 0);
 	CHECK_EQ(usable_size(outside), PAGE);

@@ -116,8 +116,8 @@ static void begin(void)
 		.interrupt = interrupt};
 	for (unsigned i = 0; i < NCPUS; i++) {
 		books[i] = calloc(1, umpa_holding_nbytes(NSLOTS) + 128);
-		umpa_holding_init(&holding[i], all + (size_t)i * (NSLOTS + 1) * 2 * MIB, NSLOTS,
-			&mover, (void *)(((uintptr_t)books[i] + 127) & ~(uintptr_t)127));
+		umpa_holding_init(&holding[i], all + ((size_t)i * (NSLOTS + 1) + 1) * 2 * MIB,
+			NSLOTS, &mover, (void *)(((uintptr_t)books[i] + 127) & ~(uintptr_t)127));
 		umpa_holding_join(&holding[i], &peers.epochs, i);
 		peer[i].holding = &holding[i];
 		guest[i] =

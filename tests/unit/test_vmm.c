@@ -267,6 +267,39 @@ TEST(vmm_machine_gives_back_what_is_at_home)
 	umpa_free(large);
 }
 
+/* The page API takes blocks of a machine where the program is outside. */
+TEST(vmm_blocks_are_freed_outside)
+{
+	struct umpa_vmm_options o = {.holding_nbytes = 16 * MIB, .ncpus = 2};
+	struct umpa_guest *g, *other;
+	char *block, *to;
+
+	PLAN(17);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	g = &vmm->cpu[0].guest, other = &vmm->cpu[1].guest;
+	for (size_t nbytes = 4096; nbytes < 8 * MIB; nbytes *= 30) {
+		block = umpa_g_alloc(g, nbytes, 0);
+		CHECK(umpa_owns(block) && umpa_usable_size(block) == nbytes);
+		umpa_free(block);
+		CHECK_EQ(umpa_lent_free(block), -EINVAL);
+		CHECK(umpa_g_alloc(g, nbytes, 0) == block);
+	}
+	block = umpa_g_alloc(other, 3 * MIB, 0);
+	fake_touch(block, 3 * MIB);
+	block[0] = 5;
+	CHECK(umpa_realloc(block, 3 * MIB, 0) == block);
+	CHECK(!umpa_realloc(block, 4 * MIB, UMPA_NOMOVE) && errno == ENOMEM);
+	to = umpa_realloc(block, 4 * MIB, 0);
+	CHECK(to && !umpa_peers_holder(&vmm->peers, to) && *to == 5);
+	CHECK(umpa_g_alloc(other, 3 * MIB, 0) == block);
+	CHECK(!umpa_lent_npages(block + 4096) && !umpa_lent_npages(block - 2 * MIB));
+	CHECK_EQ(umpa_lent_npages(block), 768);
+	umpa_vmm_destroy(vmm);
+	CHECK(!umpa_lent_npages(block) && umpa_lent_free(block) == -EINVAL);
+	umpa_free(to);
+}
+
 /* --- no machine --------------------------------------------------------------------------- */
 
 static long allocate(struct umpa_guest *g, void *arg)
