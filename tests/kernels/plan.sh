@@ -51,7 +51,7 @@ plan_always()
 		esac
 		echo "$name@always|$user|always|$test $patterns"
 	done
-	for name in test_vmm test_vmm_cpus; do
+	for name in test_vmm test_vmm_blocks test_vmm_cpus; do
 		echo "$name@shadow|root|always|/umpa/shadow $build_dir/tests/real/$name"
 	done
 	for program in $plan_programs; do

@@ -1,5 +1,4 @@
-/* Functions in guest mode, on whatever /dev/kvm there is: also where instructions are interpreted,
- * a few at a time. So they are compiled for general registers alone. */
+/* Functions in guest mode, on whatever /dev/kvm there is. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,11 +15,9 @@
 #include <unistd.h>
 
 #include "support/check.h"
+#include "support/guest.h"
 
-#define MIB    ((size_t)1 << 20)
 #define NSLOTS 4
-
-#define GUEST __attribute__((target("general-regs-only"), noinline))
 
 static struct umpa_vmm *vmm;
 static struct umpa_vmm_fault fault;
@@ -34,16 +31,11 @@ static uint64_t *page(size_t i)
 	return block + i * 512;
 }
 
-/* A machine; a skip only where there is no /dev/kvm that may be used. */
 static void begin(void)
 {
-	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW};
-	static struct umpa_vmm_caps caps;
+	struct umpa_vmm_caps caps;
 
-	umpa_vmm_probe(&caps);
-	if (caps.level == UMPA_VMM_NONE)
-		SKIP(caps.why);
-	REQUIRE(!umpa_vmm_create(&vmm, &options));
+	vmm = guest_machine((struct umpa_vmm_options){0}, &caps);
 	block = umpa_alloc(NSLOTS * 2 * MIB, 0);
 	for (size_t i = 0; i < (size_t)NSLOTS * 512; i++)
 		*page(i) = i;
@@ -65,17 +57,6 @@ GUEST static long add_one(struct umpa_guest *g, void *arg)
 {
 	(void)g;
 	return (long)arg + 1;
-}
-
-GUEST static long call(long number, const void *a, long b, long c)
-{
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
-			 : "rcx", "r11", "memory");
-	return result;
 }
 
 TEST(vmm_runs_a_function)
@@ -390,8 +371,8 @@ GUEST static long use_process(struct umpa_guest *g, void *arg)
 
 	(void)g;
 	of_thread++;
-	return call(SYS_getpid, NULL, 0, 0) +
-	       call(SYS_write, (void *)(long)pipe_fd[1], (long)text, 5);
+	return guest_call(SYS_getpid, (long)NULL, 0, 0) +
+	       guest_call(SYS_write, pipe_fd[1], (long)text, 5);
 }
 
 TEST(vmm_sees_the_process)
@@ -414,18 +395,20 @@ GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 {
 	long wrong = 0;
 
-	wrong |= call(SYS_fork, NULL, 0, 0) != -ENOSYS;
-	wrong |= (call(SYS_exit, NULL, 0, 0) != -EINVAL) << 1;
-	wrong |= (call(SYS_munmap, (void *)((uintptr_t)g & ~(uintptr_t)4095), 4096, 0) != -EINVAL)
+	wrong |= guest_call(SYS_fork, (long)NULL, 0, 0) != -ENOSYS;
+	wrong |= (guest_call(SYS_exit, (long)NULL, 0, 0) != -EINVAL) << 1;
+	wrong |= (guest_call(SYS_munmap, (long)(void *)((uintptr_t)g & ~(uintptr_t)4095), 4096,
+			  0) != -EINVAL)
 		 << 2;
-	wrong |= (call(SYS_mprotect, (void *)((uintptr_t)g->superpage & ~(uintptr_t)4095), 4096,
+	wrong |= (guest_call(SYS_mprotect,
+			  (long)(void *)((uintptr_t)g->superpage & ~(uintptr_t)4095), 4096,
 			  PROT_READ) != -EINVAL)
 		 << 3;
 	/* Where no machine reaches: given back at once. */
-	wrong |= (call(SYS_mmap, arg, 4096, PROT_READ) != -EINVAL) << 4; /* no flags */
-	wrong |= (call(SYS_write, (void *)(long)pipe_fd[1], 0x10, 5) != -EFAULT) << 5;
-	wrong |= (call(SYS_execve, "/bin/true", 0, 0) != -ENOSYS) << 6;
-	wrong |= (call(SYS_vfork, NULL, 0, 0) != -ENOSYS) << 7;
+	wrong |= (guest_call(SYS_mmap, (long)arg, 4096, PROT_READ) != -EINVAL) << 4; /* no flags */
+	wrong |= (guest_call(SYS_write, pipe_fd[1], 0x10, 5) != -EFAULT) << 5;
+	wrong |= (guest_call(SYS_execve, (long)"/bin/true", 0, 0) != -ENOSYS) << 6;
+	wrong |= (guest_call(SYS_vfork, (long)NULL, 0, 0) != -ENOSYS) << 7;
 	return wrong;
 }
 
@@ -628,82 +611,6 @@ TEST(vmm_ends_what_takes_too_long)
 	end();
 }
 
-/* Blocks come and go, each with its number at both ends, until there is no more time. */
-enum {
-	NHELD = 12
-};
-
-static uint64_t *held[NHELD];
-
-GUEST static int ends_are_right(const uint64_t *b)
-{
-	return b[0] == (uintptr_t)b && b[b[1] / 8 - 1] == (uintptr_t)b;
-}
-
-GUEST static void set_ends(uint64_t *b, size_t nbytes)
-{
-	b[0] = b[nbytes / 8 - 1] = (uintptr_t)b;
-	b[1] = nbytes;
-}
-
-GUEST static long allocate_for_ever(struct umpa_guest *g, void *arg)
-{
-	uint64_t n = (uintptr_t)arg;
-
-	for (;;) {
-		uint64_t **at = &held[(n = n * 6364136223846793005u + 1) >> 40 & 7], *b = *at;
-		size_t nbytes = 4096 * (1 + (n >> 33 & (n >> 60 ? 255 : 4095)));
-
-		*at = NULL; /* lost, if it ends before there is another one */
-		if (b && !ends_are_right(b))
-			return (long)n;
-		if (n >> 50 & 1 && b) {
-			umpa_g_free(g, b);
-			b = NULL;
-		}
-		b = umpa_g_realloc(g, b, nbytes, 0);
-		if (b)
-			set_ends(b, nbytes);
-		*at = b;
-	}
-}
-
-/* The allocator is as good as it was, whenever a function is ended. */
-GUEST static long free_all(struct umpa_guest *g, void *arg)
-{
-	long nwrong = 0;
-
-	(void)arg;
-	for (int i = 0; i < NHELD; i++) {
-		nwrong += held[i] && !ends_are_right(held[i]);
-		if (held[i])
-			umpa_g_free(g, held[i]);
-		held[i] = NULL;
-	}
-	/* Of a size that none was: whoever had lost his books would have none. */
-	return nwrong + !umpa_g_alloc(g, 5001 * 4096, 0);
-}
-
-TEST(vmm_ends_what_allocates)
-{
-	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW,
-		.time_ns = 15000000,
-		.holding_nbytes = (size_t)2048 * MIB};
-	unsigned nwrong = 0, nrounds = getenv("UMPA_GUEST") ? 60 : 12;
-	struct umpa_vmm *limited;
-
-	PLAN(4);
-	begin();
-	REQUIRE(!umpa_vmm_create(&limited, &options));
-	for (uintptr_t i = 1; i <= nrounds; i++)
-		nwrong += umpa_vmm_run(limited, allocate_for_ever, (void *)i, &ret, &fault) !=
-			  -ETIMEDOUT;
-	CHECK_EQ(nwrong, 0);
-	CHECK(!umpa_vmm_run(limited, free_all, NULL, &ret, &fault) && !ret);
-	umpa_vmm_destroy(limited);
-	end();
-}
-
 TEST(vmm_is_one_process)
 {
 	int status = -1;
@@ -718,396 +625,6 @@ TEST(vmm_is_one_process)
 	waitpid(child, &status, 0);
 	CHECK_EQ(status, 0);
 	CHECK_EQ(run(add_one, (void *)1), 0);
-	end();
-}
-
-/* --- blocks ------------------------------------------------------------------------------- */
-
-/* What the processor remembers of superpages that have moved is not what is there: one by one, and
- * so many that all is forgotten. More than once, as on the first time all is forgotten anyway when
- * the books get their frames. */
-GUEST static long move_what_is_remembered(struct umpa_guest *g, void *arg)
-{
-	size_t nbytes = (size_t)arg;
-	volatile char *a = umpa_g_alloc(g, nbytes, UMPA_NOBACK), *last = a + nbytes - 1;
-	volatile char *b = umpa_g_alloc(g, nbytes, UMPA_NOBACK);
-
-	for (char i = 1; i < 10; i += 2) {
-		*a = *last = i;
-		*b = (char)(i + 1);
-		if (umpa_g_swap(g, (char *)a, (char *)b, 2 * MIB) || *a != i + 1 || *b != i)
-			return i;
-		if (umpa_g_move(g, (char *)a, (char *)b, nbytes) || *a != i || *b)
-			return i + 1;
-		if (umpa_g_move(g, (char *)b, (char *)a, nbytes) || *a || *b != i)
-			return i + 2;
-	}
-	return 0;
-}
-
-TEST(vmm_forgets_what_has_moved)
-{
-	/* Room for all that moves: where there is none, superpages are cleared. */
-	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 2048 * MIB};
-	struct umpa_vmm_fault f;
-	struct umpa_vmm *with;
-
-	PLAN(6);
-	begin();
-	REQUIRE(!umpa_vmm_create(&with, &options));
-	for (size_t nbytes = 2 * MIB; nbytes < 200 * MIB; nbytes *= 70) {
-		CHECK_EQ(umpa_vmm_run(with, move_what_is_remembered, (void *)nbytes, &ret, &f), 0);
-		CHECK_EQ(ret, 0);
-	}
-	umpa_vmm_destroy(with);
-	end();
-}
-
-/* Two blocks, one of which has moved, are the program's outside. */
-static uint64_t *made[2];
-
-GUEST static long make_blocks(struct umpa_guest *g, void *arg)
-{
-	uint64_t *b = umpa_g_alloc(g, 3 * MIB, 0), *c = umpa_g_alloc(g, 8 * MIB, 0);
-
-	(void)arg;
-	b[0] = 31;
-	c[0] = 81;
-	made[1] = c;
-	made[0] = umpa_g_realloc(g, b, 20 * MIB, 0);
-	return made[0] != b;
-}
-
-TEST(vmm_blocks_are_the_programs_outside)
-{
-	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 128 * MIB};
-	struct umpa_vmm_fault f;
-	struct umpa_vmm *with;
-	uint64_t *to;
-
-	PLAN(8);
-	begin();
-	REQUIRE(!umpa_vmm_create(&with, &options));
-	for (int i = 0; i < 2; i++) {
-		CHECK(!umpa_vmm_run(with, make_blocks, NULL, &ret, &f) && ret == 1);
-		CHECK(!umpa_vmm_sync(with, NULL, 0) && made[0][0] == 31 && made[1][0] == 81);
-		to = umpa_realloc(made[0], 30 * MIB, 0);
-		CHECK(to && to[0] == 31 && umpa_usable_size(made[1]) == 8 * MIB);
-		umpa_free(to);
-		umpa_free(made[1]);
-	}
-	umpa_vmm_destroy(with);
-	end();
-}
-
-/* Frames go from slots in use to others, and the machine ends without a sync: what a slot had is
- * not taken for nothing. */
-GUEST static long leave_frames_elsewhere(struct umpa_guest *g, void *arg)
-{
-	uint64_t *b[8], *large;
-
-	(void)arg;
-	for (int i = 0; i < 8; i++) {
-		b[i] = umpa_g_alloc(g, 2 * MIB, 0);
-		for (size_t p = 0; p < 512; p++)
-			b[i][p * 512] = p + 1;
-	}
-	for (int i = 0; i < 8; i += 2)
-		umpa_g_free(g, b[i]);
-	large = umpa_g_alloc(g, 6 * MIB, 0);
-	return umpa_g_home(g, large) != large;
-}
-
-TEST(vmm_leaves_nothing_behind)
-{
-	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 32 * MIB};
-	struct umpa_vmm_fault f;
-	struct umpa_vmm *with;
-	unsigned nwrong = 0;
-	uint64_t *after;
-
-	PLAN(4);
-	begin();
-	REQUIRE(!umpa_vmm_create(&with, &options));
-	CHECK(!umpa_vmm_run(with, leave_frames_elsewhere, NULL, &ret, &f) && ret == 1);
-	umpa_vmm_destroy(with);
-	after = umpa_alloc(40 * MIB, UMPA_ZERO);
-	for (size_t p = 0; p < 10240; p++)
-		nwrong += after[p * 512] != 0;
-	CHECK_EQ(nwrong, 0);
-	umpa_free(after);
-	end();
-}
-
-/* What is seen at two superpages has changed places, so their homes are elsewhere. */
-GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
-{
-	char *a = umpa_g_alloc(g, 4 * MIB, 0), *b = umpa_g_alloc(g, 4 * MIB, 0), *end = a + 2 * MIB;
-	struct iovec v = {a, 4};
-	struct timespec ts;
-	long wrong = 0;
-
-	(void)arg;
-	for (int i = 0; i < 4; i++) {
-		a[i] = (char)('a' + i);
-		b[i] = (char)('A' + i);
-		b[2 * MIB - 4 + i] = '<'; /* which end[-4] will be */
-		end[i] = '>';
-	}
-	umpa_g_swap(g, a, b, 2 * MIB);
-	/* "ABCD" is seen at a now. */
-	wrong |= call(SYS_write, (void *)(long)pipe_fd[1], (long)a, 4) != 4;
-	wrong |= (call(SYS_read, (void *)(long)pipe_fd[0], (long)b, 4) != 4) << 1;
-	wrong |= (b[0] != 'A' || b[3] != 'D') << 2;
-	/* Not in a row: a part, or nothing. */
-	wrong |= (call(SYS_write, (void *)(long)pipe_fd[1], (long)(end - 4), 8) != 4) << 3;
-	wrong |= (call(SYS_clock_gettime, (void *)0, (long)(end - 4), 0) != -EFAULT) << 4;
-	wrong |= (call(SYS_clock_gettime, (void *)0, (long)a, 0) != 0) << 5;
-	ts = *(struct timespec *)a;
-	wrong |= (ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000) << 6;
-	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], (long)&v, 1) != -EFAULT) << 7;
-	/* It stands on them. */
-	wrong |= (call(SYS_munmap, a, 2 * MIB, 0) != -EINVAL) << 10;
-	wrong |= (call(SYS_madvise, b, 4096, MADV_DONTNEED) != -EINVAL) << 11;
-	v.iov_base = end;
-	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], (long)&v, 1) != 4) << 8;
-	wrong |= (call(SYS_writev, (void *)(long)pipe_fd[1], 0x10, 1) != -EFAULT) << 9;
-	return wrong;
-}
-
-TEST(vmm_calls_see_what_is_seen)
-{
-	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 64 * MIB};
-	struct umpa_vmm_fault f;
-	struct umpa_vmm *with;
-	char text[9] = "";
-
-	PLAN(7);
-	begin();
-	REQUIRE(!pipe(pipe_fd));
-	REQUIRE(!umpa_vmm_create(&with, &options));
-	CHECK_EQ(umpa_vmm_run(with, speak_of_blocks, NULL, &ret, &f), 0);
-	CHECK_EQ(ret, 0);
-	CHECK_EQ(read(pipe_fd[0], text, 8), 8);
-	CHECK_STR(text, "<<<<>>>>");
-	close(pipe_fd[0]);
-	close(pipe_fd[1]);
-	umpa_vmm_destroy(with);
-	end();
-}
-
-enum {
-	NOPS = 400,
-	NBLOCKS = 12,
-	BLOCK_NPAGES_MAX = 2000
-};
-
-enum op_kind {
-	OP_ALLOC,
-	OP_FREE,
-	OP_RESIZE,
-	OP_UNBACK,
-	OP_MOVE,
-	OP_SWAP,
-	OP_NKINDS
-};
-
-struct op {
-	enum op_kind kind;
-	unsigned a, b;
-	size_t npages, from_a, from_b;
-	unsigned flags;
-};
-
-/* Blocks as a trace of operations leaves them: each page's first word is its number and more. */
-struct trace {
-	const struct op *op;
-	size_t nops;
-	uint64_t *block[NBLOCKS];
-	size_t npages[NBLOCKS];
-	unsigned nwrong;
-};
-
-GUEST static void number_pages(struct trace *t, unsigned a, size_t from, size_t i)
-{
-	for (size_t p = from; p < t->npages[a]; p++)
-		t->block[a][p * 512] = i << 32 | p << 8 | a | 1;
-}
-
-GUEST static void trace_resize(struct umpa_guest *g, struct trace *t, const struct op *o, size_t i)
-{
-	size_t old = t->npages[o->a];
-	uint64_t *to = umpa_g_realloc(g, t->block[o->a], o->npages << 12, o->flags);
-
-	if (!to)
-		t->nwrong++;
-	else
-		t->block[o->a] = to;
-	t->npages[o->a] = o->npages;
-	for (size_t p = old; o->flags & UMPA_ZERO && p < o->npages; p++)
-		t->nwrong += to[p * 512] != 0;
-	number_pages(t, o->a, old, i);
-}
-
-GUEST static void trace_alloc(struct umpa_guest *g, struct trace *t, const struct op *o, size_t i)
-{
-	umpa_g_free(g, t->block[o->a]);
-	t->block[o->a] = umpa_g_alloc(g, o->npages << 12, o->flags);
-	t->npages[o->a] = o->npages;
-	for (size_t p = 0; o->flags & UMPA_ZERO && p < o->npages; p++)
-		t->nwrong += t->block[o->a][p * 512] != 0;
-	number_pages(t, o->a, 0, i);
-}
-
-GUEST static void trace_one(struct umpa_guest *g, struct trace *t, const struct op *o, size_t i)
-{
-	char *a = (char *)(t->block[o->a] + o->from_a * 512);
-	char *b = (char *)(t->block[o->b] + o->from_b * 512);
-
-	switch (o->kind) {
-	case OP_ALLOC:
-		trace_alloc(g, t, o, i);
-		break;
-	case OP_FREE:
-		umpa_g_free(g, t->block[o->a]);
-		t->block[o->a] = NULL;
-		t->npages[o->a] = 0;
-		break;
-	case OP_RESIZE:
-		trace_resize(g, t, o, i);
-		break;
-	case OP_UNBACK:
-		t->nwrong += umpa_g_unback(g, a, o->npages << 12) != 0;
-		break;
-	case OP_MOVE:
-		t->nwrong += umpa_g_move(g, a, b, o->npages << 12) != 0;
-		break;
-	default:
-		t->nwrong += umpa_g_swap(g, a, b, o->npages << 12) != 0;
-	}
-}
-
-GUEST static long play(struct umpa_guest *g, void *arg)
-{
-	struct trace *t = arg;
-
-	for (size_t i = 0; i < t->nops; i++)
-		trace_one(g, t, &t->op[i], i);
-	return umpa_g_is_inside(g);
-}
-
-static uint64_t drawn = 1;
-
-static size_t below(size_t n)
-{
-	drawn = drawn * 6364136223846793005u + 1442695040888963407u;
-	return (size_t)(drawn >> 33) % n;
-}
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Operations that are all possible, one after the other. Whole superpages at the same place in two
- * blocks come up often. */
-static void draw(struct op op[NOPS])
-{
-	size_t npages[NBLOCKS] = {0};
-
-	for (size_t i = 0; i < NOPS; i++) {
-		struct op *o = &op[i];
-
-		o->kind = below(OP_NKINDS);
-		o->a = (unsigned)below(NBLOCKS);
-		o->b = (unsigned)below(NBLOCKS);
-		if (!npages[o->a] || (o->kind >= OP_MOVE && (!npages[o->b] || o->a == o->b)))
-			o->kind = OP_ALLOC;
-		o->flags = (below(3) ? 0 : UMPA_ZERO) | (below(2) ? 0 : UMPA_ALIGN(21));
-		o->npages = 1 + below(below(2) ? 500 : BLOCK_NPAGES_MAX);
-		if (o->kind <= OP_RESIZE) {
-			npages[o->a] = o->kind == OP_FREE ? 0 : o->npages;
-			continue;
-		}
-		o->from_a = below(2) ? 0 : below(npages[o->a]);
-		o->from_b = below(2) || !npages[o->b] ? 0 : below(npages[o->b]);
-		o->npages = least(o->npages, npages[o->a] - o->from_a);
-		if (o->kind != OP_UNBACK)
-			o->npages = least(o->npages, npages[o->b] - o->from_b);
-	}
-}
-
-static unsigned nunlike(const struct trace *a, const struct trace *b)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < NBLOCKS; i++)
-		for (size_t p = 0; p < a->npages[i]; p++)
-			n += a->block[i][p * 512] != b->block[i][p * 512];
-	return n;
-}
-
-/* How many blocks have another last page, and they are gone. */
-GUEST static long sees_77(struct umpa_guest *g, void *arg)
-{
-	struct trace *t = arg;
-	long n = 0;
-
-	for (size_t i = 0; i < NBLOCKS; i++) {
-		n += t->npages[i] && t->block[i][(t->npages[i] - 1) * 512] != 77;
-		umpa_g_free(g, t->block[i]);
-	}
-	return n;
-}
-
-static void drop(struct umpa_guest *g, struct trace *t)
-{
-	for (size_t i = 0; i < NBLOCKS; i++)
-		umpa_g_free(g, t->block[i]);
-}
-
-/* The same operations, in guest mode by entries and outside by the mover that there is, give the
- * same memory, as the host sees it. */
-TEST(vmm_allocates_as_the_host_does)
-{
-	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = 256 * MIB};
-	static struct umpa_guest outside;
-	static struct op op[NOPS];
-	struct umpa_vmm_caps caps;
-	struct umpa_vmm *with;
-	size_t nops;
-
-	PLAN(2 + 2 * 8);
-	begin();
-	umpa_vmm_probe(&caps);
-	nops = caps.level == UMPA_VMM_EMULATED ? NOPS / 10 : NOPS; /* a page is 100 us there */
-	REQUIRE(!umpa_vmm_create(&with, &options));
-	drawn = check_seed(1);
-	for (int i = 0; i < 2; i++) {
-		struct trace in = {.op = op, .nops = nops}, out = in;
-		struct umpa_vmm_fault f;
-
-		draw(op);
-		CHECK_EQ(umpa_vmm_run(with, play, &in, &ret, &f), 0);
-		CHECK_EQ(ret, 1);
-		CHECK_EQ(play(&outside, &out), 0);
-		CHECK_EQ(in.nwrong, 0);
-		CHECK_EQ(out.nwrong, 0);
-		CHECK_EQ(umpa_vmm_sync(with, NULL, 0), 0);
-		CHECK_EQ(nunlike(&in, &out), 0);
-		/* And back: what the host writes is seen inside. */
-		for (size_t k = 0; k < NBLOCKS; k++)
-			if (in.npages[k])
-				in.block[k][(in.npages[k] - 1) * 512] = 77;
-		CHECK_EQ(umpa_vmm_run(with, sees_77, &in, &ret, &f) || ret, 0);
-		drop(&outside, &out);
-	}
-	umpa_vmm_destroy(with);
 	end();
 }
 

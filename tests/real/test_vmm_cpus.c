@@ -13,9 +13,7 @@
 #include <unistd.h>
 
 #include "support/check.h"
-
-#define MIB   ((size_t)1 << 20)
-#define GUEST __attribute__((target("general-regs-only"), noinline))
+#include "support/guest.h"
 
 enum {
 	NCPUS = 2
@@ -32,12 +30,8 @@ static uint64_t *page(size_t i)
 
 static void begin_with(struct umpa_vmm_options options)
 {
-	umpa_vmm_probe(&caps);
-	if (caps.level == UMPA_VMM_NONE)
-		SKIP(caps.why);
-	options.flags |= UMPA_VMM_ALLOW_SLOW;
 	options.ncpus = NCPUS;
-	REQUIRE(!umpa_vmm_create(&vmm, &options));
+	vmm = guest_machine(options, &caps);
 	block = umpa_alloc(8 * MIB, 0);
 	for (size_t i = 0; i < 4 * 512; i++)
 		*page(i) = i;
@@ -84,17 +78,6 @@ static void run_two(struct runner r[2], long (*a)(struct umpa_guest *, void *),
 	REQUIRE(!start(&r[0], a, arg) && !start(&r[1], b, arg));
 	pthread_join(r[0].thread, NULL);
 	pthread_join(r[1].thread, NULL);
-}
-
-GUEST static long call(long number, long a, long b, long c)
-{
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
-			 : "rcx", "r11", "memory");
-	return result;
 }
 
 /* --- at a time ---------------------------------------------------------------------------- */
@@ -191,12 +174,12 @@ GUEST static long talk(struct umpa_guest *g, int self)
 
 	(void)g;
 	for (char i = 1; i < 20; i++) {
-		if (self && (call(SYS_read, pipes[0][0], (long)&said, 1) != 1 || said != i))
+		if (self && (guest_call(SYS_read, pipes[0][0], (long)&said, 1) != 1 || said != i))
 			return i;
 		said = i;
-		if (call(SYS_write, pipes[self][1], (long)&said, 1) != 1)
+		if (guest_call(SYS_write, pipes[self][1], (long)&said, 1) != 1)
 			return -i;
-		if (!self && (call(SYS_read, pipes[1][0], (long)&said, 1) != 1 || said != i))
+		if (!self && (guest_call(SYS_read, pipes[1][0], (long)&said, 1) != 1 || said != i))
 			return i;
 	}
 	return 0;
@@ -277,13 +260,6 @@ struct flush {
 	long nstale; /* seen as before it was led elsewhere, after it had been */
 };
 
-/* Gives the turn to another processor, where an emulator has them take turns: long before the
- * system there wants its own. */
-GUEST static void pause_a_little(void)
-{
-	__asm__ volatile("pause" : : : "memory");
-}
-
 /* Looks again and again, as is, and says so; until the other says that all have forgotten. */
 GUEST static long look(struct umpa_guest *g, void *arg)
 {
@@ -302,7 +278,7 @@ GUEST static long look(struct umpa_guest *g, void *arg)
 			return -2;
 		if (is_led && seen == 40)
 			__atomic_add_fetch(&f->nstale, 1, __ATOMIC_SEQ_CST);
-		pause_a_little();
+		guest_pause();
 	}
 	return *at == 42 ? 0 : -3;
 }
@@ -316,12 +292,12 @@ GUEST static long lead_elsewhere(struct umpa_guest *g, void *arg)
 	umpa_g_flush(page(40));
 	meet(&f->m, 0);
 	for (int i = 0; i < 10; i++)
-		pause_a_little();
+		guest_pause();
 	*umpa_g_pte(g, page(40), 0) = umpa_g_entry(g, page(42));
 	umpa_g_flush(page(40));
 	__atomic_store_n(&f->is_led, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 100; i++)
-		pause_a_little();
+		guest_pause();
 	umpa_g_flush_others(g);
 	__atomic_store_n(&f->is_flushed, 1, __ATOMIC_SEQ_CST);
 	return *(volatile uint64_t *)page(40) == 42 ? 0 : -1;
@@ -427,14 +403,14 @@ struct place {
 GUEST static void await_step(struct place *p, int step)
 {
 	while (__atomic_load_n(&p->step, __ATOMIC_SEQ_CST) < step)
-		pause_a_little();
+		guest_pause();
 }
 
 GUEST static void take_step(struct place *p, int step)
 {
 	__atomic_store_n(&p->step, step, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 10; i++)
-		pause_a_little();
+		guest_pause();
 }
 
 /* Frames leave a place that the other remembers; when the place is in use again there is no other,
@@ -582,7 +558,7 @@ GUEST static long trade_all_day(struct umpa_guest *g, void *arg)
 	for (int i = 0; i < m->nrounds; i++) {
 		int wrong = trade(g, m, &state);
 
-		pause_a_little();
+		guest_pause();
 		if (wrong)
 			return wrong;
 	}

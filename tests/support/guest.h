@@ -1,0 +1,49 @@
+/*
+ * What tests of guest mode have in common. Where instructions are interpreted, a few at a time,
+ * only those of general registers are: so functions are compiled for them alone.
+ */
+#ifndef UMPA_TESTS_GUEST_H
+#define UMPA_TESTS_GUEST_H
+
+#include <umpa/vmm.h>
+
+#include "support/check.h"
+
+#define MIB   ((size_t)1 << 20)
+#define GUEST __attribute__((target("general-regs-only"), noinline))
+
+/* A machine with those options, also where it is slow; a skip only where there is no /dev/kvm that
+ * may be used. *caps: what there is. */
+static inline struct umpa_vmm *guest_machine(
+	struct umpa_vmm_options options, struct umpa_vmm_caps *caps)
+{
+	struct umpa_vmm *vmm = NULL;
+
+	umpa_vmm_probe(caps);
+	if (caps->level == UMPA_VMM_NONE)
+		SKIP(caps->why);
+	options.flags |= UMPA_VMM_ALLOW_SLOW;
+	REQUIRE(!umpa_vmm_create(&vmm, &options));
+	return vmm;
+}
+
+/* A system call, by the instruction: libc's way may use other registers. */
+GUEST __attribute__((unused)) static long guest_call(long number, long a, long b, long c)
+{
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* Gives the turn to another processor, where an emulator has them take turns: long before the
+ * system there wants its own. */
+static inline void guest_pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
+#endif
