@@ -47,21 +47,6 @@ static int is_led_to(const struct view *v, size_t page)
 	return v->led_to[page / 64] >> page % 64 & 1;
 }
 
-/* Notes where each page leads. -EINVAL: out of the range, or two to one. */
-static int look(const struct view *v)
-{
-	for (size_t page = 0; page < v->npages; page++) {
-		size_t home = home_of(v, page);
-
-		if (home == NOWHERE)
-			continue;
-		if (home == OUTSIDE || is_led_to(v, home))
-			return -EINVAL;
-		v->led_to[home / 64] |= (uint64_t)1 << home % 64;
-	}
-	return 0;
-}
-
 /* --- superpages --------------------------------------------------------------------------- */
 
 /* n pages from one on are a superpage of the range. */
@@ -81,12 +66,53 @@ static int leads_whole(const struct view *v, size_t page)
 	return is_superpage(v, page) && !umpa_g_is_split(*umpa_g_pte(v->g, at(v, page), 1));
 }
 
-static int nobody_leads_to_any(const struct view *v, size_t page)
+/* So many pages from one on that lead one way: those of a superpage, or one. */
+static size_t in_one(const struct view *v, size_t page)
 {
-	for (size_t i = 0; i < SLOT_NPAGES; i++)
-		if (is_led_to(v, page + i))
-			return 0;
-	return 1;
+	return leads_whole(v, page) ? SLOT_NPAGES : 1;
+}
+
+/* --- who is led to ------------------------------------------------------------------------ */
+
+static int any_is_led_to(const struct view *v, size_t page, size_t n)
+{
+	if ((page | n) % 64) {
+		for (size_t i = page; i < page + n; i++)
+			if (is_led_to(v, i))
+				return 1;
+		return 0;
+	}
+	for (size_t w = page / 64; w < (page + n) / 64; w++)
+		if (v->led_to[w])
+			return 1;
+	return 0;
+}
+
+static void note_led_to(const struct view *v, size_t page, size_t n)
+{
+	if ((page | n) % 64) {
+		for (size_t i = page; i < page + n; i++)
+			v->led_to[i / 64] |= (uint64_t)1 << i % 64;
+		return;
+	}
+	for (size_t w = page / 64; w < (page + n) / 64; w++)
+		v->led_to[w] = UINT64_MAX;
+}
+
+/* Notes where each page leads. -EINVAL: out of the range, or two to one. */
+static int look(const struct view *v)
+{
+	for (size_t page = 0, n; page < v->npages; page += n) {
+		size_t home = home_of(v, page);
+
+		n = in_one(v, page);
+		if (home == NOWHERE)
+			continue;
+		if (home == OUTSIDE || home + n > v->npages || any_is_led_to(v, home, n))
+			return -EINVAL;
+		note_led_to(v, home, n);
+	}
+	return 0;
 }
 
 /* --- a permutation ------------------------------------------------------------------------ */
@@ -94,8 +120,7 @@ static int nobody_leads_to_any(const struct view *v, size_t page)
 static void lead(const struct view *v, size_t page, size_t home, size_t n)
 {
 	umpa_g_map(v->g, at(v, page), at(v, home), n);
-	for (size_t i = home; i < home + n; i++)
-		v->led_to[i / 64] |= (uint64_t)1 << i % 64;
+	note_led_to(v, home, n);
 }
 
 /* The next one from `page` on, of n pages, that nobody leads to. There is one for each that leads
@@ -103,7 +128,7 @@ static void lead(const struct view *v, size_t page, size_t home, size_t n)
 static size_t next_free(const struct view *v, size_t page, size_t n)
 {
 	for (; page + n <= v->npages; page += n)
-		if (n == 1 ? !is_led_to(v, page) : nobody_leads_to_any(v, page))
+		if (!any_is_led_to(v, page, n))
 			break;
 	return page;
 }
@@ -126,11 +151,13 @@ static void complete_pages(const struct view *v)
 {
 	size_t free = 0;
 
-	for (size_t page = 0; page < v->npages; page++) {
-		if (home_of(v, page) != NOWHERE)
+	for (size_t page = 0; page < v->npages;) {
+		if (home_of(v, page) != NOWHERE) {
+			page += in_one(v, page);
 			continue;
+		}
 		free = next_free(v, free, 1);
-		lead(v, page, free, 1);
+		lead(v, page++, free, 1);
 	}
 }
 
@@ -193,9 +220,12 @@ static int undo_pages(const struct view *v)
 {
 	int error = 0;
 
-	for (size_t page = 0; !error && page < v->npages; page++)
-		if (home_of(v, page) != page)
-			error = undo_cycle(v, page, 1);
+	for (size_t page = 0; !error && page < v->npages;) {
+		if (home_of(v, page) == page)
+			page += in_one(v, page);
+		else
+			error = undo_cycle(v, page++, 1);
+	}
 	return error;
 }
 

@@ -488,6 +488,49 @@ TEST(vmm_sync_brings_superpages_home)
 	umpa_free(pages);
 }
 
+/* Superpages are some, wherever the range begins. */
+TEST(vmm_sync_of_any_range)
+{
+	struct umpa_stats before, after;
+
+	PLAN(5);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	exchange_superpages(512, 1024);
+	exchange(7, 30, 3);
+	umpa_g_unmap(&vmm->cpu->guest, page(100), 1);
+	seen[100] = UINT32_MAX;
+	umpa_get_stats(&before, sizeof(before));
+	CHECK_EQ(umpa_vmm_sync(vmm, page(5), (NPAGES - 11) * PAGE_NBYTES), 0);
+	umpa_get_stats(&after, sizeof(after));
+	CHECK(after.nslots_moved > before.nslots_moved);
+	CHECK(all_are_seen() && fake_consistent());
+	umpa_g_map(&vmm->cpu->guest, page(9), page(512), 1); /* of a superpage that is seen, too */
+	CHECK_EQ(umpa_vmm_sync(vmm, page(5), (NPAGES - 11) * PAGE_NBYTES), -EINVAL);
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
+/* Whatever they were led to as. */
+TEST(vmm_sync_opens)
+{
+	volatile uint64_t *superpage, *entry;
+
+	PLAN(5);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	umpa_g_protect(&vmm->cpu->guest, page(512), 512, 0);
+	umpa_g_protect(&vmm->cpu->guest, page(3), 1, 0);
+	superpage = umpa_g_pte(&vmm->cpu->guest, page(512), 1);
+	entry = umpa_g_pte(&vmm->cpu->guest, page(3), 0);
+	CHECK(!(*superpage & UMPA_G_WRITABLE) && !(*entry & UMPA_G_WRITABLE));
+	CHECK_EQ(sync_all(), 0);
+	CHECK(*superpage & UMPA_G_WRITABLE);
+	CHECK(*umpa_g_pte(&vmm->cpu->guest, page(3), 1) & UMPA_G_WRITABLE && all_are_home());
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
 TEST(vmm_sync_refuses)
 {
 	PLAN(12);
