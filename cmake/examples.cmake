@@ -69,7 +69,7 @@ umpa_dlmalloc(dlmalloc-kernel-preload)
 target_compile_definitions(dlmalloc-kernel-preload PRIVATE DLMALLOC_OF_KERNEL)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
-	foreach(name barrier paging scaling snapshot)
+	foreach(name barrier paging scaling snapshot threads)
 		umpa_guest_example(${name})
 	endforeach()
 endif()

@@ -176,7 +176,8 @@ endforeach()
 
 # --- the examples ---------------------------------------------------------------------------
 
-foreach(name jemalloc jemalloc_forks mimalloc dlmalloc vmm_barrier vmm_paging vmm_scaling vmm_snapshot)
+foreach(name jemalloc jemalloc_forks mimalloc dlmalloc vmm_barrier vmm_paging vmm_scaling vmm_snapshot
+		vmm_threads)
 	umpa_test(examples ${name} sh ${CMAKE_SOURCE_DIR}/tests/examples/run ${name})
 endforeach()
 

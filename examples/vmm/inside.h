@@ -20,6 +20,7 @@
 
 struct inside {
 	struct umpa_vmm *vmm;
+	unsigned ncpus;
 	size_t ntimes; /* as often as is asked for, or less where instructions are interpreted */
 };
 
@@ -27,7 +28,7 @@ struct inside {
 static inline void inside_renew(struct inside *in, size_t holding_nbytes)
 {
 	struct umpa_vmm_options options = {
-		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = holding_nbytes};
+		.flags = UMPA_VMM_ALLOW_SLOW, .holding_nbytes = holding_nbytes, .ncpus = in->ncpus};
 	int error;
 
 	umpa_vmm_destroy(in->vmm);
@@ -40,9 +41,9 @@ static inline void inside_renew(struct inside *in, size_t holding_nbytes)
 	}
 }
 
-static inline struct inside inside_begin(size_t holding_nbytes, size_t ntimes)
+static inline struct inside inside_begin_with(unsigned ncpus, size_t holding_nbytes, size_t ntimes)
 {
-	struct inside in = {NULL, ntimes};
+	struct inside in = {NULL, ncpus, ntimes};
 	struct umpa_vmm_caps caps;
 
 	umpa_vmm_probe(&caps);
@@ -55,6 +56,11 @@ static inline struct inside inside_begin(size_t holding_nbytes, size_t ntimes)
 	inside_renew(&in, holding_nbytes);
 	printf("%-24s %13s %13s %8s\n", "ticks", "in guest mode", "by the kernel", "ratio");
 	return in;
+}
+
+static inline struct inside inside_begin(size_t holding_nbytes, size_t ntimes)
+{
+	return inside_begin_with(1, holding_nbytes, ntimes);
 }
 
 static inline long inside_run(

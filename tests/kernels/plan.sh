@@ -54,6 +54,7 @@ plan_always()
 	for name in test_vmm test_vmm_blocks test_vmm_cpus; do
 		echo "$name@shadow|root|always|/umpa/shadow $build_dir/tests/real/$name"
 	done
+	echo "vmm_threads@always|user|always|/umpa/vmm-threads $build_dir/examples/vmm_threads"
 	for program in $plan_programs; do
 		path=$(command -v "$program") || continue
 		echo "preload-$program@always|user|always|/umpa/smoke $build_dir/libumpa-preload.so $path"
