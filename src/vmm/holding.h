@@ -124,7 +124,7 @@ static inline struct umpa_holding_page *umpa_holding_at(const struct umpa_holdin
 
 /* A function that takes too long may be ended between any two stores: the order of some of them is
  * such that a block is lost at worst. */
-static inline void then(void)
+static inline void keep_order(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
@@ -146,7 +146,7 @@ static inline void *umpa_holding_again(struct umpa_holding *h, size_t npages)
 	if (what >> HOLDING_SHIFT != npages)
 		return NULL;
 	*first = p->next;
-	then();
+	keep_order();
 	p->what = what ^ (HOLDING_LIVE | HOLDING_KEPT);
 	return h->begin + (page << PAGE_SHIFT);
 }
@@ -158,7 +158,7 @@ static inline void umpa_holding_keep(
 	unsigned list = umpa_holding_list_of(what >> HOLDING_SHIFT);
 
 	p->next = h->kept[list];
-	then();
+	keep_order();
 	h->kept[list] = (uint32_t)page + 1;
 	h->kept_any[list / 64] |= (uint64_t)1 << list % 64;
 }
@@ -173,7 +173,7 @@ static inline int umpa_holding_free(struct umpa_holding *h, void *block)
 	if (unlikely(at % PAGE_NBYTES || !(what & HOLDING_LIVE)))
 		return -EINVAL;
 	p->what = what ^ (HOLDING_LIVE | HOLDING_KEPT);
-	then();
+	keep_order();
 	umpa_holding_keep(h, page, p, what);
 	return 0;
 }
