@@ -170,7 +170,8 @@ struct umpa_guest {
 	struct umpa_holding *holding; /* where blocks are allocated; NULL: none is set apart */
 	struct umpa_peers *peers;     /* the machine's CPUs; this is of one: */
 	unsigned number;
-	unsigned nchanges; /* of the books of blocks, that are under way */
+	unsigned nchanges;       /* of the books of blocks, that are under way */
+	uint64_t ninterruptions; /* of other CPUs, that this one's functions have asked for */
 };
 
 /* 1: fn is in guest mode. 0: it runs outside (UMPA_VMM_ALLOW_HOST), and has the functions for

@@ -114,6 +114,7 @@ cold_path static void free_other(struct umpa_guest *g, void *block)
 {
 	struct umpa_holding *h = holder(g, block);
 
+	umpa_peers_poll(g); /* who frees others' blocks alone has no better time */
 	if (!h)
 		umpa_free(block);
 	else if (umpa_holding_free_from_afar(h, block))

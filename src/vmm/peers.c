@@ -15,8 +15,10 @@ public_api void umpa_g_flush_others(struct umpa_guest *g)
 {
 	struct umpa_peers *p = g->peers;
 
-	if (p && !umpa_epoch_is_over(&p->epochs, g->number, umpa_epoch_begin(&p->epochs)))
-		p->interrupt();
+	if (!p || umpa_epoch_is_over(&p->epochs, g->number, umpa_epoch_begin(&p->epochs)))
+		return;
+	g->ninterruptions++;
+	p->interrupt();
 }
 
 /* --- tables ------------------------------------------------------------------------------- */

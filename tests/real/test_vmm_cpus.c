@@ -53,7 +53,7 @@ static void end(void)
  * tables no kernel shadows. Else a few, for the way they go. */
 static unsigned rounds(unsigned n)
 {
-	return getenv("UMPA_GUEST") && caps.level == UMPA_VMM_NATIVE ? n : n / 6;
+	return getenv("UMPA_GUEST") && caps.level == UMPA_VMM_NATIVE ? n : n / 3;
 }
 
 /* A function in a thread. */
@@ -319,7 +319,7 @@ TEST(vmm_cpus_forget_when_told)
 	struct runner r[2];
 
 	begin();
-	nrounds = rounds(30);
+	nrounds = rounds(12);
 	PLAN(3 + 2 * nrounds);
 	for (unsigned round = 0; round < nrounds; round++) {
 		struct flush f = {{{0, 0}, 0}, 0, 0, 0};
@@ -466,7 +466,7 @@ TEST(vmm_cpus_places_wait)
 	struct runner r[2];
 
 	begin_with(options);
-	nrounds = rounds(30);
+	nrounds = rounds(12);
 	PLAN(2 + 2 * nrounds);
 	for (unsigned i = 0; i < nrounds; i++) {
 		struct place p = {.step = 0};
@@ -597,7 +597,7 @@ TEST(vmm_cpus_share_blocks)
 
 	PLAN(4 + 2 * NTRADERS);
 	begin_with((struct umpa_vmm_options){.holding_nbytes = 256 * MIB, .ncpus = NTRADERS});
-	m.nrounds = (int)rounds(getenv("UMPA_GUEST") ? 600 : 150);
+	m.nrounds = (int)rounds(getenv("UMPA_GUEST") ? 300 : 75);
 	for (int i = 0; i < NTRADERS; i++)
 		REQUIRE(!start(&r[i], trade_all_day, &m));
 	for (int i = 0; i < NTRADERS; i++) {

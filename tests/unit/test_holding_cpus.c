@@ -220,7 +220,7 @@ TEST(holding_place_is_had_by_interrupts)
 	char *place;
 	int nfound = 0;
 
-	PLAN(8);
+	PLAN(9);
 	begin();
 	enter(0);
 	enter(1);
@@ -230,9 +230,29 @@ TEST(holding_place_is_had_by_interrupts)
 		nfound += block == place || block == place + 2 * MIB;
 	CHECK_EQ(nfound, 2);
 	CHECK_EQ(ninterrupts, 1);
+	CHECK_EQ(guest[0].ninterruptions, 1);
 	CHECK_EQ(errno, ENOMEM);
 	CHECK(look(1, place) && look(2, place));
 	CHECK_EQ(ninterrupts, 1);
+	end();
+}
+
+/* Who does nothing but free what others allocate forgets then. */
+TEST(holding_place_is_had_when_others_free)
+{
+	char *place, *block;
+
+	PLAN(6);
+	begin();
+	enter(0);
+	enter(1);
+	place = empty_a_place();
+	REQUIRE(place);
+	block = alloc_on(0, 4 * MIB, UMPA_NOBACK);
+	CHECK(block != place);
+	free_on(1, block);
+	CHECK(alloc_on(0, 4 * MIB, UMPA_NOBACK) == place);
+	CHECK(look(1, place) && !ninterrupts);
 	end();
 }
 
