@@ -189,7 +189,7 @@ static int any_is_broken(const struct umpa_vmm *vmm)
 static void give_all_slots(struct umpa_vmm *vmm)
 {
 	for (unsigned i = 0; i < vmm->ncpus; i++)
-		(void)umpa_holding_settle(&vmm->cpu[i].holding);
+		umpa_holding_end_limbo(&vmm->cpu[i].holding);
 	for (unsigned i = 0; i < vmm->ncpus; i++)
 		mark_bare_homes(&vmm->cpu[i]);
 	for (unsigned i = 0; i < vmm->ncpus; i++)

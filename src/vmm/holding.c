@@ -61,16 +61,22 @@ static void put_in_limbo(struct umpa_holding *h, struct slot slot, uint32_t nslo
 	h->limbo[LIMBO_NEW] = slot.i + 1;
 }
 
-static void release_limbo(struct umpa_holding *h)
+static void release_limbo(struct umpa_holding *h, enum umpa_limbo list)
 {
-	for (uint32_t slot = h->limbo[LIMBO_OLD], next; slot; slot = next) {
+	for (uint32_t slot = h->limbo[list], next; slot; slot = next) {
 		struct umpa_holding_page *p = limbo_at(h, slot - 1);
 
 		next = p->next;
 		umpa_extents_give(&h->extents, (struct slot){slot - 1}, p->what, EXTENT_VOID);
 		p->what = 0;
 	}
-	h->limbo[LIMBO_OLD] = 0;
+	h->limbo[list] = 0;
+}
+
+void umpa_holding_end_limbo(struct umpa_holding *h)
+{
+	release_limbo(h, LIMBO_OLD);
+	release_limbo(h, LIMBO_NEW);
 }
 
 int umpa_holding_settle(struct umpa_holding *h)
@@ -79,7 +85,7 @@ int umpa_holding_settle(struct umpa_holding *h)
 
 	for (int i = 0; i < LIMBO_NLISTS; i++) {
 		if (h->limbo[LIMBO_OLD] && umpa_epoch_is_over(h->epochs, h->cpu, h->limbo_epoch)) {
-			release_limbo(h);
+			release_limbo(h, LIMBO_OLD);
 			any = 1;
 		}
 		if (h->limbo[LIMBO_OLD] || !h->limbo[LIMBO_NEW])

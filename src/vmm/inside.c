@@ -73,7 +73,8 @@ static int hurry_limbo(struct umpa_guest *g)
 	if (!umpa_holding_has_limbo(g->holding))
 		return 0;
 	umpa_g_flush_others(g);
-	return umpa_holding_settle(g->holding);
+	umpa_holding_end_limbo(g->holding);
+	return 1;
 }
 
 static void *alloc_own(struct umpa_guest *g, const struct umpa_request *r, unsigned flags)
@@ -166,7 +167,7 @@ static void *resize_other(struct umpa_guest *g, struct umpa_holding *h, char *bl
 		return block;
 	to = r->flags & UMPA_NOMOVE ? NULL : alloc_own(g, r, r->flags & UMPA_NOBACK);
 	if (!to)
-		return NULL;
+		return old >= r->npages ? block : NULL;
 	bring(g, to, block, n);
 	if (r->flags & UMPA_ZERO)
 		umpa_holding_clear(to + (n << PAGE_SHIFT), r->npages - n);

@@ -237,6 +237,42 @@ TEST(holding_place_is_had_by_interrupts)
 	end();
 }
 
+/* All places at once, whenever they were emptied. */
+TEST(holding_places_are_had_by_one_interrupt)
+{
+	char *first, *second;
+
+	PLAN(7);
+	begin();
+	enter(0);
+	enter(1);
+	first = empty_a_place();
+	REQUIRE(first);
+	REQUIRE(alloc_on(0, 2 * MIB, UMPA_NOBACK)); /* from now on it waits for the first */
+	second = empty_a_place();
+	REQUIRE(second && second != first);
+	while (alloc_on(0, 4 * MIB, UMPA_NOBACK))
+		continue;
+	CHECK(!umpa_holding_has_limbo(&holding[0]));
+	CHECK_EQ(ninterrupts, 1);
+	end();
+}
+
+/* What can't move stays as long as it is. */
+TEST(holding_blocks_of_others_shrink_where_all_is_full)
+{
+	char *block;
+
+	PLAN(4);
+	begin();
+	block = alloc_on(0, 6 * MIB, 0);
+	while (alloc_on(1, 2 * MIB, 0))
+		continue;
+	CHECK(umpa_g_realloc(&guest[1], block, 2 * MIB, 0) == block);
+	CHECK(!umpa_g_realloc(&guest[1], block, 7 * MIB, 0) && errno == ENOMEM);
+	end();
+}
+
 /* Who does nothing but free what others allocate forgets then. */
 TEST(holding_place_is_had_when_others_free)
 {
