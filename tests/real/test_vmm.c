@@ -53,21 +53,15 @@ static int run(long (*fn)(struct umpa_guest *, void *), void *arg)
 	return umpa_vmm_run(vmm, fn, arg, &ret, &fault);
 }
 
-GUEST static long add_one(struct umpa_guest *g, void *arg)
-{
-	(void)g;
-	return (long)arg + 1;
-}
-
 TEST(vmm_runs_a_function)
 {
 	PLAN(7);
 	begin();
 	for (long i = 0; i < 3; i++)
-		CHECK_EQ(run(add_one, (void *)(41 + i)), 0);
+		CHECK_EQ(run(guest_add_one, (void *)(41 + i)), 0);
 	CHECK_EQ(ret, 44);
 	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
-	CHECK_EQ(umpa_vmm_run(vmm, add_one, NULL, NULL, NULL), 0);
+	CHECK_EQ(umpa_vmm_run(vmm, guest_add_one, NULL, NULL, NULL), 0);
 	end();
 }
 
@@ -80,11 +74,11 @@ TEST(vmm_refuses)
 	CHECK_EQ(umpa_vmm_create(NULL, NULL), -EINVAL);
 	CHECK_EQ(umpa_vmm_create(&none, &odd), -EINVAL);
 	CHECK_EQ(umpa_vmm_create(&none, &uneven), -EINVAL);
-	CHECK_EQ(umpa_vmm_run(NULL, add_one, NULL, NULL, NULL), -EINVAL);
+	CHECK_EQ(umpa_vmm_run(NULL, guest_add_one, NULL, NULL, NULL), -EINVAL);
 	umpa_vmm_destroy(NULL);
 	begin();
 	CHECK_EQ(umpa_vmm_run(vmm, NULL, NULL, NULL, NULL), -EINVAL);
-	CHECK_EQ(run(add_one, (void *)1), 0);
+	CHECK_EQ(run(guest_add_one, (void *)1), 0);
 	end();
 }
 
@@ -554,7 +548,7 @@ static void on_alarm(int number)
 {
 	(void)number;
 	nalarms = nalarms + 1;
-	nbusy = nbusy + (umpa_vmm_run(vmm, add_one, NULL, NULL, NULL) == -EBUSY);
+	nbusy = nbusy + (umpa_vmm_run(vmm, guest_add_one, NULL, NULL, NULL) == -EBUSY);
 }
 
 GUEST static long wait_for_alarms(struct umpa_guest *g, void *arg)
@@ -585,14 +579,6 @@ TEST(vmm_is_interrupted_by_signals)
 	end();
 }
 
-GUEST static long loop(struct umpa_guest *g, void *arg)
-{
-	(void)g, (void)arg;
-	for (;;)
-		__asm__ volatile("");
-	return 0;
-}
-
 TEST(vmm_ends_what_takes_too_long)
 {
 	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW, .time_ns = 30000000};
@@ -602,9 +588,9 @@ TEST(vmm_ends_what_takes_too_long)
 	begin();
 	REQUIRE(!umpa_vmm_create(&limited, &options));
 	for (int i = 0; i < 2; i++) {
-		CHECK_EQ(umpa_vmm_run(limited, loop, NULL, &ret, &fault), -ETIMEDOUT);
+		CHECK_EQ(umpa_vmm_run(limited, guest_loop, NULL, &ret, &fault), -ETIMEDOUT);
 		CHECK_EQ(fault.cause, UMPA_VMM_FAULT_TIME);
-		CHECK(!umpa_vmm_run(limited, add_one, (void *)4, &ret, &fault) && ret == 5);
+		CHECK(!umpa_vmm_run(limited, guest_add_one, (void *)4, &ret, &fault) && ret == 5);
 	}
 	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
 	umpa_vmm_destroy(limited);
@@ -620,11 +606,11 @@ TEST(vmm_is_one_process)
 	begin();
 	child = fork();
 	if (!child)
-		_exit(umpa_vmm_run(vmm, add_one, NULL, NULL, NULL) == -ESTALE ? 0 : 1);
+		_exit(umpa_vmm_run(vmm, guest_add_one, NULL, NULL, NULL) == -ESTALE ? 0 : 1);
 	REQUIRE(child > 0);
 	waitpid(child, &status, 0);
 	CHECK_EQ(status, 0);
-	CHECK_EQ(run(add_one, (void *)1), 0);
+	CHECK_EQ(run(guest_add_one, (void *)1), 0);
 	end();
 }
 
@@ -740,7 +726,7 @@ TEST(vmm_survives)
 		CHECK_EQ(run(do_wrong, (void *)i), -EFAULT);
 		CHECK_EQ(fault.cause, expected[i].cause);
 		CHECK_EQ(fault.vector, expected[i].vector);
-		CHECK_EQ(run(add_one, (void *)i), 0);
+		CHECK_EQ(run(guest_add_one, (void *)i), 0);
 		CHECK_EQ(ret, i + 1);
 	}
 	end();

@@ -133,12 +133,6 @@ GUEST static long stay(struct umpa_guest *g, void *arg)
 	return (long)g->number;
 }
 
-GUEST static long add_one(struct umpa_guest *g, void *arg)
-{
-	(void)g;
-	return (long)arg + 1;
-}
-
 TEST(vmm_cpus_run_at_a_time)
 {
 	struct meeting m = {{0, 0}, 0};
@@ -152,7 +146,7 @@ TEST(vmm_cpus_run_at_a_time)
 	CHECK(!r[1].error && r[1].ret >= 0);
 	/* One is at work: another may run, and nobody may have the machine. */
 	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), -EBUSY);
-	CHECK_EQ(umpa_vmm_run(vmm, add_one, (void *)1, &ret, NULL), 0);
+	CHECK_EQ(umpa_vmm_run(vmm, guest_add_one, (void *)1, &ret, NULL), 0);
 	CHECK_EQ(ret, 2);
 	__atomic_store_n(&m.done, 1, __ATOMIC_SEQ_CST);
 	pthread_join(r[0].thread, NULL);
@@ -163,7 +157,7 @@ TEST(vmm_cpus_run_at_a_time)
 	REQUIRE(!start(&r[0], stay, &m) && !start(&r[1], stay, &m));
 	while (__atomic_load_n(&m.here[0], __ATOMIC_SEQ_CST) < 2)
 		sched_yield();
-	CHECK_EQ(umpa_vmm_run(vmm, add_one, (void *)1, &ret, NULL), -EBUSY);
+	CHECK_EQ(umpa_vmm_run(vmm, guest_add_one, (void *)1, &ret, NULL), -EBUSY);
 	CHECK_EQ(umpa_vmm_sync(vmm, block, 2 * MIB), -EBUSY);
 	__atomic_store_n(&m.done, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 2; i++) {
@@ -252,7 +246,7 @@ TEST(vmm_cpus_fault_alone)
 	pthread_join(r[0].thread, NULL);
 	CHECK_EQ(r[0].error, -EFAULT);
 	CHECK_EQ(r[0].fault.cause, UMPA_VMM_FAULT_TRAP);
-	CHECK_EQ(umpa_vmm_run(vmm, add_one, (void *)4, &ret, NULL), 0);
+	CHECK_EQ(umpa_vmm_run(vmm, guest_add_one, (void *)4, &ret, NULL), 0);
 	__atomic_store_n(&m.done, 1, __ATOMIC_SEQ_CST);
 	pthread_join(r[1].thread, NULL);
 	CHECK(!r[1].error && r[1].ret == 1);
@@ -379,24 +373,16 @@ TEST(vmm_cpus_come_and_go)
 }
 
 /* A function that takes too long is ended, on whichever CPU, and takes interrupts until then. */
-GUEST static long loop(struct umpa_guest *g, void *arg)
-{
-	(void)g, (void)arg;
-	for (;;)
-		__asm__ volatile("");
-	return 0;
-}
-
 TEST(vmm_cpus_end_what_takes_too_long)
 {
 	struct runner r[2];
 
 	PLAN(6);
 	begin_with((struct umpa_vmm_options){.time_ns = 200000000});
-	run_two(r, loop, interrupt_often, NULL);
+	run_two(r, guest_loop, interrupt_often, NULL);
 	CHECK_EQ(r[0].error, -ETIMEDOUT);
 	CHECK(!r[1].error && r[1].ret == 7);
-	run_two(r, loop, loop, NULL);
+	run_two(r, guest_loop, guest_loop, NULL);
 	CHECK(r[0].error == -ETIMEDOUT && r[1].error == -ETIMEDOUT);
 	end();
 }

@@ -39,6 +39,21 @@ GUEST __attribute__((unused)) static long guest_call(long number, long a, long b
 	return result;
 }
 
+/* Functions that return, or don't. */
+GUEST __attribute__((unused)) static long guest_add_one(struct umpa_guest *g, void *arg)
+{
+	(void)g;
+	return (long)arg + 1;
+}
+
+GUEST __attribute__((unused)) static long guest_loop(struct umpa_guest *g, void *arg)
+{
+	(void)g, (void)arg;
+	for (;;)
+		__asm__ volatile("");
+	return 0;
+}
+
 /* Gives the turn to another processor, where an emulator has them take turns: long before the
  * system there wants its own. */
 static inline void guest_pause(void)
