@@ -97,7 +97,7 @@ struct umpa_space {
 	uint32_t npool;   /* resident free slots, counted when nused was. atomic */
 	uint64_t npooled; /* resident slots that became free, on the whole */
 	struct umpa_surplus surplus;
-	int over;  /* the pool holds more than it may: umpa_space_keep_limit() acts. atomic */
+	int over;  /* the pool holds more than it may: umpa_pool_keep_limit() acts. atomic */
 	int grown; /* slots were handed out that the kernel fills: umpa_idle_give_for_growth() acts.
 		      atomic */
 	int has_given; /* surplus.ngiven is not 0. atomic */

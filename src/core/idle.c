@@ -1,5 +1,6 @@
 #include "core/idle.h"
 
+#include "core/pool.h"
 #include "core/shard.h"
 #include "core/space.h"
 
@@ -111,7 +112,7 @@ void umpa_idle_give_for_growth(void)
 	if (likely(!__atomic_load_n(&s->grown, __ATOMIC_RELAXED)))
 		return;
 	__atomic_store_n(&s->grown, 0, __ATOMIC_RELAXED);
-	if (umpa_space_may_shed())
+	if (umpa_pool_may_shed())
 		give_idle_of_all(__atomic_load_n(&s->nnursery_used, __ATOMIC_RELAXED));
 }
 

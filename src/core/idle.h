@@ -10,6 +10,7 @@
 #define UMPA_CORE_IDLE_H
 
 #include "core/core.h"
+#include "core/pool.h"
 #include "core/space.h"
 
 int umpa_idle_is_above_max(const struct umpa_shard *s, struct slot slot);
@@ -17,13 +18,13 @@ int umpa_idle_is_above_max(const struct umpa_shard *s, struct slot slot);
 /* 1 if a slot of the shard's shelf has too many; under its lock. */
 static inline int umpa_idle_is_much(const struct umpa_shard *s, struct slot slot)
 {
-	return slot_in_nursery(slot) && umpa_space_may_shed() && umpa_idle_is_above_max(s, slot);
+	return slot_in_nursery(slot) && umpa_pool_may_shed() && umpa_idle_is_above_max(s, slot);
 }
 
 /* Gives a slot's idle pages, as far as many lie in a row, to the kernel. Without the lock. */
 void umpa_idle_give(struct umpa_shard *s, struct slot slot);
 
-/* Where slots were handed out that the kernel has to fill, and umpa_space_sheds: gives it idle
+/* Where slots were handed out that the kernel has to fill, and umpa_pool_sheds: gives it idle
  * pages of the nursery for them. */
 void umpa_idle_give_for_growth(void);
 

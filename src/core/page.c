@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "core/block.h"
+#include "core/carry.h"
 #include "core/clear.h"
 #include "core/core.h"
 #include "core/idle.h"
 #include "core/lent.h"
 #include "core/outside.h"
 #include "core/page.h"
+#include "core/pool.h"
 #include "core/request.h"
 #include "core/runs.h"
 #include "core/space.h"
@@ -168,7 +170,7 @@ void umpa_page_free(void *block, const char *call)
 	if (umpa_core_is_started() || !umpa_outside_free(block)) {
 		umpa_core_need();
 		free_block(call, block);
-		umpa_space_keep_limit();
+		umpa_pool_keep_limit();
 	}
 	errno = saved;
 }
@@ -277,7 +279,7 @@ void *umpa_page_realloc(void *block, size_t nbytes, unsigned flags, const char *
 		event_add(&umpa_core.events.nreallocs_moved, 1);
 	}
 	umpa_idle_give_for_growth();
-	umpa_space_keep_limit();
+	umpa_pool_keep_limit();
 	if (flags & UMPA_BACKED)
 		(void)!umpa_os_back(to, r.npages << PAGE_SHIFT);
 	return to;
@@ -334,7 +336,7 @@ static void fill_holes(struct slot slot, uint32_t nslots)
 		while (n < nslots && !umpa_os_bare(slot_address(slot_after(slot, n)), SLOT_NPAGES))
 			n++;
 		if (n)
-			umpa_space_fill_in_use(slot, n);
+			umpa_carry_fill_in_use(slot, n);
 		else
 			n = 1;
 		slot = slot_after(slot, n);
@@ -358,7 +360,7 @@ public_api int umpa_back(void *addr, size_t nbytes)
 	if (!look_at(&b, from, from + nbytes, &odd))
 		return -1;
 	n = odd ? 0 : umpa_block_whole_slots(&b, from, from + nbytes, &first);
-	if (n && umpa_space_pool_nslots())
+	if (n && umpa_pool_nslots())
 		fill_holes(first, n);
 	if (umpa_os_back((void *)from, nbytes)) {
 		errno = ENOMEM;
@@ -376,7 +378,7 @@ static void unback(const struct umpa_block *b, uintptr_t from, uintptr_t to)
 	if (n) {
 		uintptr_t begin = (uintptr_t)slot_address(first);
 
-		umpa_space_take_frames(first, n);
+		umpa_carry_to_pool(first, n);
 		if (begin > from)
 			umpa_clear_by_unback((void *)from, (begin - from) >> PAGE_SHIFT);
 		from = begin + ((uintptr_t)n << SLOT_SHIFT);
@@ -416,7 +418,7 @@ public_api int umpa_unback(void *addr, size_t nbytes)
 		unback_odd((char *)from, (to - from) >> PAGE_SHIFT);
 	else
 		unback(&b, from, to);
-	umpa_space_keep_limit();
+	umpa_pool_keep_limit();
 	return 0;
 }
 
@@ -432,7 +434,7 @@ public_api size_t umpa_trim(size_t keep_nbytes)
 		nbytes = umpa_run_release_free();
 		event_add(&umpa_core.events.trimmed_nbytes, nbytes);
 		do {
-			n = umpa_space_trim(
+			n = umpa_pool_trim(
 				keep_nslots < UINT32_MAX ? (uint32_t)keep_nslots : UINT32_MAX,
 				UINT32_MAX);
 			nbytes += (size_t)n << SLOT_SHIFT;

@@ -1,6 +1,6 @@
 /*
- * The space: every free slot of the window, void or resident, and how frames get from one to
- * another. The resident free slots are the pool.
+ * The space: every free slot of the window, void or resident. The resident ones are the pool
+ * (core/pool.h); how frames get from one slot to another is in core/carry.h.
  *
  * Owns struct umpa_space, guarded by its lock, which is held across no system call but opening the
  * frontier (rare, and grows by shares) and never across a move. Between taking slots and giving
@@ -82,70 +82,41 @@ void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind ki
 /* Gives all of a grant back as it was taken. */
 void umpa_space_give_grant(const struct space_grant *grant);
 
-/*
- * Brings frames of the pool to the void slots at [slot, slot + nslots), which the caller holds, as
- * long as the pool has some; zero: and clears them. A pool frame that does not move is given to the
- * kernel instead, so that the memory in use does not grow when the kernel's fault fills the place.
- * What stays void is zero. Result: how many slots at the end got no frames because the pool was
- * empty.
- */
-uint32_t umpa_space_fill(struct slot slot, uint32_t nslots, int zero);
+/* Neighbouring free slots of one kind, in transit. */
+struct space_chunk {
+	struct slot slot;
+	uint32_t nslots;
+};
 
-/* The same with zero, where other threads may use the slots already: frames are cleared before they
- * move, and only a mover that moves in one step is asked. */
-void umpa_space_fill_in_use(struct slot slot, uint32_t nslots);
+/* Chunks taken under one hold of the lock. */
+enum {
+	SPACE_NCHUNKS = 32
+};
 
-/*
- * Makes the first npages of what was granted ready for use: frames from the pool where it is void
- * (but with UMPA_NOBACK), and zero with UMPA_ZERO. Result: 1 if what lies behind them in the slot
- * that they end in may not be zero.
- */
-int umpa_space_ready(const struct space_grant *grant, size_t npages, unsigned flags);
+/* Takes up to nslots slots of a kind into transit: of those near a slot, or the last ones if that
+ * is NO_SLOT. Result: how many chunks they are in, up to SPACE_NCHUNKS; 0: no transit. */
+unsigned umpa_space_depart(
+	struct space_chunk *chunk, uint32_t nslots, enum umpa_extent_kind kind, struct slot near);
 
-/*
- * Moves the frames of [src, src + nslots) to the void [dst, dst + nslots), both held by the caller;
- * pages of the source without frame are left out, bare slots without a move. Result: the bytes,
- * from the front, that are dealt with: those sources have no frames now.
- */
-size_t umpa_space_move(struct slot dst, struct slot src, uint32_t nslots);
+/* Ends the transit: each chunk is given as the kind that its place in kind[] says. */
+void umpa_space_arrive(
+	const struct space_chunk *chunk, const enum umpa_extent_kind *kind, unsigned n);
 
-/* Makes [slot, slot + nslots), held by the caller, zero by moving its frames to the pool; those
- * that don't move are unbacked, or cleared if the system refuses that too. */
-void umpa_space_take_frames(struct slot slot, uint32_t nslots);
-
-/* Gives up to max_nslots resident free slots back to the kernel while the pool holds more than
- * keep_nslots. Result: how many. */
-uint32_t umpa_space_trim(uint32_t keep_nslots, uint32_t max_nslots);
-
-/* Gives back what a call has made too much: above the option keep; without it, where
- * umpa_space_sheds, what the program is not likely to want again soon (core/surplus.h). */
-void umpa_space_keep_limit(void);
-
-/* atomic. 0 at first: the pool of who calls umpa by name is his. The malloc family sets it. */
-extern int umpa_space_sheds;
-
-/* 1: what is not wanted again soon goes back to the kernel. */
-static inline int umpa_space_may_shed(void)
+/* Slots that are not free; with the lock. What is in transit counts as used. */
+static inline uint32_t umpa_space_nslots_used(const struct umpa_space *s)
 {
-	return umpa_core.keep_nslots == UINT32_MAX &&
-	       __atomic_load_n(&umpa_space_sheds, __ATOMIC_RELAXED);
+	return s->extents.nslots - umpa_extents_count(&s->extents, EXTENT_RESIDENT) -
+	       umpa_extents_count(&s->extents, EXTENT_VOID);
 }
-
-uint32_t umpa_space_pool_nslots(void);
 
 /* Makes the window end after nslots slots, or behind the last one that is not free, if it ends
  * later now. What lay there is nobody's from then on. */
 void umpa_space_narrow(uint32_t nslots);
 
-/* Slots in use, and in the pool, when some were last taken or given; a guess, without a lock. */
+/* Slots in use when some were last taken or given; a guess, without a lock. */
 static inline uint32_t umpa_space_nused_about(void)
 {
 	return __atomic_load_n(&umpa_core.space.nused, __ATOMIC_RELAXED);
-}
-
-static inline uint32_t umpa_space_npool_about(void)
-{
-	return __atomic_load_n(&umpa_core.space.npool, __ATOMIC_RELAXED);
 }
 
 /* 1 if the system gives opened memory frames at once, so that no more should be opened than is

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/carry.h"
 #include "core/clear.h"
 #include "core/recent.h"
 #include "core/runs.h"
@@ -85,7 +86,7 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 		umpa_space_give_grant(&g);
 		return NULL;
 	}
-	umpa_space_ready(&g, npages - tail, flags);
+	umpa_carry_ready(&g, npages - tail, flags);
 	return set_up(&g, npages, nslots, tail, 0);
 }
 
@@ -148,7 +149,7 @@ static void *alloc_behind_head(size_t npages, unsigned over, int dense, unsigned
 	}
 	npages -= head;
 	return alloc_whole(
-		&g, npages, (over - head) % SLOT_NPAGES, head, umpa_space_ready(&g, npages, flags));
+		&g, npages, (over - head) % SLOT_NPAGES, head, umpa_carry_ready(&g, npages, flags));
 }
 
 int umpa_span_is_tight(struct slot slot)
@@ -213,7 +214,7 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (bare ? umpa_space_take_void(slots_of(npages_room), align_slots, &g)
 		 : umpa_space_take(slots_of(npages_room), align_slots, PREFER_RESIDENT, &g))
 		return NULL;
-	return alloc_whole(&g, npages, tail, 0, umpa_space_ready(&g, npages, flags));
+	return alloc_whole(&g, npages, tail, 0, umpa_carry_ready(&g, npages, flags));
 }
 
 /* --- free --------------------------------------------------------------------------------- */
@@ -356,9 +357,9 @@ static int grow_in_place(struct slot slot, size_t npages, unsigned flags)
 	if (flags & UMPA_ZERO)
 		clear_slack(slot, r->npages, npages);
 	if (room > used && !(flags & UMPA_NOBACK))
-		umpa_space_fill(slot_after(slot, used), room - used, (flags & UMPA_ZERO) != 0);
+		umpa_carry_fill(slot_after(slot, used), room - used, (flags & UMPA_ZERO) != 0);
 	if (g.npieces)
-		umpa_space_ready(&g, npages - (size_t)r->nslots * SLOT_NPAGES, flags);
+		umpa_carry_ready(&g, npages - (size_t)r->nslots * SLOT_NPAGES, flags);
 	r->nslots += g.npieces ? g.nslots : 0;
 	count_resize((int64_t)(npages - r->npages));
 	r->npages = npages;
@@ -439,13 +440,13 @@ static uint32_t carry(
 	uint32_t nwhole = used_slots(r) < nslots ? used_slots(r) : nslots;
 	uint32_t need = slots_of(npages), nmoved, nbegun;
 	size_t nbytes = r->npages << PAGE_SHIFT;
-	size_t moved = umpa_space_move(to, slot, nwhole);
+	size_t moved = umpa_carry_move(to, slot, nwhole);
 
 	nmoved = (uint32_t)(moved >> SLOT_SHIFT);
 	/* A slot that has got a part of its frames is void no more: to fill it might clear them. */
 	nbegun = slots_of(moved >> PAGE_SHIFT);
 	if (nbegun < need && !(flags & UMPA_NOBACK))
-		umpa_space_fill(slot_after(to, nbegun), need - nbegun, (flags & UMPA_ZERO) != 0);
+		umpa_carry_fill(slot_after(to, nbegun), need - nbegun, (flags & UMPA_ZERO) != 0);
 	if (moved < nbytes)
 		memcpy((char *)slot_address(to) + moved, (char *)slot_address(slot) + moved,
 			nbytes - moved);
@@ -461,7 +462,7 @@ static void carry_head(struct space_grant *g, struct slot slot, unsigned head)
 {
 	size_t nbytes = (size_t)head << PAGE_SHIFT;
 
-	umpa_space_fill(g->slot, 1, 0);
+	umpa_carry_fill(g->slot, 1, 0);
 	g->slot = slot_after(g->slot, 1);
 	g->nslots--;
 	memcpy((char *)slot_address(g->slot) - nbytes, (char *)slot_address(slot) - nbytes, nbytes);

@@ -5,6 +5,7 @@
 
 #include "core/options.h"
 #include "core/page.h"
+#include "core/pool.h"
 #include "core/space.h"
 #include "heap/learn.h"
 #include "heap/prove.h"
@@ -24,7 +25,7 @@ static size_t decide_min(void)
 {
 	switch (umpa_host_consent()) {
 	case UMPA_CONSENT_GIVEN:
-		__atomic_store_n(&umpa_space_sheds, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&umpa_pool_sheds, 1, __ATOMIC_RELAXED);
 		return umpa_option(OPTION_malloc_min);
 	case UMPA_CONSENT_NEVER:
 		return SIZE_MAX;

@@ -3,6 +3,7 @@
 #include "core/core.h"
 #include "core/evidence.h"
 #include "core/outside.h"
+#include "core/pool.h"
 #include "core/space.h"
 
 size_t umpa_prove_misfit_npages;
@@ -17,7 +18,7 @@ static int is_misfit(size_t npages)
 /* 1 if the process is small, and has no superpages that a block of npages could have. */
 static int is_small(size_t npages)
 {
-	uint32_t npool = umpa_space_npool_about();
+	uint32_t npool = umpa_pool_nslots_about();
 
 	return npool < slots_of(npages) && npool + umpa_space_nused_about() < MISFITS_NSLOTS_MAX;
 }

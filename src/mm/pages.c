@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/carry.h"
 #include "core/clear.h"
 #include "core/fork.h"
 #include "core/shard.h"
@@ -358,7 +359,7 @@ static void *new_before(size_t npages, unsigned flags)
 		umpa_space_give_grant(&g);
 		return NULL;
 	}
-	umpa_space_ready(&g, npages - over, flags);
+	umpa_carry_ready(&g, npages - over, flags);
 	return keep(&g, npages - over, 0);
 }
 
@@ -380,7 +381,7 @@ static void *new_behind(
 		return NULL;
 	}
 	npages -= before;
-	return (char *)keep(&g, npages, umpa_space_ready(&g, npages, flags)) -
+	return (char *)keep(&g, npages, umpa_carry_ready(&g, npages, flags)) -
 	       ((size_t)before << PAGE_SHIFT);
 }
 
@@ -445,7 +446,7 @@ static void *new_apart(size_t npages, uint32_t align, unsigned flags)
 
 	if (!fits_window(npages) || umpa_space_take(slots_of(npages), align, PREFER_RESIDENT, &g))
 		return NULL;
-	return keep(&g, npages, umpa_space_ready(&g, npages, flags));
+	return keep(&g, npages, umpa_carry_ready(&g, npages, flags));
 }
 
 static void *new_slots(size_t npages, uint32_t align, unsigned flags)
@@ -642,7 +643,7 @@ void umpa_pages_clear(const struct umpa_pages_taken *t)
 {
 	clear_part(&t->front);
 	if (t->middle.npieces)
-		umpa_space_ready(&t->middle, (size_t)t->middle.nslots * SLOT_NPAGES, UMPA_ZERO);
+		umpa_carry_ready(&t->middle, (size_t)t->middle.nslots * SLOT_NPAGES, UMPA_ZERO);
 	clear_part(&t->back);
 }
 
@@ -667,11 +668,11 @@ static uint32_t carry(const struct space_grant *g, size_t first, size_t end, uin
 {
 	struct slot from = {(uint32_t)(first / SLOT_NPAGES)};
 	size_t nbytes = (end - first) << PAGE_SHIFT;
-	size_t moved = nwhole ? umpa_space_move(g->slot, from, nwhole) : 0;
+	size_t moved = nwhole ? umpa_carry_move(g->slot, from, nwhole) : 0;
 	uint32_t nmoved = (uint32_t)(moved >> SLOT_SHIFT), nbegun = slots_of(moved >> PAGE_SHIFT);
 
 	/* A slot that has got a part of its frames is void no more: to fill it would clear them. */
-	umpa_space_fill(slot_after(g->slot, nbegun), g->nslots - nbegun, 1);
+	umpa_carry_fill(slot_after(g->slot, nbegun), g->nslots - nbegun, 1);
 	memcpy((char *)slot_address(g->slot) + moved, umpa_pages_address(first) + moved,
 		nbytes - moved);
 	return nmoved;

@@ -43,6 +43,12 @@ static inline char *umpa_pages_address(size_t page)
 	return page_address((struct slot){0}, page);
 }
 
+/* The page that an address of the window lies in. */
+static inline size_t umpa_pages_number(const char *addr)
+{
+	return (size_t)(addr - umpa_pages_address(0)) >> PAGE_SHIFT;
+}
+
 /* Maps npages, above 0, wherever there is room; flags: UMPA_ZERO or 0. NULL if there is none.
  * aligned: at a multiple of so many slots, a power of two; npages are SLOT_NPAGES or more then. */
 void *umpa_pages_new(size_t npages, unsigned flags);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/carry.h"
 #include "core/clear.h"
 #include "core/space.h"
 
@@ -21,7 +22,7 @@ enum {
 static int bring(struct slot to, struct slot from, size_t nbytes)
 {
 	uint32_t nslots = (uint32_t)((nbytes + SLOT_NBYTES - 1) >> SLOT_SHIFT);
-	size_t moved = umpa_space_move(to, from, nslots);
+	size_t moved = umpa_carry_move(to, from, nslots);
 	char *at = (char *)slot_address(from) + moved;
 
 	if (moved >= nbytes)
@@ -35,7 +36,7 @@ static int bring(struct slot to, struct slot from, size_t nbytes)
  * have moved. */
 static uint32_t carry(struct slot to, struct slot from, uint32_t nslots)
 {
-	size_t moved = umpa_space_move(to, from, nslots);
+	size_t moved = umpa_carry_move(to, from, nslots);
 	uint32_t n = (uint32_t)(moved >> SLOT_SHIFT);
 
 	if (moved % SLOT_NBYTES)
@@ -114,7 +115,7 @@ static uint32_t move_over(struct slot dst, struct slot src, uint32_t nslots)
 	n = carry(dst, src, nout);
 	/* Where frames are to be copied over, they are wanted back. */
 	if (n < nout)
-		umpa_space_move(slot_after(dst, n), slot_after(aside, n), nout - n);
+		umpa_carry_move(slot_after(dst, n), slot_after(aside, n), nout - n);
 	if (n)
 		umpa_space_give(aside, n, EXTENT_RESIDENT);
 	give_as_they_are(slot_after(aside, n), ntaken - n);

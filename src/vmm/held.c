@@ -4,7 +4,9 @@
 #include <umpa/page.h>
 
 #include "core/block.h"
+#include "core/carry.h"
 #include "core/core.h"
+#include "core/pool.h"
 #include "core/space.h"
 #include "core/span.h"
 #include "vmm/machine.h"
@@ -23,7 +25,7 @@ static struct slot first_slot(const struct umpa_holding *h)
 /* Its first slots get frames of the pool. */
 static void stock(struct umpa_holding *h, uint32_t nslots)
 {
-	uint32_t n = nslots ? nslots - umpa_space_fill(first_slot(h), nslots, 0) : 0;
+	uint32_t n = nslots ? nslots - umpa_carry_fill(first_slot(h), nslots, 0) : 0;
 
 	if (n)
 		umpa_extents_grow(&h->extents, n, EXTENT_RESIDENT);
@@ -194,7 +196,7 @@ static void give_all_slots(struct umpa_vmm *vmm)
 		mark_bare_homes(&vmm->cpu[i]);
 	for (unsigned i = 0; i < vmm->ncpus; i++)
 		give_slots(&vmm->cpu[i]);
-	umpa_space_keep_limit();
+	umpa_pool_keep_limit();
 }
 
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)

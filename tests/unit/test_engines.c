@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "core/fork.h"
+#include "core/pool.h"
 #include "core/space.h"
 #include "mm/mapping.h"
 #include "support/check.h"
@@ -183,7 +184,7 @@ TEST(jemalloc_takes_and_gives)
 	*at(p, 600) = 'j';
 	frame = fake_frame(at(p, 600));
 	CHECK(!h->dalloc(h, p, 2 * SLOT_NBYTES, true, 7));
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK(take(h, NULL, 2 * SLOT_NPAGES, false) == p);
 	CHECK_EQ(fake_frame(at(p, 600)), frame);
 	CHECK_EQ(*at(p, 600), 'j');

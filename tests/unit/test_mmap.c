@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <umpa/umpa.h>
 
+#include "core/carry.h"
 #include "core/core.h"
 #include "core/evidence.h"
+#include "core/pool.h"
 #include "core/space.h"
 #include "core/trial.h"
 #include "mm/calls.h"
@@ -42,7 +44,7 @@ TEST(mmap_takes_frames_of_the_pool_and_clears_them)
 	p[SLOT_NBYTES] = 1;
 	frame = fake_frame(p + SLOT_NBYTES);
 	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 3);
+	CHECK_EQ(umpa_pool_nslots(), 3);
 	CHECK(map(3 * SLOT_NPAGES) == (void *)p);
 	CHECK_EQ(fake_frame(p + SLOT_NBYTES), frame);
 	CHECK_EQ(p[SLOT_NBYTES], 0);
@@ -61,7 +63,7 @@ TEST(mmap_ends_the_middle)
 		*at(p, i) = 'x';
 	/* Half of a slot, all of the next, half of the one behind. */
 	CHECK_EQ(umpa_munmap(at(p, 700), 1000 * PAGE_NBYTES), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 1);
+	CHECK_EQ(umpa_pool_nslots(), 1);
 	CHECK_EQ(*at(p, 699) + *at(p, 1700), 2 * 'x');
 	CHECK(umpa_mapping_valid());
 	CHECK_EQ(umpa_mprotect(at(p, 600), 200 * PAGE_NBYTES, PROT_READ), -1);
@@ -86,7 +88,7 @@ TEST(mmap_makes_pages_ordinary_before_they_leave)
 	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
 	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 700)) | fake_oddity(at(p, 805)), 0);
 	CHECK_EQ(fake_ncalls_of("renew"), 1);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK(fake_mmap_ends_well());
 }
 
@@ -104,7 +106,7 @@ TEST(mmap_makes_many_protected_pages_ordinary_at_once)
 	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
 	CHECK_EQ(fake_ncalls() - before, 1);
 	CHECK_EQ(fake_oddity(at(p, 0)) | fake_oddity(at(p, 7)) | fake_oddity(at(p, 1022)), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK_EQ(fake_ncalls_of("renew"), 0);
 	CHECK(fake_mmap_ends_well());
 }
@@ -134,7 +136,7 @@ TEST(mmap_keeps_frames_that_fork_leaves_out)
 	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
 	CHECK_EQ(fake_ncalls_of("renew"), 1);
 	CHECK_EQ(fake_oddity(at(p, 5)) | fake_oddity(at(p, 105)), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK(fake_mmap_ends_well());
 }
 
@@ -556,7 +558,7 @@ TEST(mmap_ends_reservations_void_where_they_were_not_opened)
 	*at(p, SLOT_NPAGES + 3) = 'o';
 	umpa_mprotect(at(p, 3 * SLOT_NPAGES), SLOT_NBYTES, PROT_READ);
 	CHECK_EQ(umpa_munmap(p, 5 * SLOT_NBYTES), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	/* A half of one is ended, and then the other. */
 	p = reserve(2 * SLOT_NPAGES);
 	CHECK_EQ(umpa_munmap(at(p, 700), 324 * PAGE_NBYTES), 0);
@@ -578,12 +580,12 @@ TEST(mmap_opens_with_frames_of_the_pool)
 	p = reserve(4 * SLOT_NPAGES);
 	frame = fake_frame(q);
 	CHECK_EQ(umpa_munmap(q, 2 * SLOT_NBYTES), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	/* Less than a slot is the kernel's to fill. */
 	CHECK_EQ(umpa_mprotect(at(p, 10), 600 * PAGE_NBYTES, RW), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK_EQ(umpa_mprotect(at(p, 700), (4 * SLOT_NPAGES - 700) * PAGE_NBYTES, RW), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK_EQ(umpa_pool_nslots(), 0);
 	CHECK(fake_frame(at(p, 2 * SLOT_NPAGES)) == frame ||
 		fake_frame(at(p, 3 * SLOT_NPAGES)) == frame);
 	CHECK_EQ(*at(p, 2 * SLOT_NPAGES + 20) | *at(p, 3 * SLOT_NPAGES + 20) |
@@ -606,11 +608,11 @@ TEST(mmap_opens_beside_a_thread)
 	p = reserve(2 * SLOT_NPAGES);
 	umpa_munmap(q, 2 * SLOT_NBYTES);
 	umpa_mprotect(p, 2 * SLOT_NBYTES, RW);
-	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK_EQ(umpa_pool_nslots(), 0);
 	/* As if it were opened only now. */
 	umpa_munmap(map(2 * SLOT_NPAGES), 2 * SLOT_NBYTES);
 	*at(p, 5) = 't';
-	umpa_space_fill_in_use(umpa_window_slot(&umpa_core.window, p), 2);
+	umpa_carry_fill_in_use(umpa_window_slot(&umpa_core.window, p), 2);
 	CHECK_EQ(*at(p, 5), 't');
 	CHECK(fake_consistent());
 	CHECK_EQ(umpa_munmap(p, 2 * SLOT_NBYTES), 0);
@@ -631,11 +633,11 @@ TEST(mmap_opens_the_rest_beside_a_thread)
 	umpa_munmap(q, 3 * SLOT_NBYTES);
 	fake_touch(at(p, SLOT_NPAGES), PAGE_NBYTES);
 	*at(p, SLOT_NPAGES) = 't';
-	umpa_space_fill_in_use(umpa_window_slot(&umpa_core.window, p), 3);
+	umpa_carry_fill_in_use(umpa_window_slot(&umpa_core.window, p), 3);
 	CHECK_EQ(*at(p, SLOT_NPAGES), 't');
 	CHECK(fake_frame(p) && fake_frame(at(p, 2 * SLOT_NPAGES)));
 	CHECK(!*at(p, 0) && !*at(p, 2 * SLOT_NPAGES));
-	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK_EQ(umpa_pool_nslots(), 0);
 	CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
 	CHECK(umpa_mapping_valid());
 }
@@ -653,7 +655,7 @@ TEST(mmap_opens_without_a_mover_in_one_step)
 	umpa_munmap(q, 2 * SLOT_NBYTES);
 	umpa_trial_mover()->one_step = 0;
 	CHECK_EQ(umpa_mprotect(p, 2 * SLOT_NBYTES, RW), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK_EQ(fake_frame(at(p, 7)), 0);
 	umpa_munmap(p, 2 * SLOT_NBYTES);
 	CHECK(umpa_mapping_valid());
@@ -796,7 +798,7 @@ TEST(mmap_opens_by_a_key)
 	p = reserve(SLOT_NPAGES);
 	CHECK_EQ(umpa_mm_protect_key(p, SLOT_NBYTES, RW, 1), 0);
 	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), 0);
-	CHECK_EQ(umpa_space_pool_nslots(), 1);
+	CHECK_EQ(umpa_pool_nslots(), 1);
 	CHECK(umpa_mapping_valid());
 }
 
@@ -1111,9 +1113,9 @@ TEST(mmap_keeps_no_large_reservations_ready)
 	umpa_munmap(map(2 * SLOT_NPAGES), 2 * SLOT_NBYTES);
 	p = reserve_if_used(NULL, npages);
 	CHECK(umpas(p));
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	umpa_mprotect(p, npages * PAGE_NBYTES, RW);
-	CHECK_EQ(umpa_space_pool_nslots(), 0);
+	CHECK_EQ(umpa_pool_nslots(), 0);
 	CHECK_EQ(umpa_mm_unmap(p, npages * PAGE_NBYTES), 0);
 	CHECK(fake_mmap_ends_well());
 }

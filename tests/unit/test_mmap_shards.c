@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "core/owns.h"
+#include "core/pool.h"
 #include "core/shard.h"
 #include "mm/mapping.h"
 #include "mm/pages.h"
@@ -182,7 +183,7 @@ TEST(mmap_shards_end_together)
 	CHECK_EQ(errno, ENOMEM);
 	CHECK_EQ(umpa_mprotect(b + MIB, MIB, PROT_READ), 0);
 	CHECK(unmap_on(1, a, 4 * MIB));
-	CHECK_EQ(umpa_space_pool_nslots(), 2);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK(map_on(0, 4 * MIB) == a);
 	CHECK(unmap_on(1, a, 4 * MIB));
 	end();

@@ -4,6 +4,7 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/pool.h"
 #include "core/space.h"
 #include "core/surplus.h"
 #include "support/check.h"
@@ -122,13 +123,13 @@ static void begin(void)
 {
 	fake_reset();
 	fake_machine.memory_nbytes = (size_t)1 << 30;
-	umpa_space_sheds = 1;
+	umpa_pool_sheds = 1;
 }
 
 static void end(void)
 {
 	CHECK(fake_consistent());
-	umpa_space_sheds = 0;
+	umpa_pool_sheds = 0;
 	umpa_core_stop();
 	CHECK_EQ(fake_nframes(), 0);
 }
@@ -156,7 +157,7 @@ TEST(surplus_stays_with_who_calls_umpa_by_name)
 {
 	PLAN(1 + END_CHECKS);
 	begin();
-	umpa_space_sheds = 0;
+	umpa_pool_sheds = 0;
 	umpa_free(touched(64 * MIB, 0));
 	CHECK_EQ(pool_nslots(), 32);
 	end();
@@ -367,7 +368,7 @@ TEST(surplus_of_idle_pages_stays_with_who_calls_umpa_by_name)
 
 	PLAN(1 + END_CHECKS);
 	begin();
-	umpa_space_sheds = 0;
+	umpa_pool_sheds = 0;
 	nframes = leave_idle(run);
 	free_rest(run);
 	CHECK_EQ(fake_nframes(), nframes);
@@ -515,7 +516,7 @@ static uint64_t run_refused(uint64_t n, int lasting, uint64_t *nbad)
 	uint64_t ncalls;
 
 	fake_reset();
-	umpa_space_sheds = 1;
+	umpa_pool_sheds = 1;
 	if (lasting)
 		fake_fail_from(n, -EINVAL);
 	else
@@ -526,7 +527,7 @@ static uint64_t run_refused(uint64_t n, int lasting, uint64_t *nbad)
 	*nbad += r.nwrong_tags + r.nwrong_zeros + !fake_consistent() + umpa_core.space.ntransit;
 	if (umpa_core.window.nbytes)
 		*nbad += !umpa_extents_valid(&umpa_core.space.extents);
-	umpa_space_sheds = 0;
+	umpa_pool_sheds = 0;
 	umpa_core_stop();
 	*nbad += fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes();
 	return ncalls;

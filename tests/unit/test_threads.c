@@ -6,6 +6,7 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/pool.h"
 #include "core/space.h"
 #include "core/trial.h"
 #include "support/check.h"
@@ -107,11 +108,11 @@ TEST(threads_shed_what_is_not_wanted)
 {
 	PLAN(6);
 	begin();
-	umpa_space_sheds = 1;
+	umpa_pool_sheds = 1;
 	CHECK_EQ(run_all(run_model), 0);
 	CHECK_EQ(run_all(hand_over), 0);
 	free_handed();
-	umpa_space_sheds = 0;
+	umpa_pool_sheds = 0;
 	end();
 }
 
