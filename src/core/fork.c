@@ -123,14 +123,20 @@ void umpa_fork_parent(void)
 	open_gate();
 }
 
-void umpa_fork_child(void)
+static void give_all_in_child(void)
 {
-	if (!is_locked)
-		return;
 	if (have_window)
 		umpa_recent_fork_child();
 	give_all();
 	renew_gate();
+}
+
+void umpa_fork_child(void)
+{
+	if (is_locked)
+		give_all_in_child();
+	if (umpa_fork_above.in_child)
+		umpa_fork_above.in_child();
 }
 
 start_path void umpa_fork_register(void)

@@ -27,11 +27,13 @@ void umpa_fork_child(void);
 must_check int umpa_fork_enter(void);
 void umpa_fork_leave(void);
 
-/* A lock of a layer above the core that ranks before all of the core's: taken first, given last.
- * Set when the library is loaded. */
+/* A layer above the core. Set when the library is loaded. */
 struct umpa_fork_above {
+	/* A lock that ranks before all of the core's: taken first, given last. */
 	void (*take)(void);
 	void (*give)(void);
+	/* In the child, when no lock is held any more, before it does anything else. */
+	void (*in_child)(void);
 };
 extern struct umpa_fork_above umpa_fork_above;
 

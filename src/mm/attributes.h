@@ -34,6 +34,7 @@ struct umpa_attributes {
 	struct umpa_page_bits *slot;
 	uint32_t nslots_open, nslots;
 	size_t open_nbytes; /* whole pages: of one slot more, perhaps, a part */
+	int unforked_by;    /* the process whose pages are PAGE_UNFORKED; 0: none are */
 };
 
 /* For a window of nslots slots, all ordinary. 0 or -ENOMEM. */

@@ -5,11 +5,13 @@
 
 #include "core/block.h"
 #include "core/carry.h"
+#include "core/fork.h"
 #include "core/pool.h"
 #include "mm/mapping_parts.h"
 #include "mm/owner.h"
 #include "mm/pages.h"
 #include "mm/restore.h"
+#include "os/process.h"
 
 static int started;                        /* atomic */
 struct umpa_attributes umpa_mapping_table; /* changed with all locks of the pages, read with one */
@@ -300,6 +302,8 @@ static int advise_row(size_t first, size_t end, int advice, struct trace t)
 
 	if (error)
 		return error;
+	if (t.given & PAGE_UNFORKED)
+		umpa_mapping_table.unforked_by = umpa_process_id();
 	/* Also where the call is refused half-way. */
 	umpa_attributes_change(&umpa_mapping_table, first, end, 0, t.given);
 	error = umpa_os_advise(umpa_pages_address(first), (end - first) << PAGE_SHIFT, advice);
@@ -411,11 +415,42 @@ static enum umpa_pages_kind look(const void *addr, size_t nbytes)
 	return all ? PAGES_ODD : PAGES_ORDINARY;
 }
 
-/* When the library is loaded. */
+/* --- fork --------------------------------------------------------------------------------- */
+
+static void end_unforked(size_t end)
+{
+	size_t row_end;
+
+	for (size_t first = 0; first < end; first = row_end) {
+		if (!(umpa_attributes_row(&umpa_mapping_table, first, end, &row_end) &
+			    PAGE_UNFORKED))
+			continue;
+		/* Mapped anew they have no frames. Where that is refused they stay as they are. */
+		umpa_attributes_change(
+			&umpa_mapping_table, first, row_end, 0, PAGE_ODD | PAGE_VOID);
+		(void)!umpa_mapping_end_mapped(first, row_end);
+	}
+}
+
+/* In a child, what MADV_DONTFORK kept back is a hole, where anybody's mapping may come to lie: so
+ * it is made the window's again at once, and mapped no more. What a block has of it is the block's,
+ * and zero. */
+static void mend_holes(void)
+{
+	if (likely(!umpa_mapping_table.unforked_by))
+		return;
+	umpa_pages_lock();
+	end_unforked((size_t)umpa_window_nslots_open(&umpa_core.window) * SLOT_NPAGES);
+	umpa_mapping_table.unforked_by = 0;
+	umpa_pages_unlock();
+}
+
+/* When the library is loaded: fork takes the pages' locks before all others. */
 __attribute__((constructor)) static void register_hooks(void)
 {
 	umpa_block_settle = settle;
 	umpa_block_look = look;
+	umpa_fork_above = (struct umpa_fork_above){umpa_pages_lock, umpa_pages_unlock, mend_holes};
 }
 
 /* --- for tests ---------------------------------------------------------------------------- */

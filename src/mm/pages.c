@@ -5,7 +5,6 @@
 
 #include "core/carry.h"
 #include "core/clear.h"
-#include "core/fork.h"
 #include "core/shard.h"
 
 /* What threads of one shard of the core have mapped: whole slots, and those on its shelf. */
@@ -239,12 +238,6 @@ static void need_shard(void)
 	if (!is_ready(s))
 		(void)!make_ready(s);
 	umpa_pages_unlock_start();
-}
-
-/* When the library is loaded: fork takes the locks before all others. */
-__attribute__((constructor)) static void register_fork(void)
-{
-	umpa_fork_above = (struct umpa_fork_above){umpa_pages_lock, umpa_pages_unlock};
 }
 
 /* --- slots -------------------------------------------------------------------------------- */

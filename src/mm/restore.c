@@ -5,6 +5,7 @@
 #include "core/core.h"
 #include "mm/attachments.h"
 #include "mm/pages.h"
+#include "os/process.h"
 
 static void tell_mover(size_t first, size_t nbytes)
 {
@@ -56,7 +57,16 @@ static int renew(const struct unlike *u)
 	return 0;
 }
 
-/* In a child, what was not handed on is not there: it must be mapped anew. */
+/* Made without fork's phases, a child has holes where pages were not handed on; and what is there
+ * may be its own by now, as advice that is taken does not tell. */
+static int is_handed_on(const struct umpa_attributes *a, const struct unlike *u)
+{
+	return a->unforked_by == umpa_process_id() &&
+	       !umpa_os_advise(umpa_pages_address(u->first), (u->end - u->first) << PAGE_SHIFT,
+		       MADV_DOFORK);
+}
+
+/* What was not handed on must be mapped anew. */
 static void expect_holes(struct umpa_attributes *a, const struct unlike *u)
 {
 	size_t row_end;
@@ -78,7 +88,7 @@ static int restore_unlike(struct umpa_attributes *a, const struct unlike *u)
 
 	if (u->attributes & PAGE_ODD)
 		return renew(u);
-	if (u->attributes & PAGE_UNFORKED && umpa_os_advise(addr, nbytes, MADV_DOFORK)) {
+	if (u->attributes & PAGE_UNFORKED && !is_handed_on(a, u)) {
 		expect_holes(a, u);
 		return SOME_ARE_ODD;
 	}

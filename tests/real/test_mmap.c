@@ -131,6 +131,110 @@ TEST(mmap_child_has_mappings_of_its_own)
 	CHECK_EQ(umpa_munmap(f.unforked, 4 * MIB), 0);
 }
 
+/* --- what is not handed on ------------------------------------------------------------------ */
+
+/* Of the kernel, past umpa: where that has a mapping, MAP_FAILED. */
+static char *map_file_at(char *addr, size_t nbytes, int fd)
+{
+	return (char *)syscall(
+		SYS_mmap, addr, nbytes, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, (off_t)0);
+}
+
+/* What others map comes to lie elsewhere, and the program may have the place again. */
+static int child_with_a_gap(void *arg)
+{
+	char *hole = arg;
+	int fd = memfd_create("file", 0);
+
+	if (fd < 0 || ftruncate(fd, 2 * MIB))
+		return 1;
+	if (map_file_at(hole, 2 * MIB, fd) != MAP_FAILED)
+		return 2;
+	if (use(64))
+		return 3;
+	if (umpa_mmap(hole, 2 * MIB, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) != hole ||
+		!is_zero(hole, 2 * MIB))
+		return 4;
+	fill(hole, 2 * MIB, 5);
+	return umpa_munmap(hole, 2 * MIB) || use(65) ? 5 : 0;
+}
+
+TEST(mmap_child_has_no_hole_where_others_may_map)
+{
+	char *p = map(8 * MIB);
+
+	PLAN(5);
+	REQUIRE(p);
+	fill(p, 8 * MIB, 3);
+	CHECK_EQ(umpa_madvise(p + 2 * MIB, 2 * MIB, MADV_DONTFORK), 0);
+	CHECK_EQ(real_in_child(child_with_a_gap, p + 2 * MIB), 0);
+	CHECK(holds(p, 8 * MIB, 3));
+	CHECK_EQ(umpa_munmap(p, 8 * MIB), 0);
+}
+
+/* Of a block: it stays one, and is zero there. */
+static int child_with_a_part(void *arg)
+{
+	char *block = arg;
+
+	if (!is_zero(block + MIB, MIB) || !holds(block, MIB, 3) || !holds(block + 2 * MIB, MIB, 3))
+		return 1;
+	fill(block, 3 * MIB, 4);
+	umpa_free(block);
+	return use(66) ? 2 : 0;
+}
+
+TEST(mmap_child_has_blocks_without_holes)
+{
+	char *block = umpa_alloc(3 * MIB, 0);
+
+	PLAN(5);
+	REQUIRE(block);
+	fill(block, 3 * MIB, 3);
+	fill(block + 2 * MIB, MIB, 3);
+	CHECK_EQ(umpa_madvise(block + MIB, MIB, MADV_DONTFORK), 0);
+	CHECK_EQ(real_in_child(child_with_a_part, block), 0);
+	CHECK(holds(block, 2 * MIB, 3) && holds(block + 2 * MIB, MIB, 3));
+	CHECK_EQ(umpa_usable_size(block), 3 * MIB);
+	umpa_free(block);
+}
+
+/* A child made past libc has a hole, and a file of its own in it. */
+static int use_file_in_hole(char *hole)
+{
+	int fd = memfd_create("file", 0);
+
+	if (fd < 0 || ftruncate(fd, 2 * MIB) || map_file_at(hole, 2 * MIB, fd) != hole)
+		return 1;
+	fill(hole, 2 * MIB, 9);
+	if (umpa_munmap(hole, 2 * MIB))
+		return 2;
+	for (int i = 0; i < 4; i++)
+		if (use(67 + i))
+			return 3;
+	hole = (char *)mmap(NULL, 2 * MIB, RW, MAP_SHARED, fd, 0);
+	return hole == MAP_FAILED || !holds(hole, 2 * MIB, 9) ? 4 : 0;
+}
+
+TEST(mmap_child_without_handlers_keeps_its_file)
+{
+	char *p = map(8 * MIB);
+	int status = -1;
+	pid_t child;
+
+	PLAN(6);
+	REQUIRE(p);
+	fill(p, 8 * MIB, 3);
+	CHECK_EQ(umpa_madvise(p + 2 * MIB, 2 * MIB, MADV_DONTFORK), 0);
+	child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L);
+	if (!child)
+		_exit(use_file_in_hole(p + 2 * MIB));
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+	CHECK(holds(p, 8 * MIB, 3));
+	CHECK_EQ(umpa_munmap(p, 8 * MIB), 0);
+}
+
 /* A piece was opened before the fork, another is opened here, a third was opened and closed. */
 static int child_of_reservation(void *arg)
 {
