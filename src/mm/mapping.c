@@ -417,30 +417,33 @@ static enum umpa_pages_kind look(const void *addr, size_t nbytes)
 
 /* --- fork --------------------------------------------------------------------------------- */
 
-static void end_unforked(size_t end)
+/* Mapped anew, and closed. Where that is refused the hole stays. */
+static void close_hole(size_t first, size_t end)
 {
-	size_t row_end;
-
-	for (size_t first = 0; first < end; first = row_end) {
-		if (!(umpa_attributes_row(&umpa_mapping_table, first, end, &row_end) &
-			    PAGE_UNFORKED))
-			continue;
-		/* Mapped anew they have no frames. Where that is refused they stay as they are. */
-		umpa_attributes_change(
-			&umpa_mapping_table, first, row_end, 0, PAGE_ODD | PAGE_VOID);
-		(void)!umpa_mapping_end_mapped(first, row_end);
-	}
+	umpa_attributes_change(&umpa_mapping_table, first, end, 0, PAGE_ODD);
+	if (!umpa_restore(&umpa_mapping_table, first, end))
+		(void)!protect_rows(first, end, PROT_NONE);
 }
 
-/* In a child, what MADV_DONTFORK kept back is a hole, where anybody's mapping may come to lie: so
- * it is made the window's again at once, and mapped no more. What a block has of it is the block's,
- * and zero. */
+static void close_holes(size_t end)
+{
+	const struct umpa_attributes *a = &umpa_mapping_table;
+	size_t row_end;
+
+	for (size_t first = 0; first < end; first = row_end)
+		if (umpa_attributes_row(a, first, end, &row_end) & PAGE_UNFORKED)
+			close_hole(first, row_end);
+}
+
+/* In a child, what MADV_DONTFORK kept back is a hole, where anybody's mapping may come to lie, and
+ * be taken for umpa's then. So it is made the window's again at once. As in a hole nobody can read
+ * or write there. */
 static void mend_holes(void)
 {
 	if (likely(!umpa_mapping_table.unforked_by))
 		return;
 	umpa_pages_lock();
-	end_unforked((size_t)umpa_window_nslots_open(&umpa_core.window) * SLOT_NPAGES);
+	close_holes((size_t)umpa_window_nslots_open(&umpa_core.window) * SLOT_NPAGES);
 	umpa_mapping_table.unforked_by = 0;
 	umpa_pages_unlock();
 }

@@ -47,7 +47,9 @@ struct umpa_rows {
 	unsigned n;
 };
 
-/* Maps what of the range nobody has, and says what that was. 0 or -ENOMEM. */
+/* Maps what of the range nobody has, and says what that was, as far as there is room. (Of more
+ * holes than that the last ones stay mapped where the kernel then refuses: their addresses are lost
+ * until somebody unmaps them.) 0 or -ENOMEM. */
 must_check int umpa_rows_take_rest(size_t first, size_t end, struct umpa_rows *rest);
 
 /* Ends what rows are mapped, of ordinary memory. */

@@ -148,6 +148,18 @@ static intptr_t leave_behind(const struct mremap_args *a, const struct range *fr
 	return got;
 }
 
+static int is_somebodys(const struct range *r)
+{
+	return umpa_mapping_reach(r->first, r->last) == r->last;
+}
+
+static int is_mapped(const struct range *r)
+{
+	int mapped;
+
+	return umpa_mapping_row(r->first, r->last, &mapped) == r->last && mapped;
+}
+
 /* Of ordinary pages, in the window if there is room. */
 static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
 {
@@ -173,18 +185,29 @@ static void protect_again(const struct mremap_args *a, intptr_t got, int prot)
 	errno = kept;
 }
 
-/* Pages that are all protected alike grow as ordinary ones, and are protected again. */
+/* The kernel knows best whether these are one mapping, as pages stay odd when advice is taken back
+ * and locks are undone. Without leave to move them it refuses to map more, since what is behind is
+ * the window, and says why. */
+static intptr_t grow_odd(const struct mremap_args *a, const struct range *from)
+{
+	size_t end = (size_t)umpa_core.window.nslots * SLOT_NPAGES;
+
+	if (a->flags & MREMAP_MAYMOVE)
+		return leave_window(a, from);
+	return from->last < end ? kernel_mremap(a) : -ENOMEM;
+}
+
+/* Pages that are all protected alike grow as ordinary ones, and are protected again. A block's
+ * leave the window for good: the block is zero there then. */
 static intptr_t grow(struct mremap_args *a, const struct range *from)
 {
 	const int rw = PROT_READ | PROT_WRITE;
-	int prot = umpa_mapping_prot(from->first, from->last);
+	int prot = is_mapped(from) ? umpa_mapping_prot(from->first, from->last) : MAPPING_ODD;
 	int error = prot >= 0 && prot != rw ? umpa_mapping_protect(from->first, from->last, rw) : 0;
 	intptr_t got;
 
-	if (prot == MAPPING_MIXED)
-		return -EFAULT;
-	if (prot == MAPPING_ODD)
-		return a->flags & MREMAP_MAYMOVE ? leave_window(a, from) : -ENOMEM;
+	if (prot < 0)
+		return grow_odd(a, from);
 	if (error)
 		return error;
 	got = grow_ordinary(a, from);
@@ -223,12 +246,9 @@ static int refusal(const struct mremap_args *a)
 	size_t one = umpa_os_page_nbytes(a->addr);
 	struct range r;
 	intptr_t got;
-	int mapped;
 
-	if (range_cut(a->addr, PAGE_NBYTES, &r) && range_is_ours(&r)) {
-		umpa_mapping_row(r.first, r.last, &mapped);
-		return mapped ? 0 : -EFAULT;
-	}
+	if (range_cut(a->addr, PAGE_NBYTES, &r) && range_is_ours(&r))
+		return is_somebodys(&r) ? 0 : -EFAULT;
 	got = umpa_os_mremap(a->addr, one, one, 0, NULL);
 	return umpa_os_failed(got) ? (int)got : 0;
 }
@@ -255,12 +275,10 @@ static intptr_t shrink(const struct mremap_args *a)
 static intptr_t remap(struct mremap_args *a, const struct range *from)
 {
 	size_t npages = pages_of(a->new_nbytes), have = from->last - from->first;
-	int mapped;
 
 	if (stays(a))
 		return shrink(a);
-	if (!range_is_all_ours(from) ||
-		umpa_mapping_row(from->first, from->last, &mapped) < from->last || !mapped)
+	if (!range_is_all_ours(from) || !is_somebodys(from))
 		return -EFAULT;
 	a->old_nbytes = have << PAGE_SHIFT;
 	a->new_nbytes = npages << PAGE_SHIFT;

@@ -25,10 +25,12 @@ int umpa_rows_take_rest(size_t first, size_t end, struct umpa_rows *r)
 		row = umpa_owner_row_at(first, end);
 		if (row.owner != OF_NOBODY)
 			continue;
-		if (r->n == UMPA_NROWS_MAX || umpa_pages_take(first, row.end, &t)) {
+		if (umpa_pages_take(first, row.end, &t)) {
 			umpa_rows_end(r);
 			return -ENOMEM;
 		}
+		if (r->n == UMPA_NROWS_MAX)
+			continue;
 		r->first[r->n] = first;
 		r->end[r->n++] = row.end;
 	}

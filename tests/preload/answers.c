@@ -257,6 +257,86 @@ static void rare_advice(size_t npages)
 	drop(p, npages);
 }
 
+/* Advice that is taken back, locks that are undone and advice that is no such leave a mapping that
+ * may grow. */
+static void taken_back(size_t npages)
+{
+	static const struct {
+		const char *name;
+		int advice, back;
+	} pairs[] = {{"random", MADV_RANDOM, MADV_NORMAL}, {"dump", MADV_DONTDUMP, MADV_DODUMP},
+		{"fork", MADV_DONTFORK, MADV_DOFORK}, {"wipe", MADV_WIPEONFORK, MADV_KEEPONFORK},
+		{"none such", 4711, 4711}};
+	size_t nbytes = npages * PAGE;
+	char *p;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		p = area(npages, 10);
+		said(pairs[i].name, madvise(p + PAGE, PAGE, pairs[i].advice));
+		said(pairs[i].name, madvise(p + PAGE, PAGE, pairs[i].back));
+		p = got(pairs[i].name, mremap(p, nbytes, 2 * nbytes, MREMAP_MAYMOVE));
+		look("grown", p, 2 * npages);
+		drop(p, 2 * npages);
+	}
+	p = area(npages, 10);
+	ANSWER(mlock(p + PAGE, PAGE));
+	ANSWER(munlock(p + PAGE, PAGE));
+	p = MAPPED(mremap(p, nbytes, 2 * nbytes, MREMAP_MAYMOVE));
+	look("grown", p, 2 * npages);
+	drop(p, 2 * npages);
+	p = area(npages, 10);
+	ANSWER(madvise(p + PAGE, PAGE, MADV_RANDOM));
+	MAPPED(mremap(p, nbytes, 2 * nbytes, MREMAP_MAYMOVE));
+	look("advised in part", p, npages);
+	drop(p, npages);
+}
+
+/* Blocks of malloc are memory as any other: what leaves them is zero there. */
+static void blocks(size_t npages)
+{
+	const size_t nbytes = 1024 * PAGE;
+	char *p = aligned_alloc(1024 * PAGE, nbytes), *q = plain(1024);
+
+	(void)npages;
+	fill(p, 1024, 10);
+	said("as it is", mremap(p, nbytes, nbytes, 0) != p);
+	MAPPED(mremap(
+		p, 512 * PAGE, 512 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, q));
+	look("what has left", q, 512);
+	look("what is left", p, 1024);
+	q = MAPPED(
+		mremap(p + 512 * PAGE, 512 * PAGE, 512 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP));
+	look("what has left", q, 512);
+	fill(p, 1024, 20);
+	look("used again", p, 1024);
+	drop(q, 512);
+	free(p);
+	p = aligned_alloc(1024 * PAGE, nbytes);
+	fill(p, 1024, 30);
+	look("another", p, 1024);
+	free(p);
+}
+
+static void many_holes(size_t npages)
+{
+	char *p = area(64, 10);
+
+	(void)npages;
+	for (int i = 0; i < 20; i++)
+		munmap(p + (size_t)(2 * i + 1) * PAGE, PAGE);
+	MAPPED(mmap(p, 64 * PAGE, RW, ANON | MAP_FIXED, -1, 0));
+	look("mapped over", p, 64);
+	for (int i = 0; i < 20; i++)
+		munmap(p + (size_t)(2 * i + 1) * PAGE, PAGE);
+	MAPPED(mmap(p, 64 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	look("shared memory over it", p, 64);
+	for (int i = 0; i < 20; i++)
+		munmap(p + (size_t)(2 * i + 1) * PAGE, PAGE);
+	MAPPED(mmap(p, 64 * PAGE, PROT_NONE, ANON | MAP_FIXED, -1, 0));
+	look("closed", p, 64);
+	drop(p, 64);
+}
+
 static void locks(size_t npages)
 {
 	size_t nbytes = npages * PAGE;
@@ -897,9 +977,11 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(size_t npages);
-	} scenarios[] = {{"rare flags", rare_flags}, {"rare advice", rare_advice}, {"locks", locks},
-		{"lookers", lookers}, {"code", code}, {"moves", moves}, {"files", files},
-		{"segments", segments}, {"pieces of segments", pieces_of_segments},
+	} scenarios[] = {{"rare flags", rare_flags}, {"rare advice", rare_advice},
+		{"taken back", taken_back}, {"blocks", blocks}, {"many holes", many_holes},
+		{"locks", locks}, {"lookers", lookers}, {"code", code}, {"moves", moves},
+		{"files", files}, {"segments", segments},
+		{"pieces of segments", pieces_of_segments},
 		{"inherited segments", inherited_segments}, {"barrier", barrier},
 		{"careless", careless}, {"gaps", gaps}, {"refused over", refused_over},
 		{"children", children}, {"daemons", daemons}, {"keys", keys}};
