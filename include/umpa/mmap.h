@@ -11,8 +11,8 @@
  * pool where it is whole superpages. Ranges may be umpa's, the kernel's, or part one and part the
  * other; a mapping may be ended, protected, advised and mapped over in any part. A mapping is no
  * block: umpa_free(), umpa_realloc() and the like do not take it. Pages of a block may be
- * protected, advised and mapped over; they are ordinary memory again when it is freed. They can't
- * be unmapped or remapped.
+ * protected, advised, mapped over and moved elsewhere by umpa_mremap(), which leaves zero; they are
+ * ordinary memory again when it is freed. Unmapping them does nothing, and is no error.
  *
  * What umpa_mmap() gave is for these functions alone: libc's munmap() and the like would leave a
  * hole in the window, unless the preload library stands behind them.
@@ -20,7 +20,8 @@
  * Where it differs from the kernel:
  *  - memory that was unmapped may stay readable and writable, as part of the pool;
  *  - pages that the kernel still reads or writes for somebody when they are unmapped (vmsplice,
- *    sends without copying, I/O under way) belong to the pool at once: wait for these first;
+ *    sends without copying, I/O under way) belong to the pool at once: wait for these first (the
+ *    preload library hears of vmsplice() and SO_ZEROCOPY, and gives such pages to the kernel);
  *  - memory of the window must not be registered with a userfaultfd of the program's, unless the
  *    preload library is there, which hears of it: EBUSY, or it is registered, and stays so when it
  *    has been unmapped;

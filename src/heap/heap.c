@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "core/core.h"
 #include "core/options.h"
 #include "core/page.h"
 #include "core/pool.h"
@@ -34,6 +35,12 @@ static size_t decide_min(void)
 	}
 }
 
+void umpa_heap_retire(void)
+{
+	umpa_heap_start();
+	__atomic_store_n(&umpa_heap_min, SIZE_MAX, __ATOMIC_RELEASE);
+}
+
 void umpa_heap_start(void)
 {
 	if (umpa_engine_start() && !__atomic_load_n(&umpa_heap_min, __ATOMIC_RELAXED))
@@ -60,10 +67,21 @@ static int is_too_much(size_t nbytes)
 	return nbytes > PTRDIFF_MAX;
 }
 
+int umpa_heap_is_beyond(size_t nbytes)
+{
+	if (likely(nbytes < (size_t)1 << 30))
+		return 0;
+	umpa_core_need();
+	return nbytes > umpa_core.machine.memory_nbytes;
+}
+
 void *umpa_heap_block(size_t nbytes, unsigned flags)
 {
 	void *p = NULL;
 
+	/* Not every engine sets errno. */
+	if (umpa_heap_is_beyond(nbytes))
+		return umpa_heap_refuse();
 	/* Who asks for an alignment, of an image or a matrix, fills what it gets. */
 	if (nbytes >= PROVE_NBYTES_MIN && !(flags & ~UMPA_ZERO))
 		p = umpa_prove_alloc(nbytes, (flags & UMPA_ZERO) != 0);

@@ -57,6 +57,13 @@ static inline void *umpa_heap_refuse(void)
 	return NULL;
 }
 
+/* From now on new blocks are the engine's, whatever their size. */
+void umpa_heap_retire(void);
+
+/* More than there is: whether that is to be had the kernel shall say, whom the engine asks, and who
+ * refuses it as a rule. */
+int umpa_heap_is_beyond(size_t nbytes);
+
 /*
  * Certainly the engine's. A block of umpa's is in the window or begins at a page, like a bootstrap
  * block; for these, NULL and the engine's own pages the slow functions look closer. What lies in a

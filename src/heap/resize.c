@@ -47,7 +47,9 @@ static void *resize_block(void *p, size_t nbytes)
 	void *q = NULL;
 
 	umpa_prove_end(p);
-	if (!belongs_to_engine(old_nbytes, nbytes)) {
+	if (umpa_heap_is_beyond(nbytes)) {
+		errno = ENOMEM; /* not every engine sets it */
+	} else if (!belongs_to_engine(old_nbytes, nbytes)) {
 		q = umpa_page_realloc(p, nbytes, 0, CALL);
 		if (likely(q)) {
 			umpa_learn_of_block(nbytes);

@@ -179,6 +179,17 @@ int umpa_mm_unlock(const void *addr, size_t nbytes)
 	return umpa_answer(!error && whole < a.nbytes ? -ENOMEM : error);
 }
 
+void umpa_mm_advised(void *addr, size_t nbytes, int advice)
+{
+	if (!is_passing(advice))
+		(void)!expect_oddity(addr, nbytes);
+}
+
+void umpa_mm_distrust(void)
+{
+	umpa_mapping_distrust();
+}
+
 int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key)
 {
 	size_t whole = nbytes_to_gap(addr, nbytes);

@@ -34,6 +34,13 @@ intptr_t umpa_mm_reserve(size_t nbytes);
 int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags);
 int umpa_mm_protect_key(void *addr, size_t nbytes, int prot, int key);
 
+/* madvise() has been called for the range by another call. */
+void umpa_mm_advised(void *addr, size_t nbytes, int advice);
+
+/* The kernel may hold on to pages of mappings for somebody: they are not used again when they are
+ * unmapped. */
+void umpa_mm_distrust(void);
+
 /* munlock(), msync() and mincore(): the kernel's, but ENOMEM where a page of the window is
  * nobody's.
  */
@@ -50,8 +57,8 @@ int umpa_mm_detach(const void *addr);
  * than it would have taken under that limit, but for what is in use. */
 void umpa_mm_heed_limit(size_t nbytes);
 
-/* The program has a userfaultfd: what it maps from now on, without saying where, is the kernel's.
- */
+/* What the program and its engine map from now on, without saying where, is the kernel's: the
+ * program has a userfaultfd, or wants all of it locked. */
 void umpa_mm_keep_off(void);
 
 /* What it registers, pages without frame at the least if `missing`. */

@@ -109,10 +109,41 @@ static void end_ordinary(size_t first, size_t end)
 	}
 }
 
+static int distrusted; /* atomic */
+
+void umpa_mapping_distrust(void)
+{
+	__atomic_store_n(&distrusted, 1, __ATOMIC_RELAXED);
+}
+
+int umpa_mapping_distrusted(void)
+{
+	return __atomic_load_n(&distrusted, __ATOMIC_RELAXED);
+}
+
+int umpa_mapping_hold(size_t first, size_t end, int all)
+{
+	struct umpa_owner_row row;
+	int error = 0;
+
+	if (likely(!umpa_mapping_distrusted()))
+		return 0;
+	error = umpa_attributes_need(&umpa_mapping_table, end);
+	for (; !error && first < end; first = row.end) {
+		row = umpa_owner_row_at(first, end);
+		if (row.owner == OF_MAPPINGS || (all && row.owner == OF_BLOCK))
+			umpa_attributes_change(&umpa_mapping_table, first, row.end, 0, PAGE_ODD);
+		umpa_owner_mark(&row, all);
+	}
+	return error;
+}
+
 int umpa_mapping_end_mapped(size_t first, size_t end)
 {
-	int error = umpa_restore(&umpa_mapping_table, first, end);
+	int error = umpa_mapping_hold(first, end, 0);
 
+	if (!error)
+		error = umpa_restore(&umpa_mapping_table, first, end);
 	if (!error)
 		end_ordinary(first, end);
 	/* Also where it got half-way: these can be written now. */
@@ -147,7 +178,8 @@ static int end_any(size_t first, size_t end)
 
 int umpa_mapping_end(size_t first, size_t end)
 {
-	int error = end_usual(first, end) ? 0 : end_any(first, end);
+	int usual = !umpa_mapping_distrusted() && end_usual(first, end);
+	int error = usual ? 0 : end_any(first, end);
 
 	umpa_pool_keep_limit();
 	return error;

@@ -89,6 +89,13 @@ int umpa_mapping_ordinary(size_t first, size_t end, size_t *row_end);
 /* The end of the pages from the first on that are nobody's; first if that is somebody's. */
 size_t umpa_mapping_gap(size_t first, size_t end);
 
+/* From now on the kernel may hold on to pages for somebody when they are unmapped: no frame of
+ * theirs is used again, but goes back to it. */
+void umpa_mapping_distrust(void);
+
+/* 1 if so. */
+int umpa_mapping_distrusted(void);
+
 /* What is to be mapped over a range, all of it. */
 struct umpa_overlay {
 	size_t first, end;

@@ -24,6 +24,10 @@ int umpa_mapping_is_at_risk(size_t first, size_t end);
  * perhaps. */
 int umpa_mapping_closed(size_t first, size_t end, unsigned also);
 
+/* Where umpa_mapping_distrusted(), pages of mappings, and with `all` those of blocks, are mapped
+ * anew when they are made ordinary next. 0 or -ENOMEM. */
+must_check int umpa_mapping_hold(size_t first, size_t end, int all);
+
 /* The attributes of pages protected so. */
 unsigned umpa_mapping_attributes_of(int prot);
 

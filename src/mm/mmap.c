@@ -91,6 +91,13 @@ static intptr_t ready(void *addr, const struct mmap_args *a)
 	return (intptr_t)addr;
 }
 
+/* More than there is: whether that is to be had the kernel shall say, which refuses it as a rule.
+ */
+static int is_beyond(const struct mmap_args *a)
+{
+	return a->nbytes > umpa_core.machine.memory_nbytes;
+}
+
 static int is_large_enough(const struct mmap_args *a)
 {
 	return is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
@@ -116,7 +123,7 @@ static intptr_t serve(const struct mmap_args *a)
 {
 	void *addr = NULL;
 
-	if (!umpa_core_is_started())
+	if (!umpa_core_is_started() || is_beyond(a))
 		return 0;
 	if (is_large_enough(a) && may_serve())
 		addr = umpa_pages_new(pages_of(a->nbytes), UMPA_ZERO);
@@ -274,6 +281,11 @@ void umpa_mm_keep_off(void)
 	__atomic_store_n(&kept_off, 1, __ATOMIC_RELAXED);
 }
 
+static int is_kept_off(void)
+{
+	return __atomic_load_n(&kept_off, __ATOMIC_RELAXED);
+}
+
 static void *map_as_probe(struct mmap_args *a, unsigned class)
 {
 	intptr_t got = kernel_mmap(a);
@@ -317,8 +329,9 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 {
 	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset}, reserved = if_reserved(a);
 	unsigned class;
+	intptr_t got;
 
-	if (__atomic_load_n(&kept_off, __ATOMIC_RELAXED))
+	if (is_kept_off())
 		return umpa_answer_address(kernel_mmap(&a));
 	if (may_learn_to_reserve(&a))
 		return reserve_if_used(&a);
@@ -327,7 +340,8 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 	class = umpa_evidence_class(pages_of(nbytes));
 	if (!umpa_evidence_for(class))
 		return map_as_probe(&a, class);
-	return umpa_answer_address(may_start() ? map(&reserved) : kernel_mmap(&a));
+	got = may_start() ? serve(&reserved) : 0;
+	return umpa_answer_address(got ? got : kernel_mmap(&a));
 }
 
 void *umpa_mm_map_at(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
@@ -351,7 +365,7 @@ static void *serve_engine(const struct mmap_args *a)
 {
 	size_t npages = pages_of(a->nbytes);
 
-	if (!may_serve())
+	if (!may_serve() || is_beyond(a))
 		return NULL;
 	return npages < SLOT_NPAGES ? umpa_pages_new(npages, UMPA_ZERO)
 				    : umpa_pages_new_aligned(npages, wished_nslots(a), UMPA_ZERO);
@@ -362,7 +376,7 @@ void *umpa_mm_map_for_engine(void *addr, size_t nbytes, int prot, int flags, int
 	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset};
 	void *p;
 
-	if (!is_for_blocks(&a))
+	if (is_kept_off() || !is_for_blocks(&a))
 		return umpa_answer_address(kernel_mmap(&a));
 	if (!umpa_evidence_for(EVIDENCE_OF_ENGINE))
 		return map_as_probe(&a, EVIDENCE_OF_ENGINE);

@@ -160,12 +160,27 @@ static int is_mapped(const struct range *r)
 	return umpa_mapping_row(r->first, r->last, &mapped) == r->last && mapped;
 }
 
+/* To more than there is: that the kernel shall say, which refuses it as a rule. But what leaves the
+ * window it does not account for. */
+static intptr_t grow_beyond(const struct mremap_args *a, const struct range *from)
+{
+	intptr_t got = -ENOMEM;
+
+	if (a->flags & MREMAP_MAYMOVE)
+		got = copy_out(a, from, PROT_READ | PROT_WRITE);
+	if (!umpa_os_failed(got))
+		(void)!umpa_mapping_end(from->first, from->last);
+	return got;
+}
+
 /* Of ordinary pages, in the window if there is room. */
 static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
 {
 	size_t npages = pages_of(a->new_nbytes);
 	void *to;
 
+	if (a->new_nbytes > umpa_core.machine.memory_nbytes)
+		return grow_beyond(a, from);
 	if (!umpa_mapping_extend(from->last, from->first + npages))
 		return (intptr_t)a->addr;
 	if (!(a->flags & MREMAP_MAYMOVE))
@@ -202,7 +217,8 @@ static intptr_t grow_odd(const struct mremap_args *a, const struct range *from)
 static intptr_t grow(struct mremap_args *a, const struct range *from)
 {
 	const int rw = PROT_READ | PROT_WRITE;
-	int prot = is_mapped(from) ? umpa_mapping_prot(from->first, from->last) : MAPPING_ODD;
+	int is_plain = is_mapped(from) && !umpa_mapping_distrusted();
+	int prot = is_plain ? umpa_mapping_prot(from->first, from->last) : MAPPING_ODD;
 	int error = prot >= 0 && prot != rw ? umpa_mapping_protect(from->first, from->last, rw) : 0;
 	intptr_t got;
 

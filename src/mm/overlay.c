@@ -78,7 +78,9 @@ int umpa_mapping_again(size_t first, size_t end)
 
 	umpa_pages_lock();
 	opens = umpa_mapping_closed(first, end, PAGE_UNFORKED);
-	error = umpa_restore(&umpa_mapping_table, first, end);
+	error = umpa_mapping_hold(first, end, 1);
+	if (!error)
+		error = umpa_restore(&umpa_mapping_table, first, end);
 	if (!error)
 		error = umpa_rows_take_rest(first, end, &rest);
 	if (!error)

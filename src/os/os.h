@@ -76,6 +76,7 @@ must_check int umpa_os_advise(void *addr, size_t nbytes, int advice);
 /* mlock() where flags are 0, else mlock2(). */
 must_check int umpa_os_lock(const void *addr, size_t nbytes, unsigned flags);
 must_check int umpa_os_unlock(const void *addr, size_t nbytes);
+must_check int umpa_os_lock_all(int flags);
 must_check int umpa_os_sync(void *addr, size_t nbytes, int flags);
 must_check int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec);
 must_check int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key);
@@ -146,9 +147,10 @@ must_check int umpa_os_bare(const void *addr, size_t npages);
 void umpa_os_confine(void);
 int umpa_os_confined(void);
 
-/* prlimit() and prctl(), for the program. */
+/* prlimit(), prctl() and process_madvise(), for the program. */
 int umpa_os_prlimit(int pid, int resource, const void *limit, void *old);
 long umpa_os_prctl(int option, long a, long b, long c, long d);
+long umpa_os_process_advise(int pidfd, const void *iovec, size_t n, int advice, unsigned flags);
 
 /* --- the machine -------------------------------------------------------------------------- */
 

@@ -205,6 +205,11 @@ int umpa_os_unlock(const void *addr, size_t nbytes)
 	return (int)SYS_2(SYS_munlock, addr, nbytes);
 }
 
+int umpa_os_lock_all(int flags)
+{
+	return (int)SYS_1(SYS_mlockall, flags);
+}
+
 int umpa_os_sync(void *addr, size_t nbytes, int flags)
 {
 	return (int)SYS_3(SYS_msync, addr, nbytes, flags);
@@ -470,6 +475,11 @@ int umpa_os_confined(void)
 int umpa_os_prlimit(int pid, int resource, const void *limit, void *old)
 {
 	return (int)SYS_4(SYS_prlimit64, pid, resource, limit, old);
+}
+
+long umpa_os_process_advise(int pidfd, const void *iovec, size_t n, int advice, unsigned flags)
+{
+	return SYS_5(SYS_process_madvise, pidfd, iovec, n, advice, flags);
 }
 
 long umpa_os_prctl(int option, long a, long b, long c, long d)

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "os/os.h"
+#include "shim/vfork.h"
 
 static int confines(int option)
 {
@@ -24,7 +25,7 @@ public_api int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		arg[i] = va_arg(args, long);
 	va_end(args);
-	if (confines(option))
+	if (confines(option) && !umpa_has_parents_memory())
 		umpa_os_confine();
 	got = umpa_os_prctl(option, arg[0], arg[1], arg[2], arg[3]);
 	if (!umpa_os_failed(got))

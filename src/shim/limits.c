@@ -3,29 +3,30 @@
  * would be over the limit by itself, and everything the kernel is asked for refused: stacks of
  * threads, libraries, small blocks. So it is narrowed first. A limit that another process sets is
  * not noticed.
+ *
+ * mlockall(): without privilege the kernel counts all address space for MCL_CURRENT, so that the
+ * window alone is over the limit; where it refuses, that is narrowed too. With MCL_FUTURE alone the
+ * window stays as it is, and what it would serve would not be locked: from then on it serves
+ * nothing more.
  */
-#include <pthread.h>
+#include <errno.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <umpa/stats.h>
 #include <unistd.h>
 
 #include "heap/engine.h"
+#include "heap/heap.h"
 #include "mm/answer.h"
 #include "mm/calls.h"
 #include "os/os.h"
+#include "shim/vfork.h"
 
-/*
- * A child of vfork() has its parent's memory, but limits of its own. libc's idea of which thread
- * this is, which it writes into a lock that it must know the owner of, is its parent's then too.
- */
-static int has_parents_memory(void)
+/* The books are this process's to change, and calls may be made for it. */
+static int may_heed(void)
 {
-	pthread_mutex_t m = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-	int owner;
-
-	pthread_mutex_lock(&m);
-	owner = m.__data.__owner;
-	pthread_mutex_unlock(&m);
-	return owner != gettid();
+	return umpa_host_consent() == UMPA_CONSENT_GIVEN && !umpa_os_confined() &&
+	       !umpa_has_parents_memory();
 }
 
 /* One that can't be read the kernel shall refuse: it reads the limit before it finds that there is
@@ -38,8 +39,7 @@ static int is_readable(const struct rlimit64 *limit)
 /* Before it holds, since other threads go on meanwhile. */
 static void heed_limit(const struct rlimit64 *limit)
 {
-	if (umpa_host_consent() == UMPA_CONSENT_GIVEN && !umpa_os_confined() &&
-		!has_parents_memory() && is_readable(limit))
+	if (may_heed() && is_readable(limit))
 		umpa_mm_heed_limit(limit->rlim_cur);
 }
 
@@ -73,4 +73,36 @@ public_api int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *
 public_api int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
 	return set(0, (int)resource, limit, NULL);
+}
+
+/* What of the window is in use stays. */
+static int may_fit(size_t nbytes)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st.open_nbytes < nbytes;
+}
+
+static int lock_all_within_limit(int flags)
+{
+	struct rlimit64 limit;
+	int error = umpa_os_lock_all(flags);
+
+	if (error != -ENOMEM || !(flags & MCL_CURRENT) || !may_heed() ||
+		umpa_os_prlimit(0, RLIMIT_MEMLOCK, NULL, &limit) || !may_fit(limit.rlim_cur))
+		return error;
+	umpa_mm_heed_limit(limit.rlim_cur);
+	return umpa_os_lock_all(flags);
+}
+
+public_api int mlockall(int flags)
+{
+	int error = lock_all_within_limit(flags);
+
+	if (!error && (flags & (MCL_CURRENT | MCL_FUTURE)) == MCL_FUTURE && may_heed()) {
+		umpa_mm_keep_off();
+		umpa_heap_retire();
+	}
+	return umpa_answer(error);
 }

@@ -8,10 +8,12 @@
  * replaces.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/uio.h>
 #include <umpa/mmap.h>
 
 #include "core/options.h"
@@ -95,6 +97,19 @@ public_api int madvise(void *addr, size_t nbytes, int advice)
 	if (may_act())
 		return umpa_madvise(addr, nbytes, advice);
 	return umpa_answer(umpa_os_advise(addr, nbytes, advice));
+}
+
+/* Of this process or of another: what it has done here is noted afterwards, as the kernel has
+ * looked at the vector before. */
+public_api ssize_t process_madvise(
+	int pidfd, const struct iovec *v, size_t n, int advice, unsigned flags)
+{
+	long got = umpa_os_process_advise(pidfd, v, n, advice, flags);
+	int looked = got >= 0 || got == -ENOMEM || (got == -EINVAL && n <= IOV_MAX && !flags);
+
+	for (size_t i = 0; looked && i < n && may_act(); i++)
+		umpa_mm_advised(v[i].iov_base, v[i].iov_len, advice);
+	return got < 0 ? umpa_answer((int)got) : got;
 }
 
 /* As libc's: POSIX_MADV_DONTNEED must not lose anything, and does nothing. */
