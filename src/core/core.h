@@ -90,6 +90,7 @@ struct umpa_space {
 	uint32_t nnursery;      /* slots at the window's front that are for runs only */
 	uint32_t nnursery_used; /* of those, handed out so far; they never come back. atomic */
 	uint32_t ntransit;      /* calls that hold slots in transit */
+	uint32_t nresting;      /* forks that wait for those, and that no others begin before */
 	int locked; /* opened memory gets frames at once (mlockall): open no more than needed */
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;

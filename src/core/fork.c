@@ -12,11 +12,13 @@
 static void take_space_at_rest(struct umpa_space *s)
 {
 	umpa_lock_take(&s->lock);
+	s->nresting++;
 	while (s->ntransit) {
 		umpa_lock_give(&s->lock);
 		sched_yield();
 		umpa_lock_take(&s->lock);
 	}
+	s->nresting--;
 }
 
 /* --- the gate ----------------------------------------------------------------------------- */

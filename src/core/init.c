@@ -237,10 +237,11 @@ void umpa_core_fork_start_give(void)
 
 /*
  * When the library is loaded, and not in umpa_core_start(): registering allocates, and that may
- * come back here. In this file, because a linker takes no object from an archive that nothing
+ * come back here. Before the constructors of a program that links the archive, whose own handlers
+ * may call umpa. In this file, because a linker takes no object from an archive that nothing
  * refers to.
  */
-__attribute__((constructor)) static void register_fork(void)
+__attribute__((constructor(101))) static void register_fork(void)
 {
 	umpa_fork_register();
 }

@@ -1,6 +1,7 @@
 #include "core/space.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "core/owns.h"
@@ -345,8 +346,7 @@ void umpa_space_give_grant(const struct space_grant *grant)
 		umpa_space_give(grant->piece[i].slot, grant->piece[i].nslots, grant->piece[i].kind);
 }
 
-/* Takes the frames from the slots of a grant, which will get others. 0, or -errno. */
-static int empty(struct space_grant *g)
+int umpa_space_empty(struct space_grant *g)
 {
 	int err = 0;
 
@@ -366,13 +366,23 @@ int umpa_space_take_void(uint32_t nslots, uint32_t align, struct space_grant *gr
 {
 	int err = umpa_space_take(nslots, align, PREFER_VOID, grant);
 
-	if (err || !empty(grant))
+	if (err || !umpa_space_empty(grant))
 		return err;
 	umpa_space_give_grant(grant);
 	return -ENOMEM;
 }
 
 /* --- slots in transit --------------------------------------------------------------------- */
+
+/* A fork waits for those in transit: where others went on departing it might for ever. */
+static void let_rest(struct umpa_space *s)
+{
+	while (unlikely(s->nresting)) {
+		umpa_lock_give(&s->lock);
+		sched_yield();
+		umpa_lock_take(&s->lock);
+	}
+}
 
 unsigned umpa_space_depart(
 	struct space_chunk *chunk, uint32_t nslots, enum umpa_extent_kind kind, struct slot near)
@@ -381,6 +391,7 @@ unsigned umpa_space_depart(
 	unsigned n = 0;
 
 	umpa_lock_take(&s->lock);
+	let_rest(s);
 	for (; n < SPACE_NCHUNKS && nslots; n++) {
 		chunk[n].slot = slot_is(near, NO_SLOT) ? umpa_extents_take_last(&s->extents, kind,
 								 nslots, &chunk[n].nslots)

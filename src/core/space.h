@@ -79,6 +79,9 @@ must_check int umpa_space_take_for_shelf(
 /* Gives slots back; kind tells whether frames are behind them (and content), or none. */
 void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind);
 
+/* Takes the frames from the slots of a grant. 0, or -errno: some are still there. */
+must_check int umpa_space_empty(struct space_grant *grant);
+
 /* Gives all of a grant back as it was taken. */
 void umpa_space_give_grant(const struct space_grant *grant);
 

@@ -354,6 +354,10 @@ static int grow_in_place(struct slot slot, size_t npages, unsigned flags)
 	if (need > r->nslots &&
 		umpa_space_take_at(slot_after(slot, r->nslots), need - r->nslots, &g))
 		return 0;
+	if (flags & UMPA_NOBACK && umpa_space_empty(&g)) {
+		umpa_space_give_grant(&g);
+		return 0;
+	}
 	if (flags & UMPA_ZERO)
 		clear_slack(slot, r->npages, npages);
 	if (room > used && !(flags & UMPA_NOBACK))

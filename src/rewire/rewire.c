@@ -3,6 +3,7 @@
 #include <umpa/rewire.h>
 
 #include "core/block.h"
+#include "core/pool.h"
 #include "rewire/bytes.h"
 #include "rewire/frames.h"
 
@@ -139,6 +140,7 @@ static int one(const struct way *way, const struct umpa_move_op *op)
 	}
 	if (op->nbytes)
 		carry_out(way, op, &ends);
+	umpa_pool_keep_limit();
 	errno = saved;
 	return 0;
 }
@@ -213,6 +215,7 @@ public_api int umpa_movev(const struct umpa_move_op *ops, size_t nops, size_t *d
 		return -1;
 	}
 	carry_out_all(ops, nops);
+	umpa_pool_keep_limit();
 	errno = saved;
 	return 0;
 }

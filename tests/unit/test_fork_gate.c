@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <umpa/umpa.h>
+#include <unistd.h>
 
 #include "core/core.h"
 #include "core/fork.h"
@@ -121,4 +122,51 @@ TEST(gate_stays_open_in_a_process_of_one_thread)
 	umpa_fork_prepare();
 	CHECK(!umpa_fork_enter());
 	umpa_fork_parent();
+}
+
+/* --- slots in transit ----------------------------------------------------------------------- */
+
+static int is_filled; /* atomic */
+
+static void *fill_from_the_pool(void *arg)
+{
+	(void)arg;
+	/* Room to grow is void, and frames are carried to it. */
+	umpa_free(umpa_alloc((size_t)8 << 20, UMPA_ZERO | UMPA_RESERVE(2)));
+	__atomic_store_n(&is_filled, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Where others went on departing, a fork could wait for as long as they do. */
+TEST(gate_lets_nobody_depart_while_a_fork_waits)
+{
+	struct umpa_space *s = &umpa_core.space;
+	uint64_t nmoved;
+	struct umpa_stats st;
+	pthread_t thread;
+
+	PLAN(4);
+	umpa_mapping_stop();
+	umpa_core_stop();
+	fake_reset();
+	fake_threads(1);
+	umpa_free(umpa_alloc((size_t)32 << 20, UMPA_BACKED));
+	umpa_lock_take(&s->lock);
+	s->nresting++;
+	umpa_lock_give(&s->lock);
+	umpa_get_stats(&st, sizeof(st));
+	nmoved = st.nslots_moved;
+	pthread_create(&thread, NULL, fill_from_the_pool, NULL);
+	for (int i = 0; i < 50 && !__atomic_load_n(&is_filled, __ATOMIC_ACQUIRE); i++)
+		usleep(1000);
+	CHECK(!__atomic_load_n(&is_filled, __ATOMIC_ACQUIRE));
+	umpa_lock_take(&s->lock);
+	CHECK_EQ(s->ntransit, 0);
+	s->nresting--;
+	umpa_lock_give(&s->lock);
+	pthread_join(thread, NULL);
+	CHECK(is_filled);
+	umpa_get_stats(&st, sizeof(st));
+	CHECK(st.nslots_moved > nmoved);
+	fake_threads(0);
 }

@@ -47,6 +47,24 @@ TEST(keep_bounds_what_a_span_leaves)
 	end();
 }
 
+TEST(keep_bounds_what_a_move_leaves)
+{
+	char *a, *b;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = touched(64 * MIB, UMPA_ALIGN(21));
+	b = touched(64 * MIB, UMPA_ALIGN(21));
+	CHECK_EQ(umpa_move(a, b, 64 * MIB), 0);
+	CHECK_EQ(pool_mib(), KEEP);
+	fake_touch(b, 64 * MIB);
+	CHECK_EQ(umpa_movev(&(struct umpa_move_op){a, b, 64 * MIB}, 1, NULL), 0);
+	CHECK_EQ(pool_mib(), KEEP);
+	umpa_free(a);
+	umpa_free(b);
+	end();
+}
+
 TEST(keep_bounds_what_runs_leave)
 {
 	char *run[100];

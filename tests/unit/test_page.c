@@ -316,6 +316,34 @@ TEST(page_realloc_leaves_bare_slots_out)
 	end();
 }
 
+/* What is free behind a block has frames; the block that grows over it wants none. */
+TEST(page_noback_grows_without_frames)
+{
+	char *a, *b;
+	size_t nframes;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	a = touched(4 * MIB, UMPA_ALIGN(21));
+	b = touched(64 * MIB, UMPA_ALIGN(21));
+	CHECK(b == a + 4 * MIB);
+	umpa_free(b);
+	nframes = fake_nframes();
+	CHECK(umpa_realloc(a, 68 * MIB, UMPA_NOBACK | UMPA_ZERO | UMPA_NOMOVE) == a);
+	CHECK_EQ(nframes - fake_nframes(), 64 * MIB / PAGE_NBYTES);
+	CHECK_EQ(stats().cleared_nbytes, 0);
+	umpa_free(a);
+	/* Refused, the block stays as it is. */
+	a = touched(4 * MIB, UMPA_ALIGN(21));
+	umpa_free(touched(64 * MIB, UMPA_ALIGN(21)));
+	fake_fail_from(1, -ENOMEM);
+	CHECK(!umpa_realloc(a, 68 * MIB, UMPA_NOBACK | UMPA_NOMOVE));
+	fake_fail_from(0, 0);
+	CHECK_EQ(umpa_usable_size(a), 4 * MIB);
+	umpa_free(a);
+	end();
+}
+
 TEST(page_nomove)
 {
 	char *a, *wall;
