@@ -111,15 +111,17 @@ struct umpa_guest;
  * stack with it, the program goes on, and the machine can be used again. -ETIMEDOUT: the
  * same where it took too long; time is looked at in guest mode alone, and it is let come to the end
  * of what it does to blocks, up to a second. -EBUSY: as many functions run in it as it has CPUs;
- * -ESTALE: another process made it (fork); -EIO: the host can't go on. Thread-safe: a thread gets
+ * -ESTALE: another process made it (fork); -EAGAIN: there is no timer for the limit
+ * (RLIMIT_SIGPENDING); -EIO: the host can't go on. Thread-safe: a thread gets
  * the CPU that it had last, where that is free.
  *
- * fn must return: no longjmp, exception or cancellation may leave it. It may call any code of the
+ * fn must return: no longjmp, exception or cancellation may leave it. (Where one has, the program
+ * ends with a line that says so, when guest mode is left next.) It may call any code of the
  * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those
  * that would take away what it stands on (EINVAL); memory that the system maps where the machine
  * does not reach is given back at once (ENOMEM). A pointer into the window in a system call means
- * the page of the host, which is not what fn sees there where it has mapped it otherwise:
- * umpa_g_home().
+ * what fn sees there; where that is nothing, or in several places, EFAULT, as it is where a
+ * structure that is given points to pages which are led elsewhere.
  */
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);
@@ -153,7 +155,8 @@ int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes);
 #define UMPA_G_OPEN     (UMPA_G_PRESENT | UMPA_G_WRITABLE | UMPA_G_ACCESSED | UMPA_G_DIRTY)
 
 /* On a page fault in the window: 0 to go on, anything else to fault. It must be compiled for
- * general registers alone (gcc and clang: target("general-regs-only")): others are fn's still. */
+ * general registers alone (gcc and clang: target("general-regs-only")): others are fn's still. It
+ * has a stack of 60 KiB, and faults within it the same, four in all. */
 typedef int umpa_g_fault_fn(struct umpa_guest *g, void *addr, uint64_t code, void *arg);
 
 struct umpa_guest {

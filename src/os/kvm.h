@@ -110,6 +110,10 @@ struct umpa_kvm_alarm {
 must_check int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm);
 void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm);
 
+/* The thread has changed which signals it blocks: so does guest mode, and so it is left afterwards.
+ */
+void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm);
+
 /* In ns nanoseconds once more, where there is a timer. */
 void umpa_kvm_rearm(const struct umpa_kvm_alarm *alarm, uint64_t ns);
 

@@ -178,8 +178,11 @@ static int find_facts(int device, struct umpa_kvm_facts *f)
 static int make_vm(struct umpa_kvm *k)
 {
 	uint64_t identity_map = IDENTITY_MAP;
-	int vm = ask(k->device, KVM_CREATE_VM, 0);
+	int vm;
 
+	do
+		vm = ask(k->device, KVM_CREATE_VM, 0);
+	while (vm == -EINTR);
 	if (vm < 0)
 		return vm;
 	/* Some processors need them; others refuse, and don't. */
@@ -307,6 +310,26 @@ static int set_xcr0(const struct umpa_kvm_cpu *cpu)
 	return ask_with(cpu->fd, KVM_SET_XCRS, &x);
 }
 
+enum {
+	MXCSR_WORD = 6 /* of what XSAVE stores */
+};
+
+/* As a fresh process has it. */
+static int reset_floating_point(const struct umpa_kvm_cpu *cpu)
+{
+	struct kvm_fpu f;
+	struct kvm_xsave x;
+
+	memset(&f, 0, sizeof(f));
+	f.fcw = 0x37f;
+	/* Which does not look at MXCSR. */
+	if (!ask_with(cpu->fd, KVM_GET_XSAVE, &x)) {
+		x.region[MXCSR_WORD] = 0x1f80;
+		(void)!ask_with(cpu->fd, KVM_SET_XSAVE, &x);
+	}
+	return ask_with(cpu->fd, KVM_SET_FPU, &f);
+}
+
 static int set_msrs(const struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 {
 	struct {
@@ -364,6 +387,8 @@ int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 		error = ask_with(cpu->fd, KVM_SET_VCPU_EVENTS, &none);
 	if (!error && cpu->xcr0)
 		error = set_xcr0(cpu);
+	if (!error)
+		error = reset_floating_point(cpu);
 	return error ? error : set_msrs(cpu, s);
 }
 
@@ -386,13 +411,25 @@ int umpa_kvm_forget(struct umpa_kvm_cpu *cpu)
 
 _Static_assert(sizeof(struct umpa_kvm_registers) == sizeof(struct kvm_regs), "the kernel's order");
 
+/* Of Linux 6.8: what a -EFAULT is about, behind the flags. */
+enum {
+	EXIT_MEMORY_FAULT = 39
+};
+
+static uint64_t refused_physical(const struct kvm_run *run)
+{
+	const uint64_t *about = (const uint64_t *)(const void *)&run->hw;
+
+	return run->exit_reason == EXIT_MEMORY_FAULT ? about[1] : UINT64_MAX;
+}
+
 /* Why the kernel came back without having run the guest, or after it did what it may not. */
 static void explain(const struct kvm_run *run, struct umpa_kvm_event *e)
 {
 	e->physical = UINT64_MAX;
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		e->exit = KVM_PORT;
+		e->exit = run->io.direction == KVM_EXIT_IO_OUT ? KVM_PORT : KVM_BROKEN;
 		e->port = run->io.port;
 		break;
 	case KVM_EXIT_MMIO:
@@ -410,15 +447,22 @@ static void explain(const struct kvm_run *run, struct umpa_kvm_event *e)
 	}
 }
 
-/* The kernel has begun to interpret an access to nothing, and would end it when the CPU is run
- * next, in registers that are another function's by then. */
+/* The kernel has begun to interpret an access to nothing, or to a port that is read, and would end
+ * it when the CPU is run next, in registers that are another function's by then. One of several
+ * pages or words comes out for each. */
+enum {
+	NPIECES_MAX = 4096
+};
+
 static void end_access(const struct umpa_kvm_cpu *cpu)
 {
 	struct kvm_run *run = cpu->shared;
+	int error = 0;
 
 	run->kvm_dirty_regs = 0;
 	run->immediate_exit = 1;
-	(void)!ask(cpu->fd, KVM_RUN, 0);
+	for (int i = 0; !error && i < NPIECES_MAX; i++)
+		error = ask(cpu->fd, KVM_RUN, 0);
 	run->immediate_exit = 0;
 }
 
@@ -430,6 +474,7 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *e)
 	memcpy(&run->s.regs.regs, &e->registers, sizeof(e->registers));
 	run->kvm_valid_regs = KVM_SYNC_X86_REGS;
 	run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	run->exit_reason = KVM_EXIT_UNKNOWN;
 	error = ask(cpu->fd, KVM_RUN, 0);
 	if (error == -EIO)
 		return error;
@@ -440,24 +485,46 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *e)
 		e->exit = error == -EINTR    ? KVM_SIGNAL
 			  : error == -EFAULT ? KVM_NOTHING
 					     : KVM_BROKEN;
-		e->physical = UINT64_MAX;
+		e->physical = error == -EFAULT ? refused_physical(run) : UINT64_MAX;
 	} else {
 		explain(run, e);
 	}
 	memcpy(&e->registers, &run->s.regs.regs, sizeof(e->registers));
-	if (!error && e->exit == KVM_NOTHING)
+	if (!error && (e->exit == KVM_NOTHING || e->exit == KVM_BROKEN))
 		end_access(cpu);
 	return 0;
 }
 
 /* --- alarms ------------------------------------------------------------------------------- */
 
-/* A signal that nobody handles: it is blocked but for guest mode, which it ends, and then taken
- * away. One of the real-time ones, far from those that libc and programs begin with. */
+/*
+ * A signal that is blocked but for guest mode, which it ends, and then taken away. One that is of
+ * no use on this processor, and none of the real-time ones: these are refused where a limit of
+ * signals on their way is reached. Nobody handles it, so that it would end the process where a
+ * function has it not blocked for a moment, by ppoll() and the like: a handler that does nothing is
+ * there for that, from the first time on, unless the program has one.
+ */
 enum {
-	ALARM_SIGNAL = 63,
+	ALARM_SIGNAL = SIGSTKFLT,
 	NSIGNAL_BYTES = 8
 };
+
+static void ignore(int signal)
+{
+	(void)signal;
+}
+
+static void handle_alarm(void)
+{
+	static int handled; /* atomic */
+	struct sigaction now, nothing = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+
+	if (__atomic_load_n(&handled, __ATOMIC_RELAXED))
+		return;
+	if (!sigaction(ALARM_SIGNAL, NULL, &now) && now.sa_handler == SIG_DFL)
+		sigaction(ALARM_SIGNAL, &nothing, NULL);
+	__atomic_store_n(&handled, 1, __ATOMIC_RELAXED);
+}
 
 static const uint64_t alarm_bit = (uint64_t)1 << (ALARM_SIGNAL - 1);
 
@@ -502,6 +569,7 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 	uint64_t wanted;
 	int error;
 
+	handle_alarm();
 	alarm->timer = -1;
 	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &alarm_bit, &alarm->blocked, NSIGNAL_BYTES);
 	wanted = alarm->blocked & ~alarm_bit;
@@ -511,6 +579,15 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 	if (error)
 		SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
 	return error;
+}
+
+void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm)
+{
+	uint64_t wanted;
+
+	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &alarm_bit, &alarm->blocked, NSIGNAL_BYTES);
+	wanted = alarm->blocked & ~alarm_bit;
+	(void)!set_mask(cpu, &wanted);
 }
 
 void umpa_kvm_rearm(const struct umpa_kvm_alarm *alarm, uint64_t ns)

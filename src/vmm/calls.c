@@ -1,12 +1,18 @@
 #include "vmm/calls.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/time.h>
+#include <sys/times.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -90,40 +96,114 @@ int umpa_call_verdict(
 
 /* --- pointers ----------------------------------------------------------------------------- */
 
+enum {
+	SIGNALS_NBYTES = 8, /* a set of signals, as the kernel has it */
+	ACTION_NBYTES = 32, /* what is done about one */
+	STATX_NBYTES = 256,
+	RLIMIT_NBYTES = 16,
+	EPOLL_EVENT_NBYTES = 12
+};
+
+/* All pointers of a call that has one here, but those that come behind it. */
 static const struct {
 	uint16_t number;
 	struct umpa_call_buffer buffer;
 } buffers[] = {
-	{SYS_read, {1, 2, 0, 1}},
-	{SYS_write, {1, 2, 0, 1}},
-	{SYS_pread64, {1, 2, 0, 1}},
-	{SYS_pwrite64, {1, 2, 0, 1}},
-	{SYS_getrandom, {0, 1, 0, 1}},
-	{SYS_getdents64, {1, 2, 0, 1}},
-	{SYS_recvfrom, {1, 2, 0, 0}},
-	{SYS_sendto, {1, 2, 0, 0}},
-	{SYS_mlock, {0, 1, 0, 0}},
-	{SYS_munlock, {0, 1, 0, 0}},
-	{SYS_msync, {0, 1, 0, 0}},
-	{SYS_mincore, {0, 1, 0, 0}},
-	{SYS_readlink, {1, 2, 0, 0}},
-	{SYS_getcwd, {0, 1, 0, 0}},
+	{SYS_read, {1, 2, 1, 1}},
+	{SYS_write, {1, 2, 1, 1}},
+	{SYS_pread64, {1, 2, 1, 1}},
+	{SYS_pwrite64, {1, 2, 1, 1}},
+	{SYS_readv, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_writev, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_preadv, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_pwritev, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_preadv2, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_pwritev2, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_vmsplice, {1, 2, sizeof(struct iovec), 0}},
+	{SYS_getrandom, {0, 1, 1, 1}},
+	{SYS_getdents64, {1, 2, 1, 1}},
+	{SYS_recvfrom, {1, 2, 1, 0}},
+	{SYS_recvfrom, {4, -1, sizeof(struct sockaddr_storage), 0}},
+	{SYS_recvfrom, {5, -1, sizeof(int), 0}},
+	{SYS_sendto, {1, 2, 1, 0}},
+	{SYS_sendto, {4, 5, 1, 0}},
+	{SYS_sendmsg, {1, -1, sizeof(struct msghdr), 0}},
+	{SYS_recvmsg, {1, -1, sizeof(struct msghdr), 0}},
+	{SYS_sendmmsg, {1, 2, sizeof(struct mmsghdr), 0}},
+	{SYS_recvmmsg, {1, 2, sizeof(struct mmsghdr), 0}},
+	{SYS_recvmmsg, {4, -1, sizeof(struct timespec), 0}},
+	{SYS_getsockopt, {3, -1, 0, 0}},
+	{SYS_getsockopt, {4, -1, sizeof(int), 0}},
+	{SYS_setsockopt, {3, 4, 1, 0}},
+	{SYS_mlock, {0, 1, 1, 0}},
+	{SYS_munlock, {0, 1, 1, 0}},
+	{SYS_msync, {0, 1, 1, 0}},
+	{SYS_mincore, {0, 1, 1, 0}},
+	{SYS_mincore, {2, -1, 0, 0}},
+	{SYS_readlink, {0, -1, 0, 0}},
+	{SYS_readlink, {1, 2, 1, 0}},
+	{SYS_getcwd, {0, 1, 1, 0}},
+	{SYS_open, {0, -1, 0, 0}},
+	{SYS_openat, {1, -1, 0, 0}},
 	{SYS_clock_gettime, {1, -1, sizeof(struct timespec), 0}},
+	{SYS_clock_getres, {1, -1, sizeof(struct timespec), 0}},
 	{SYS_gettimeofday, {0, -1, sizeof(struct timeval), 0}},
+	{SYS_gettimeofday, {1, -1, sizeof(struct timezone), 0}},
 	{SYS_nanosleep, {0, -1, sizeof(struct timespec), 0}},
+	{SYS_nanosleep, {1, -1, sizeof(struct timespec), 0}},
+	{SYS_clock_nanosleep, {2, -1, sizeof(struct timespec), 0}},
+	{SYS_clock_nanosleep, {3, -1, sizeof(struct timespec), 0}},
+	{SYS_stat, {0, -1, 0, 0}},
 	{SYS_stat, {1, -1, sizeof(struct stat), 0}},
+	{SYS_lstat, {0, -1, 0, 0}},
+	{SYS_lstat, {1, -1, sizeof(struct stat), 0}},
 	{SYS_fstat, {1, -1, sizeof(struct stat), 0}},
+	{SYS_newfstatat, {1, -1, 0, 0}},
 	{SYS_newfstatat, {2, -1, sizeof(struct stat), 0}},
+	{SYS_statx, {1, -1, 0, 0}},
+	{SYS_statx, {4, -1, STATX_NBYTES, 0}},
+	{SYS_statfs, {0, -1, 0, 0}},
+	{SYS_statfs, {1, -1, sizeof(struct statfs), 0}},
+	{SYS_fstatfs, {1, -1, sizeof(struct statfs), 0}},
 	{SYS_getrusage, {1, -1, sizeof(struct rusage), 0}},
 	{SYS_uname, {0, -1, sizeof(struct utsname), 0}},
+	{SYS_sysinfo, {0, -1, sizeof(struct sysinfo), 0}},
+	{SYS_times, {0, -1, sizeof(struct tms), 0}},
+	{SYS_getrlimit, {1, -1, RLIMIT_NBYTES, 0}},
+	{SYS_setrlimit, {1, -1, RLIMIT_NBYTES, 0}},
+	{SYS_prlimit64, {2, -1, RLIMIT_NBYTES, 0}},
+	{SYS_prlimit64, {3, -1, RLIMIT_NBYTES, 0}},
+	{SYS_wait4, {1, -1, sizeof(int), 0}},
+	{SYS_wait4, {3, -1, sizeof(struct rusage), 0}},
+	{SYS_pipe, {0, -1, 2 * sizeof(int), 0}},
+	{SYS_pipe2, {0, -1, 2 * sizeof(int), 0}},
+	{SYS_poll, {0, 1, sizeof(struct pollfd), 0}},
+	{SYS_ppoll, {0, 1, sizeof(struct pollfd), 0}},
+	{SYS_ppoll, {2, -1, sizeof(struct timespec), 0}},
+	{SYS_ppoll, {3, -1, SIGNALS_NBYTES, 0}},
+	{SYS_epoll_wait, {1, 2, EPOLL_EVENT_NBYTES, 0}},
+	{SYS_epoll_ctl, {3, -1, EPOLL_EVENT_NBYTES, 0}},
+	{SYS_rt_sigprocmask, {1, -1, SIGNALS_NBYTES, 0}},
+	{SYS_rt_sigprocmask, {2, -1, SIGNALS_NBYTES, 0}},
+	{SYS_rt_sigaction, {1, -1, ACTION_NBYTES, 0}},
+	{SYS_rt_sigaction, {2, -1, ACTION_NBYTES, 0}},
+	{SYS_futex, {0, -1, sizeof(int), 0}},
+	{SYS_futex, {3, -1, sizeof(struct timespec), 0}},
+	{SYS_futex, {4, -1, sizeof(int), 0}},
 };
 
 struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position)
 {
-	for (size_t i = 0; i < array_len(buffers); i++)
-		if (buffers[i].number == call->number && buffers[i].buffer.position == position)
+	struct umpa_call_buffer b = {position, -1, 0, 0};
+
+	for (size_t i = 0; i < array_len(buffers); i++) {
+		if (buffers[i].number != call->number)
+			continue;
+		if (buffers[i].buffer.position == position)
 			return buffers[i].buffer;
-	return (struct umpa_call_buffer){position, -1, 1, 0};
+		b.nbytes = 1; /* no pointer, whatever is there */
+	}
+	return b;
 }
 
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
@@ -135,12 +215,25 @@ int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
 	case SYS_pwritev:
 	case SYS_preadv2:
 	case SYS_pwritev2:
+	case SYS_vmsplice:
+	case SYS_process_vm_readv:
+	case SYS_process_vm_writev:
 		*list = call->argument[1];
 		*n = call->argument[2];
 		return 1;
 	default:
 		return 0;
 	}
+}
+
+int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t *n, size_t *each)
+{
+	int many = call->number == SYS_sendmmsg || call->number == SYS_recvmmsg;
+
+	*headers = call->argument[1];
+	*n = many ? (unsigned)call->argument[2] : 1;
+	*each = many ? sizeof(struct mmsghdr) : sizeof(struct msghdr);
+	return many || call->number == SYS_sendmsg || call->number == SYS_recvmsg;
 }
 
 /* --- what it has mapped ------------------------------------------------------------------- */
@@ -153,6 +246,28 @@ uint64_t umpa_call_undo(const struct umpa_call *call)
 		return SYS_munmap;
 	case SYS_shmat:
 		return SYS_shmdt;
+	default:
+		return 0;
+	}
+}
+
+int umpa_call_orders(const struct umpa_call *call, uintptr_t *begin, size_t *nbytes)
+{
+	const uint64_t *a = call->argument;
+
+	switch (call->number) {
+	case SYS_mmap:
+		*begin = a[0];
+		*nbytes = a[1];
+		return a[3] & MAP_TYPE && a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+	case SYS_mremap:
+		*begin = a[4];
+		*nbytes = a[2];
+		return (a[3] & MREMAP_FIXED) != 0;
+	case SYS_shmat:
+		*begin = a[1];
+		*nbytes = 1; /* or more */
+		return a[1] != 0;
 	default:
 		return 0;
 	}

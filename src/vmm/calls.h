@@ -29,16 +29,22 @@ must_check int umpa_call_verdict(
 /* A pointer that a call is given. */
 struct umpa_call_buffer {
 	int position;    /* of the argument */
-	int nbytes_at;   /* of the one that says how long what it points to is, or -1: */
-	size_t nbytes;   /* so long */
+	int nbytes_at;   /* of the one that says how many there are, or -1: one */
+	size_t nbytes;   /* that each has; 0: not known */
 	int may_be_less; /* it may do with less, and says how much that was */
 };
 
-/* Of the argument at a position, if that is a pointer. What is not known has a byte. */
+/* Of the argument at a position, if that is a pointer. */
 struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position);
 
-/* 1 if a call is given a list of pointers (struct iovec): *list and *n. */
+/* 1 if a call is given a list of pointers (struct iovec) in this process: *list and *n. */
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n);
+
+/* 1 if a call is given messages: *n headers (struct msghdr), a row of which `each` is so long. */
+int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t *n, size_t *each);
+
+/* 1 if a call orders where it is to map something: from *begin on, *nbytes or more. */
+int umpa_call_orders(const struct umpa_call *call, uintptr_t *begin, size_t *nbytes);
 
 /* The number of the call that gives back what another one has mapped, from its begin on; 0: none.
  */

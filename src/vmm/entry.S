@@ -7,11 +7,16 @@
 	.hidden umpa_guest_enter
 	.type umpa_guest_enter, @function
 umpa_guest_enter:
-	test	%ecx, %ecx
+	test	$GUEST_ENTER_FORGETS, %cl
 	jz	1f
 	mov	%cr3, %rax
 	mov	%rax, %cr3
 1:
+	test	$GUEST_ENTER_ROUNDS, %cl
+	jz	2f
+	ldmxcsr	%gs:GUEST_MXCSR
+	fldcw	%gs:GUEST_FCW
+2:
 	call	*%rdx
 	out	%al, $GUEST_PORT_DONE
 	ud2

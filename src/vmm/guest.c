@@ -62,6 +62,21 @@ void umpa_guest_trap(struct umpa_trap *trap)
 	leave(trap);
 }
 
+_Static_assert(offsetof(struct umpa_guest_cpu, mxcsr) == GUEST_MXCSR &&
+		       offsetof(struct umpa_guest_cpu, fcw) == GUEST_FCW,
+	"entry.S knows them");
+
+void umpa_guest_take_rounding(struct umpa_guest_cpu *cpu)
+{
+	uint32_t mxcsr;
+	uint16_t fcw;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+	__asm__ volatile("fnstcw %0" : "=m"(fcw));
+	cpu->mxcsr = mxcsr & ~0x3fu; /* but for what has come of it there */
+	cpu->fcw = fcw;
+}
+
 void umpa_guest_forget(void)
 {
 	umpa_g_flush_all();

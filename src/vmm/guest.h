@@ -15,6 +15,14 @@
 
 #define GUEST_NVECTORS 32
 
+/* What is to be done before the function. */
+#define GUEST_ENTER_FORGETS 1
+#define GUEST_ENTER_ROUNDS  2
+
+/* In struct umpa_guest_cpu. */
+#define GUEST_MXCSR 24
+#define GUEST_FCW   28
+
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +36,9 @@ struct umpa_trap {
 };
 
 enum {
-	GUEST_TRAP_STACK_NBYTES = 16384, /* for one trap; */
-	GUEST_NTRAPS = 4                 /* and so many within each other */
+	GUEST_TRAP_STACK_NBYTES =
+		65536,   /* for one trap, the last page of which nobody may touch; */
+	GUEST_NTRAPS = 4 /* and so many within each other */
 };
 
 enum {
@@ -61,14 +70,17 @@ struct umpa_guest_cpu {
 	struct umpa_guest_cpu *self;
 	struct umpa_guest *guest;
 	uint64_t fault_address; /* of the trap that goes to the host */
+	/* Of the thread that comes in: how it rounds, and what it masks. At offsets that entry.S
+	 * knows. */
+	uint32_t mxcsr;
+	uint16_t fcw, padding;
 	struct umpa_task task;
 	uint64_t descriptor[GUEST_NDESCRIPTORS] __attribute__((aligned(16)));
-	char trap_stack[GUEST_NTRAPS * GUEST_TRAP_STACK_NBYTES] __attribute__((aligned(64)));
+	char trap_stack[GUEST_NTRAPS * GUEST_TRAP_STACK_NBYTES] __attribute__((aligned(4096)));
 };
 
-/* In entry.S. Entered with the guest in RDI, arg in RSI, the function in RDX, and 1 in RCX
- * where it has to forget first; a system call is over at where it came from, or there by way of
- * forgetting. */
+/* In entry.S. Entered with the guest in RDI, arg in RSI, the function in RDX, and in RCX what is to
+ * be done first; a system call is over at where it came from, or there by way of forgetting. */
 extern const char umpa_guest_enter[], umpa_guest_call[], umpa_guest_call_forgets[];
 extern const char umpa_guest_traps[]; /* GUEST_NVECTORS of them, 16 bytes each */
 
@@ -88,6 +100,9 @@ struct umpa_guest_range {
 
 /* Writes what entries of the range (struct umpa_guest_range) are once more. */
 long umpa_guest_rewrite(struct umpa_guest *g, void *range);
+
+/* Floating point inside is as the calling thread's. */
+void umpa_guest_take_rounding(struct umpa_guest_cpu *cpu);
 
 /* Makes a CPU's descriptors, and the gates of all. */
 void umpa_guest_cpu_init(struct umpa_guest_cpu *cpu, struct umpa_guest *guest);

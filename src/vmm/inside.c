@@ -155,6 +155,14 @@ static void bring(struct umpa_guest *g, char *to, char *from, size_t n)
 		umpa_g_flush_others(g);
 }
 
+/* A block that is to be shorter, and stays as it is: what is cut off shall be zero when it is
+ * wanted again. */
+static void *cut_off(char *block, size_t old, const struct umpa_request *r)
+{
+	umpa_holding_clear(block + (r->npages << PAGE_SHIFT), old - r->npages);
+	return block;
+}
+
 /* The books of another CPU's holding are that one's alone: a block there stays as it is, or what it
  * holds moves to one of its own. */
 static void *resize_other(struct umpa_guest *g, struct umpa_holding *h, char *block, size_t old,
@@ -164,10 +172,10 @@ static void *resize_other(struct umpa_guest *g, struct umpa_holding *h, char *bl
 	char *to;
 
 	if (old >= r->npages && (r->flags & UMPA_NOMOVE || old / 2 < r->npages))
-		return block;
+		return cut_off(block, old, r);
 	to = r->flags & UMPA_NOMOVE ? NULL : alloc_own(g, r, r->flags & UMPA_NOBACK);
 	if (!to)
-		return old >= r->npages ? block : NULL;
+		return old >= r->npages ? cut_off(block, old, r) : NULL;
 	bring(g, to, block, n);
 	if (r->flags & UMPA_ZERO)
 		umpa_holding_clear(to + (n << PAGE_SHIFT), r->npages - n);

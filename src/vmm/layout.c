@@ -103,3 +103,16 @@ int umpa_layout_physical(const struct umpa_layout *l, uintptr_t addr, uint64_t *
 	}
 	return -EFAULT;
 }
+
+int umpa_layout_virtual(const struct umpa_layout *l, uint64_t physical, uintptr_t *addr)
+{
+	for (unsigned i = 0; i < l->nclusters; i++) {
+		const struct umpa_cluster *c = &l->cluster[i];
+
+		if (physical >= c->physical && physical - c->physical < c->end - c->begin) {
+			*addr = c->begin + (uintptr_t)(physical - c->physical);
+			return 0;
+		}
+	}
+	return -EFAULT;
+}

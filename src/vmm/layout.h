@@ -58,4 +58,7 @@ must_check int umpa_layout_make(
 must_check int umpa_layout_physical(
 	const struct umpa_layout *l, uintptr_t addr, uint64_t *physical);
 
+/* The byte of the process that a physical address is. -EFAULT: none. */
+must_check int umpa_layout_virtual(const struct umpa_layout *l, uint64_t physical, uintptr_t *addr);
+
 #endif

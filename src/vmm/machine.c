@@ -1,6 +1,7 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "core/core.h"
 #include "os/process.h"
@@ -108,6 +109,23 @@ static void stake_ground(struct umpa_vmm *vmm)
 	for (size_t i = 0; i < array_len(pieces); i++)
 		vmm->ground[i] = (struct umpa_ground){
 			(uintptr_t)pieces[i]->addr, (uintptr_t)pieces[i]->addr + pieces[i]->nbytes};
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		const struct umpa_kvm_cpu *kvm = &vmm->cpu[i].kvm;
+
+		vmm->cpu[i].ground = (struct umpa_ground){
+			(uintptr_t)kvm->shared, (uintptr_t)kvm->shared + kvm->nbytes};
+	}
+}
+
+/* What is below the stack of each trap. */
+static int guard_traps(struct umpa_guest_cpu *c)
+{
+	int error = 0;
+
+	for (int i = 0; !error && i < GUEST_NTRAPS; i++)
+		error = umpa_os_protect(c->trap_stack + (size_t)i * GUEST_TRAP_STACK_NBYTES,
+			PAGE_NBYTES, PROT_NONE);
+	return error;
 }
 
 static int add_cpu(struct umpa_vmm_cpu *cpu)
@@ -118,7 +136,9 @@ static int add_cpu(struct umpa_vmm_cpu *cpu)
 		return error;
 	umpa_guest_cpu_init(&cpu->inner, &cpu->guest);
 	fill_state(cpu);
-	error = umpa_kvm_set_state(&cpu->kvm, &cpu->state);
+	error = guard_traps(&cpu->inner);
+	if (!error)
+		error = umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 	if (error)
 		umpa_kvm_remove_cpu(&cpu->kvm);
 	return error;

@@ -37,6 +37,7 @@ struct umpa_vmm_cpu {
 	struct umpa_kvm_cpu kvm;
 	struct umpa_kvm_state state; /* that it is in, but for its registers; fs_base 0: it has run
 					nothing */
+	struct umpa_ground ground;   /* what it shares with the kernel */
 	uintptr_t stack_end;
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
@@ -74,9 +75,16 @@ void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
 int umpa_vmm_take_all(struct umpa_vmm *vmm);
 void umpa_vmm_give_all(struct umpa_vmm *vmm);
 
+/* A function to be run, and how long it may take in guest mode; 0: as long as it likes. */
+struct umpa_vmm_visit {
+	long (*fn)(struct umpa_guest *g, void *arg);
+	void *arg;
+	uint64_t time_ns;
+};
+
 /* umpa_vmm_run() for who has the CPU. */
-must_check int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, void *),
-	void *arg, long *ret, struct umpa_vmm_fault *fault);
+must_check int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *ret,
+	struct umpa_vmm_fault *fault);
 
 /* Takes memory, zero, for a machine; nbytes 0: none. -ENOMEM. And back, if there is any. */
 must_check int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes);

@@ -1,11 +1,14 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/panic.h"
 #include "os/os.h"
 #include "os/process.h"
 #include "vmm/machine.h"
@@ -28,36 +31,79 @@ static void undo(const struct umpa_call *call, uintptr_t begin, size_t nbytes)
 		(void)umpa_process_call(number, argument);
 }
 
+static int reaches(const struct umpa_vmm *vmm, uintptr_t begin, size_t nbytes)
+{
+	uint64_t physical;
+
+	return !umpa_layout_physical(&vmm->layout, begin, &physical) &&
+	       !umpa_layout_physical(&vmm->layout, begin + nbytes - 1, &physical);
+}
+
+/* What is mapped by order ends what was there: so it is judged before. */
+static int orders_out_of_reach(const struct umpa_vmm *vmm, const struct umpa_call *call)
+{
+	uintptr_t begin;
+	size_t nbytes;
+
+	return umpa_call_orders(call, &begin, &nbytes) && nbytes && !reaches(vmm, begin, nbytes);
+}
+
 /* Memory that the guest can't see is of no use to it. */
 static long unless_out_of_reach(
 	const struct umpa_vmm *vmm, const struct umpa_call *call, long result)
 {
 	uintptr_t begin;
 	size_t nbytes;
-	uint64_t physical;
 
-	if (!umpa_call_maps(call, (uint64_t)result, &begin, &nbytes) ||
-		(!umpa_layout_physical(&vmm->layout, begin, &physical) &&
-			!umpa_layout_physical(&vmm->layout, begin + nbytes - 1, &physical)))
+	if (!umpa_call_maps(call, (uint64_t)result, &begin, &nbytes) || reaches(vmm, begin, nbytes))
 		return result;
 	undo(call, begin, nbytes);
 	return -ENOMEM;
 }
 
-/* How many of nbytes from addr on, in a holding, lie for the host as they are seen: in one row,
+/* The break is refused by staying what it was. */
+static long set_break(const struct umpa_vmm *vmm, const struct umpa_call *call)
+{
+	uint64_t same[6] = {0}, before[6] = {0};
+	long result;
+
+	before[0] = (uint64_t)umpa_process_call(SYS_brk, same);
+	result = umpa_process_call(SYS_brk, call->argument);
+	return unless_out_of_reach(vmm, call, result) == result
+		       ? result
+		       : umpa_process_call(SYS_brk, before);
+}
+
+/* Where page tables may lead elsewhere. */
+static int is_led(const struct umpa_guest *g, const char *addr)
+{
+	return (uintptr_t)addr - g->base < g->nbytes;
+}
+
+/* How many of nbytes from addr on, in the window, lie for the host as they are seen: in one row,
  * from their home on. */
 static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
 {
 	const char *home = umpa_g_home(g, addr);
 	size_t n = 0;
 
-	while (home && n < nbytes && umpa_peers_holder(g->peers, addr + n) &&
-		umpa_g_home(g, addr + n) == home + n)
+	while (home && n < nbytes && is_led(g, addr + n) && umpa_g_home(g, addr + n) == home + n)
 		n += PAGE_NBYTES - ((uintptr_t)(addr + n) & (PAGE_NBYTES - 1));
 	return n < nbytes ? n : nbytes;
 }
 
-/* A pointer into a holding means what is seen there: the host is given its home. 0; -EFAULT: that
+/* A pointer to what is of unknown length: so much of it must be in a row. */
+enum {
+	GUESS_NBYTES = 4096
+};
+
+/* All that a call may look at there lies in a row, as far as the window goes. */
+static int is_in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes, size_t n)
+{
+	return n >= nbytes || (n && !is_led(g, addr + n));
+}
+
+/* A pointer into the window means what is seen there: the host is given its home. 0; -EFAULT: that
  * is in several places. */
 static int lead_home(struct umpa_guest *g, struct umpa_call *call, int position)
 {
@@ -65,49 +111,76 @@ static int lead_home(struct umpa_guest *g, struct umpa_call *call, int position)
 	struct umpa_call_buffer b;
 	size_t nbytes, n;
 
-	if (likely(!umpa_peers_holder(g->peers, addr)))
+	if (likely(!is_led(g, addr)))
 		return 0;
 	b = umpa_call_buffer(call, position);
-	nbytes = b.nbytes_at < 0 ? b.nbytes : call->argument[b.nbytes_at];
+	nbytes = b.nbytes ? b.nbytes : GUESS_NBYTES;
+	if (b.nbytes_at >= 0 &&
+		__builtin_mul_overflow(nbytes, call->argument[b.nbytes_at], &nbytes))
+		nbytes = SIZE_MAX;
 	n = in_a_row(g, addr, nbytes ? nbytes : 1);
-	if (n < nbytes && !(n && b.may_be_less))
+	if (n < nbytes && !(n && b.may_be_less) && (b.nbytes || !is_in_a_row(g, addr, nbytes, n)))
 		return -EFAULT;
-	if (n < nbytes)
+	if (n < nbytes && b.may_be_less)
 		call->argument[b.nbytes_at] = n;
 	if (n)
 		call->argument[position] = (uintptr_t)umpa_g_home(g, addr);
 	return 0;
 }
 
-/* A copy of a list, which may be anywhere, or nowhere. */
-static int copy_list(uintptr_t list, size_t n, struct iovec *copy)
+/* A copy of what is anywhere, or nowhere. */
+static int copy_in(void *copy, uintptr_t from_addr, size_t nbytes)
 {
-	struct iovec to = {copy, n * sizeof(*copy)}, from = {(void *)list, n * sizeof(*copy)};
+	struct iovec to = {copy, nbytes}, from = {(void *)from_addr, nbytes};
 	uint64_t argument[6] = {
 		(uint64_t)umpa_process_id(), (uintptr_t)&to, 1, (uintptr_t)&from, 1};
 
-	return umpa_process_call(SYS_process_vm_readv, argument) == (long)to.iov_len ? 0 : -EFAULT;
+	return umpa_process_call(SYS_process_vm_readv, argument) == (long)nbytes ? 0 : -EFAULT;
 }
 
-/* Lists stay as they are: what they point to must be where it is seen. */
-static int check_list(struct umpa_guest *g, const struct umpa_call *call)
+/* What is given by way of memory is not changed: it must be where it is seen. */
+static int is_at_home(struct umpa_guest *g, const void *addr, size_t nbytes)
+{
+	return !is_led(g, addr) ||
+	       (umpa_g_home(g, addr) == addr && in_a_row(g, addr, nbytes) >= nbytes);
+}
+
+static int check_list(struct umpa_guest *g, uintptr_t list, size_t n)
 {
 	struct iovec v[IOV_MAX];
-	uintptr_t list;
-	size_t n;
-	int error;
+	int error = n > IOV_MAX ? 0 : copy_in(v, list, n * sizeof(v[0]));
 
-	if (!umpa_call_list(call, &list, &n) || !n || n > IOV_MAX)
-		return 0;
-	error = copy_list(list, n, v);
-	for (size_t i = 0; !error && i < n; i++) {
-		const char *base = v[i].iov_base;
-
-		if (umpa_peers_holder(g->peers, base) &&
-			(umpa_g_home(g, base) != base ||
-				in_a_row(g, base, v[i].iov_len) < v[i].iov_len))
+	for (size_t i = 0; !error && i < n && n <= IOV_MAX; i++)
+		if (!is_at_home(g, v[i].iov_base, v[i].iov_len))
 			error = -EFAULT;
-	}
+	return error;
+}
+
+static int check_message(struct umpa_guest *g, uintptr_t header)
+{
+	struct msghdr m;
+	int error = copy_in(&m, header, sizeof(m));
+
+	if (error)
+		return error;
+	if (!is_at_home(g, m.msg_name, m.msg_namelen) ||
+		!is_at_home(g, m.msg_control, m.msg_controllen) ||
+		!is_at_home(g, m.msg_iov, m.msg_iovlen * sizeof(*m.msg_iov)))
+		return -EFAULT;
+	return m.msg_iovlen ? check_list(g, (uintptr_t)m.msg_iov, m.msg_iovlen) : 0;
+}
+
+static int check_lists(struct umpa_guest *g, const struct umpa_call *call)
+{
+	uintptr_t at;
+	size_t n, each;
+	int error = 0;
+
+	if (umpa_call_list(call, &at, &n))
+		return n ? check_list(g, at, n) : 0;
+	if (umpa_call_messages(call, &at, &n, &each))
+		for (; !error && n && n <= IOV_MAX; n--, at += each)
+			error = check_message(g, at);
 	return error;
 }
 
@@ -115,11 +188,9 @@ static int translate(struct umpa_guest *g, struct umpa_call *call)
 {
 	int error = 0;
 
-	if (!g->holding)
-		return 0;
 	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
 		error = lead_home(g, call, i);
-	return error ? error : check_list(g, call);
+	return error ? error : check_lists(g, call);
 }
 
 static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers *r)
@@ -128,10 +199,16 @@ static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers 
 	struct umpa_call call = call_of(r);
 	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
 
+	for (unsigned i = 0; !refused && i < vmm->ncpus; i++)
+		refused = umpa_call_verdict(&call, &vmm->cpu[i].ground, 1);
 	if (!refused)
 		refused = translate(&cpu->guest, &call);
+	if (!refused && orders_out_of_reach(vmm, &call))
+		refused = -ENOMEM;
 	if (refused)
 		return refused;
+	if (call.number == SYS_brk)
+		return set_break(vmm, &call);
 	return unless_out_of_reach(vmm, &call, umpa_process_call(call.number, call.argument));
 }
 
@@ -141,7 +218,12 @@ static struct umpa_vmm_fault fault_of_trap(
 	const struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers *r)
 {
 	const struct umpa_trap *t = (const struct umpa_trap *)r->rax;
+	const char *stack = cpu->inner.trap_stack;
 
+	/* Anybody may write to the port. */
+	if (r->rax % sizeof(uint64_t) || r->rax < (uintptr_t)stack ||
+		r->rax > (uintptr_t)stack + sizeof(cpu->inner.trap_stack) - sizeof(*t))
+		return (struct umpa_vmm_fault){UMPA_VMM_FAULT_BROKEN, 0, 0, 0, r->rip, r->rsp};
 	return (struct umpa_vmm_fault){UMPA_VMM_FAULT_TRAP, (unsigned)t->vector, t->code,
 		cpu->inner.fault_address, t->rip, t->rsp};
 }
@@ -162,10 +244,14 @@ static enum umpa_vmm_cause cause_of(enum umpa_kvm_exit exit)
 	}
 }
 
-static struct umpa_vmm_fault fault_of_exit(const struct umpa_kvm_event *e)
+static struct umpa_vmm_fault fault_of_exit(
+	const struct umpa_vmm *vmm, const struct umpa_kvm_event *e)
 {
 	struct umpa_vmm_fault f = {cause_of(e->exit), 0, 0, 0, e->registers.rip, e->registers.rsp};
+	uintptr_t addr;
 
+	if (e->exit == KVM_NOTHING && !umpa_layout_virtual(&vmm->layout, e->physical, &addr))
+		f.address = addr;
 	if (e->exit == KVM_SHUTDOWN)
 		f.ip = f.sp = 0;
 	return f;
@@ -219,15 +305,19 @@ static void interrupt_others(struct umpa_vmm_cpu *cpu)
 		}
 }
 
-static void take_interrupts(struct umpa_vmm_cpu *cpu)
+static int take_interrupts(struct umpa_vmm_cpu *cpu)
 {
-	__atomic_store_n(&cpu->thread, umpa_kvm_thread(), __ATOMIC_RELEASE);
+	int thread = umpa_kvm_thread();
+
+	__atomic_store_n(&cpu->thread, thread, __ATOMIC_RELEASE);
+	return thread;
 }
 
-/* None is on its way afterwards. */
-static void take_no_interrupts(struct umpa_vmm_cpu *cpu)
+/* None is on its way afterwards. (In a child that a signal's handler has forked this is another
+ * thread than the one that took them.) */
+static void take_no_interrupts(struct umpa_vmm_cpu *cpu, int thread)
 {
-	int thread = umpa_kvm_thread(), seen = thread;
+	int seen = thread;
 
 	for (unsigned n = 0; !__atomic_compare_exchange_n(
 		     &cpu->thread, &seen, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -236,6 +326,13 @@ static void take_no_interrupts(struct umpa_vmm_cpu *cpu)
 }
 
 /* --- the run ------------------------------------------------------------------------------ */
+
+/* What a function that has left may use of the thread's stack before it comes to frames of these
+ * functions; and where it is then. */
+enum {
+	LEFT_NBYTES = 16384,
+	LEFT_NBYTES_MAX = 64 << 20
+};
 
 enum outcome {
 	GO_ON,
@@ -246,6 +343,7 @@ enum outcome {
 /* Until when a function may run, and what calls it out then. */
 struct limit {
 	uint64_t end_ns; /* 0: none */
+	int is_armed;
 	struct umpa_kvm_alarm alarm;
 };
 
@@ -267,19 +365,55 @@ static int is_over(const struct umpa_vmm_cpu *cpu, const struct limit *l)
 	return 0;
 }
 
-static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct limit *l,
+/* Signals that were blocked by the call are in guest mode too; and an alarm may have come meanwhile
+ * where somebody else has taken it. */
+static void call_for(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *l,
+	struct umpa_vmm_fault *fault)
+{
+	uint64_t number = e->registers.rax;
+
+	e->registers.rax = (uint64_t)make_call(cpu, &e->registers);
+	if (number == SYS_rt_sigprocmask && l->is_armed)
+		umpa_kvm_follow_mask(&cpu->kvm, &l->alarm);
+	if (is_over(cpu, l))
+		*fault = (struct umpa_vmm_fault){
+			UMPA_VMM_FAULT_TIME, 0, 0, 0, e->registers.rcx, e->registers.rsp};
+}
+
+/* A function that has left by longjmp() goes on where its thread was before, over frames that are
+ * the host's by now. */
+static void look_where_it_is(const struct umpa_vmm_cpu *cpu, uint64_t sp)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	pthread_attr_t a;
+	size_t nbytes;
+	void *stack;
+
+	if (likely(sp < here - LEFT_NBYTES || sp > here + LEFT_NBYTES_MAX))
+		return;
+	if (sp <= cpu->stack_end && cpu->stack_end - sp <= cpu->vmm->stacks.nbytes)
+		return;
+	/* It may have a stack of its own nearby. */
+	if (pthread_getattr_np(pthread_self(), &a) || pthread_attr_getstack(&a, &stack, &nbytes) ||
+		sp - (uintptr_t)stack >= nbytes)
+		return;
+	umpa_misuse("umpa_vmm_run", (const void *)sp,
+		"a function in guest mode has left its stack, by longjmp perhaps");
+}
+
+static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *l,
 	struct umpa_vmm_fault *fault)
 {
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_DONE)
 		return DONE;
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_CALL)
-		e->registers.rax = (uint64_t)make_call(cpu, &e->registers);
+		call_for(cpu, e, l, fault);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_FLUSH)
 		interrupt_others(cpu);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
 		*fault = fault_of_trap(cpu, &e->registers);
 	else if (e->exit != KVM_SIGNAL || is_over(cpu, l))
-		*fault = fault_of_exit(e);
+		*fault = fault_of_exit(cpu->vmm, e);
 	return fault->cause ? FAULT : GO_ON;
 }
 
@@ -300,7 +434,7 @@ static int forget(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
 	if (e->exit != KVM_PORT)
 		return umpa_kvm_forget(&cpu->kvm);
 	if (e->port == GUEST_PORT_DONE)
-		e->registers.rcx = 1; /* a new function */
+		e->registers.rcx |= GUEST_ENTER_FORGETS; /* a new function */
 	else if (e->port == GUEST_PORT_CALL)
 		e->registers.rip = (uintptr_t)umpa_guest_call_forgets;
 	return 0;
@@ -321,8 +455,8 @@ static int visit(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
 	return error;
 }
 
-static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct limit *limit,
-	long *ret, struct umpa_vmm_fault *fault)
+static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *limit, long *ret,
+	struct umpa_vmm_fault *fault)
 {
 	enum outcome outcome;
 
@@ -333,6 +467,7 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct l
 		}
 		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
 			umpa_kvm_hush();
+		look_where_it_is(cpu, e->registers.rsp);
 		outcome = obey(cpu, e, limit, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
@@ -342,22 +477,31 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct l
 	return outcome == DONE ? 0 : fault->cause == UMPA_VMM_FAULT_TIME ? -ETIMEDOUT : -EFAULT;
 }
 
-/* Where there is somebody to interrupt it, or something. */
-static int go_armed(
-	struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
+static uint64_t end_of(uint64_t ns)
 {
-	uint64_t ns = cpu->vmm->time_ns;
-	struct limit limit = {ns ? umpa_os_clock_ns() + ns : 0, {0, -1}};
-	int error;
+	uint64_t end_ns;
+
+	if (ns && __builtin_add_overflow(umpa_os_clock_ns(), ns, &end_ns))
+		end_ns = UINT64_MAX;
+	return ns ? end_ns : 0;
+}
+
+/* Where there is somebody to interrupt it, or something. */
+static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t ns, long *ret,
+	struct umpa_vmm_fault *fault)
+{
+	struct limit limit = {end_of(ns), 0, {0, -1}};
+	int error, thread;
 
 	if (cpu->vmm->ncpus == 1 && !ns)
 		return go(cpu, e, &limit, ret, fault);
 	error = umpa_kvm_arm(&cpu->kvm, ns, &limit.alarm);
 	if (error)
 		return error;
-	take_interrupts(cpu);
+	limit.is_armed = 1;
+	thread = take_interrupts(cpu);
 	error = go(cpu, e, &limit, ret, fault);
-	take_no_interrupts(cpu);
+	take_no_interrupts(cpu, thread);
 	umpa_kvm_disarm(&cpu->kvm, &limit.alarm);
 	return error;
 }
@@ -373,8 +517,8 @@ static int follow_thread(struct umpa_vmm_cpu *cpu)
 	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 }
 
-int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, void *), void *arg,
-	long *ret, struct umpa_vmm_fault *fault)
+int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *ret,
+	struct umpa_vmm_fault *fault)
 {
 	/* As if the function before had returned just now. */
 	struct umpa_kvm_event e = {.exit = KVM_PORT, .port = GUEST_PORT_DONE};
@@ -386,10 +530,15 @@ int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, voi
 	/* A call pushes eight bytes more, and finds the stack as the ABI wants it. */
 	e.registers.rsp = cpu->stack_end;
 	e.registers.rdi = (uintptr_t)&cpu->guest;
-	e.registers.rsi = (uintptr_t)arg;
-	e.registers.rdx = (uintptr_t)fn;
+	e.registers.rsi = (uintptr_t)v->arg;
+	e.registers.rdx = (uintptr_t)v->fn;
 	e.registers.rflags = 2; /* always set; interrupts off */
-	return go_armed(cpu, &e, ret, fault);
+	/* An emulated processor does not know how. */
+	if (!cpu->vmm->kvm.facts.lacking) {
+		umpa_guest_take_rounding(&cpu->inner);
+		e.registers.rcx = GUEST_ENTER_ROUNDS;
+	}
+	return go_armed(cpu, &e, v->time_ns, ret, fault);
 }
 
 /* --- who has a CPU ------------------------------------------------------------------------ */
@@ -448,12 +597,16 @@ void umpa_vmm_give_all(struct umpa_vmm *vmm)
 		umpa_vmm_give_cpu(&vmm->cpu[i]);
 }
 
-static int call(struct umpa_vmm_cpu *cpu, long (*fn)(struct umpa_guest *, void *), void *arg,
+/* Away from the frames of who called. */
+__attribute__((noinline)) static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v,
 	long *ret, struct umpa_vmm_fault *fault)
 {
+	char apart[LEFT_NBYTES];
+
+	__asm__ volatile("" : : "r"(apart) : "memory");
 	if (!cpu->vmm->is_host)
-		return umpa_vmm_enter(cpu, fn, arg, ret, fault);
-	*ret = fn(&cpu->guest, arg);
+		return umpa_vmm_enter(cpu, v, ret, fault);
+	*ret = v->fn(&cpu->guest, v->arg);
 	return 0;
 }
 
@@ -474,7 +627,8 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 		return -EBUSY;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = call(cpu, fn, arg, ret ? ret : &unwanted, fault);
+	error = call(
+		cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns}, ret ? ret : &unwanted, fault);
 	umpa_vmm_give_cpu(cpu);
 	return error;
 }

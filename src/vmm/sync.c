@@ -265,13 +265,14 @@ static int sync_view(struct view *v)
 static int tell(struct umpa_vmm *vmm, const struct view *v)
 {
 	struct umpa_guest_range range = {v->begin, v->npages};
+	const struct umpa_vmm_visit rewrite = {umpa_guest_rewrite, &range, 0};
 	struct umpa_vmm_fault fault = {.cause = UMPA_VMM_FAULT_NONE};
 	long ret;
 
 	umpa_epoch_begin(&vmm->peers.epochs);
 	if (vmm->kvm.facts.nested)
 		return 0;
-	return umpa_vmm_enter(&vmm->cpu[0], umpa_guest_rewrite, &range, &ret, &fault) ? -EIO : 0;
+	return umpa_vmm_enter(&vmm->cpu[0], &rewrite, &ret, &fault) ? -EIO : 0;
 }
 
 static int may_be(const struct umpa_vmm *vmm, const void *addr, size_t nbytes)

@@ -14,6 +14,7 @@
 #include <umpa/vmm.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "support/check.h"
 #include "support/guest.h"
 
@@ -385,6 +386,41 @@ TEST(vmm_sees_the_process)
 	end();
 }
 
+/* What is seen, and no more: in one row, or in two, or nothing. */
+GUEST static long write_what_is_seen(struct umpa_guest *g, void *arg)
+{
+	long wrong = 0;
+
+	(void)arg;
+	umpa_g_map(g, page(5), page(8), 1);
+	umpa_g_unmap(g, page(6), 1);
+	umpa_g_flush_all();
+	wrong |= guest_call(SYS_write, pipe_fd[1], (long)page(5), 8) != 8;
+	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)page(6), 8) != -EFAULT) << 1;
+	/* As much as lies in a row is written. */
+	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)(page(5) + 511), 16) != 8) << 2;
+	wrong |= (guest_call(SYS_stat, (long)"/", (long)(page(5) + 511), 0) != -EFAULT) << 3;
+	wrong |= (guest_call(SYS_sysinfo, (long)(page(4) + 511), 0, 0) != -EFAULT) << 4;
+	return wrong;
+}
+
+TEST(vmm_calls_are_given_what_is_seen)
+{
+	uint64_t got[2] = {0, 0};
+
+	PLAN(6);
+	begin();
+	REQUIRE(!pipe(pipe_fd));
+	page(8)[511] = 77;
+	CHECK_EQ(run(write_what_is_seen, NULL), 0);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(read(pipe_fd[0], got, sizeof(got)), (ssize_t)sizeof(got));
+	CHECK(got[0] == 8 && got[1] == 77);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	end();
+}
+
 GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 {
 	long wrong = 0;
@@ -398,17 +434,18 @@ GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 			  (long)(void *)((uintptr_t)g->superpage & ~(uintptr_t)4095), 4096,
 			  PROT_READ) != -EINVAL)
 		 << 3;
-	/* Where no machine reaches: given back at once. */
-	wrong |= (guest_call(SYS_mmap, (long)arg, 4096, PROT_READ) != -EINVAL) << 4; /* no flags */
+	(void)arg;
 	wrong |= (guest_call(SYS_write, pipe_fd[1], 0x10, 5) != -EFAULT) << 5;
 	wrong |= (guest_call(SYS_execve, (long)"/bin/true", 0, 0) != -ENOSYS) << 6;
 	wrong |= (guest_call(SYS_vfork, (long)NULL, 0, 0) != -ENOSYS) << 7;
 	return wrong;
 }
 
+static long map_flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
 GUEST static long map_out_of_reach(struct umpa_guest *g, void *arg)
 {
-	register long flags __asm__("r10") = MAP_PRIVATE | MAP_ANONYMOUS;
+	register long flags __asm__("r10") = map_flags;
 	register long fd __asm__("r8") = -1;
 	register long offset __asm__("r9") = 0;
 	long result;
@@ -427,11 +464,19 @@ TEST(vmm_refuses_calls)
 	char *far = (char *)((uintptr_t)1 << 44), *near;
 	unsigned char vec;
 
-	PLAN(9);
+	PLAN(12);
 	begin();
 	REQUIRE(!pipe(pipe_fd));
-	CHECK_EQ(run(call_what_is_refused, far), 0);
+	CHECK_EQ(run(call_what_is_refused, NULL), 0);
 	CHECK_EQ(ret, 0);
+	/* Where no machine reaches: what is there stays, and what comes is given back at once. */
+	map_flags |= MAP_FIXED;
+	REQUIRE(mmap(far, 4096, PROT_READ | PROT_WRITE, map_flags, -1, 0) == far);
+	*far = 'f';
+	CHECK_EQ(run(map_out_of_reach, far), 0);
+	CHECK(ret == -ENOMEM && *far == 'f');
+	munmap(far, 4096);
+	map_flags &= ~MAP_FIXED;
 	CHECK_EQ(run(map_out_of_reach, far), 0);
 	CHECK_EQ(ret, -ENOMEM);
 	CHECK(mincore(far, 4096, &vec) == -1 && errno == ENOMEM);
@@ -501,6 +546,105 @@ TEST(vmm_runs_libc)
 	clock_gettime(CLOCK_MONOTONIC, &outside.time);
 	CHECK(inside.time.tv_sec >= before.tv_sec && inside.time.tv_sec <= outside.time.tv_sec);
 	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_NONE);
+	end();
+}
+
+/* To the nearest, down or up: 0, 1, 2. libm is not linked here. */
+static void set_rounding(unsigned mode)
+{
+	uint32_t mxcsr = 0x1f80 | mode << 13;
+
+	__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+}
+
+static double divide(double by)
+{
+	volatile double one = 1, d = by;
+
+	return one / d;
+}
+
+/* 1: as its thread does. */
+static long divide_inside(struct umpa_guest *g, void *arg)
+{
+	const double *outside = arg;
+
+	(void)g;
+	return divide(3) == *outside;
+}
+
+/* And leaves something behind. */
+static long spoil_and_fault(struct umpa_guest *g, void *arg)
+{
+	(void)g, (void)arg;
+	set_rounding(1);
+	__asm__ volatile("fld1");
+	__asm__ volatile("fld1");
+	__asm__ volatile("ud2");
+	return 0;
+}
+
+TEST(vmm_rounds_as_its_thread_does)
+{
+	static const unsigned modes[] = {2, 0, 1, 0};
+	struct umpa_vmm_caps caps;
+	double outside;
+
+	PLAN(1 + 3 * array_len(modes));
+	begin();
+	umpa_vmm_probe(&caps);
+	if (caps.level == UMPA_VMM_EMULATED) {
+		end();
+		SKIP("this host interprets what a guest does, and not all of it");
+	}
+	for (size_t i = 0; i < array_len(modes); i++) {
+		set_rounding(modes[i]);
+		outside = divide(3);
+		CHECK_EQ(run(divide_inside, &outside), 0);
+		CHECK_EQ(ret, 1);
+		CHECK_EQ(run(spoil_and_fault, NULL), -EFAULT);
+	}
+	end();
+}
+
+/* Up to where no machine reaches, if it is not the limit that comes first: 1 if malloc says so. */
+static long allocate_until_refused(struct umpa_guest *g, void *arg)
+{
+	long nblocks = 0;
+	void **last = NULL, **p;
+
+	(void)g, (void)arg;
+	for (; nblocks < 8000; nblocks++) {
+		p = malloc(60000);
+		if (!p)
+			break;
+		*p = last;
+		last = p;
+	}
+	for (; last; last = p) {
+		p = *last;
+		free(last);
+	}
+	return nblocks;
+}
+
+TEST(vmm_has_the_heap_as_far_as_it_reaches)
+{
+	struct umpa_vmm_caps caps;
+	void *after;
+
+	PLAN(4);
+	begin();
+	umpa_vmm_probe(&caps);
+	if (caps.level == UMPA_VMM_EMULATED) {
+		end();
+		SKIP("this host interprets what a guest does, and not all of it");
+	}
+	CHECK_EQ(run(allocate_until_refused, NULL), 0);
+	CHECK(ret > 100);
+	after = malloc(100000);
+	CHECK(after != NULL);
+	free(after);
 	end();
 }
 
@@ -628,6 +772,10 @@ enum wrong {
 	HALTED,
 	OVERFLOWN,
 	LOST,
+	PORT_READ,
+	ACROSS_NOTHING,
+	WILD_TRAP,
+	LARGE_HANDLER,
 	NWRONG
 };
 
@@ -653,6 +801,29 @@ GUEST static long lose(struct umpa_guest *g)
 			 : "r"(umpa_g_entry(g, page(13)) & UMPA_G_ADDRESS)
 			 : "memory");
 	return *(volatile long *)page(14);
+}
+
+/* More than its stack has. */
+GUEST static int handle_at_large(struct umpa_guest *g, void *addr, uint64_t code, void *arg)
+{
+	volatile char here[80000];
+
+	(void)g, (void)addr, (void)code, (void)arg;
+	for (size_t i = sizeof(here); i; i -= 4000)
+		here[i - 1] = 0;
+	return 1;
+}
+
+/* Two pages behind which nothing is, in one access. */
+GUEST static long read_across_nothing(struct umpa_guest *g)
+{
+	uint64_t nowhere = UMPA_G_OPEN | (uint64_t)1 << 35;
+
+	umpa_g_split(g, page(9));
+	*umpa_g_pte(g, page(9), 0) = nowhere;
+	*umpa_g_pte(g, page(10), 0) = nowhere + 4096;
+	umpa_g_flush_all();
+	return *(volatile long *)(void *)((char *)page(10) - 4);
 }
 
 GUEST static long do_wrong(struct umpa_guest *g, void *arg)
@@ -693,6 +864,19 @@ GUEST static long do_wrong(struct umpa_guest *g, void *arg)
 		return overflow(4096);
 	case LOST:
 		return lose(g);
+	case PORT_READ:
+		__asm__ volatile("in $0x52, %%al" : : : "eax");
+		return 0;
+	case ACROSS_NOTHING:
+		return read_across_nothing(g);
+	case WILD_TRAP:
+		__asm__ volatile("out %%al, $0x53" : : "a"((long)8));
+		return 0;
+	case LARGE_HANDLER:
+		umpa_g_on_fault(g, handle_at_large, NULL);
+		umpa_g_unmap(g, page(20), 1);
+		umpa_g_flush(page(20));
+		return (long)*page(20);
 	default:
 		return 0;
 	}
@@ -716,9 +900,13 @@ TEST(vmm_survives)
 		[HALTED] = {UMPA_VMM_FAULT_HALT, 0},
 		[OVERFLOWN] = {UMPA_VMM_FAULT_MEMORY, 0},
 		[LOST] = {UMPA_VMM_FAULT_SHUTDOWN, 0},
+		[PORT_READ] = {UMPA_VMM_FAULT_BROKEN, 0},
+		[ACROSS_NOTHING] = {UMPA_VMM_FAULT_MEMORY, 0},
+		[WILD_TRAP] = {UMPA_VMM_FAULT_BROKEN, 0},
+		[LARGE_HANDLER] = {UMPA_VMM_FAULT_MEMORY, 0},
 	};
 
-	PLAN(1 + 5 * NWRONG);
+	PLAN(1 + 6 * NWRONG);
 	begin();
 	gone = mmap(NULL, 1 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	munmap(gone, 1 << 20);
@@ -728,6 +916,124 @@ TEST(vmm_survives)
 		CHECK_EQ(fault.vector, expected[i].vector);
 		CHECK_EQ(run(guest_add_one, (void *)i), 0);
 		CHECK_EQ(ret, i + 1);
+		CHECK_EQ(run(guest_add_one, (void *)i), 0);
 	}
 	end();
+}
+
+/* --- signals that a function blocks or lets in ---------------------------------------------- */
+
+GUEST static long guest_call_4(long number, long a, long b, long c, long d, long e)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static const uint64_t no_signals, user_signal = (uint64_t)1 << (SIGUSR1 - 1);
+
+/* What ends guest mode comes while it is not blocked. */
+GUEST static long let_all_in(struct umpa_guest *g, void *arg)
+{
+	static const struct timespec while_it_rings = {0, 60000000};
+
+	(void)g, (void)arg;
+	return guest_call_4(SYS_ppoll, 0, 0, (long)&while_it_rings, (long)&no_signals, 8);
+}
+
+GUEST static long unblock_and_wait(struct umpa_guest *g, void *arg)
+{
+	guest_call_4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&no_signals, 0, 8, 0);
+	return let_all_in(g, arg);
+}
+
+/* Blocked inside, and comes. */
+GUEST static long block_and_raise(struct umpa_guest *g, void *arg)
+{
+	long pid = guest_call(SYS_getpid, 0, 0, 0), thread = guest_call(SYS_gettid, 0, 0, 0);
+
+	guest_call_4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&user_signal, 0, 8, 0);
+	guest_call(SYS_tgkill, pid, thread, SIGUSR1);
+	return guest_add_one(g, arg);
+}
+
+TEST(vmm_has_the_signals_that_a_function_sets)
+{
+	struct umpa_vmm_options options = {.flags = UMPA_VMM_ALLOW_SLOW, .time_ns = 20000000};
+	struct umpa_vmm *limited;
+	sigset_t before, after;
+
+	PLAN(8);
+	begin();
+	REQUIRE(!umpa_vmm_create(&limited, &options));
+	CHECK_EQ(umpa_vmm_run(limited, let_all_in, NULL, &ret, &fault), -ETIMEDOUT);
+	CHECK_EQ(umpa_vmm_run(limited, unblock_and_wait, NULL, &ret, &fault), -ETIMEDOUT);
+	umpa_vmm_destroy(limited);
+	options.time_ns = UINT64_MAX; /* which is no time at all after now */
+	REQUIRE(!umpa_vmm_create(&limited, &options));
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	CHECK_EQ(umpa_vmm_run(limited, block_and_raise, (void *)6, &ret, &fault), 0);
+	CHECK_EQ(ret, 7);
+	sigprocmask(SIG_BLOCK, NULL, &after);
+	CHECK(sigismember(&after, SIGUSR1) == 1 && !sigismember(&before, SIGUSR1));
+	signal(SIGUSR1, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	signal(SIGUSR1, SIG_DFL);
+	umpa_vmm_destroy(limited);
+	end();
+}
+
+/* --- what must not leave ------------------------------------------------------------------ */
+
+static void *outside[5]; /* as the builtin has it */
+
+GUEST static long jump_away(struct umpa_guest *g, void *arg)
+{
+	(void)g, (void)arg;
+	/* As longjmp() does it, in general registers. */
+	__builtin_longjmp(outside, 1);
+}
+
+GUEST static void run_jump_away(void)
+{
+	if (__builtin_setjmp(outside)) {
+		guest_call(SYS_getpid, 0, 0, 0);
+		_exit(3);
+	}
+	umpa_vmm_run(vmm, jump_away, NULL, NULL, NULL);
+}
+
+TEST(vmm_ends_a_program_that_jumps_out)
+{
+	int status = 0, lines[2];
+	char said[200] = "";
+	pid_t child;
+
+	PLAN(4);
+	begin();
+	umpa_vmm_destroy(vmm);
+	REQUIRE(!pipe(lines));
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		struct umpa_vmm_caps caps;
+
+		dup2(lines[1], 2);
+		vmm = guest_machine((struct umpa_vmm_options){0}, &caps);
+		run_jump_away();
+		_exit(4);
+	}
+	waitpid(child, &status, 0);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CHECK(read(lines[0], said, sizeof(said) - 1) > 0 && strstr(said, "has left its stack"));
+	vmm = NULL;
+	end();
+	close(lines[0]);
+	close(lines[1]);
 }

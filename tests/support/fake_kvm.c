@@ -94,6 +94,11 @@ int umpa_kvm_thread(void)
 	return 1;
 }
 
+void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm)
+{
+	(void)cpu, (void)alarm;
+}
+
 void umpa_kvm_rearm(const struct umpa_kvm_alarm *alarm, uint64_t ns)
 {
 	(void)alarm, (void)ns;

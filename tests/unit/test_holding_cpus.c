@@ -371,6 +371,28 @@ TEST(holding_blocks_of_others_are_resized)
 	end();
 }
 
+/* What another CPU has cut off, and left in its place, is zero when it is wanted again. */
+TEST(holding_blocks_of_others_grow_by_zeros)
+{
+	char *block;
+	int nwrong = 0;
+
+	PLAN(5);
+	begin();
+	enter(0);
+	enter(1);
+	block = alloc_on(0, 100 * PAGE, 0);
+	fake_touch(block, 100 * PAGE);
+	memset(block, 'x', 100 * PAGE);
+	current = 1;
+	CHECK(umpa_g_realloc(&guest[1], block, 60 * PAGE, 0) == block);
+	CHECK(umpa_g_realloc(&guest[1], block, 90 * PAGE, UMPA_ZERO) == block);
+	for (size_t i = 0; i < 90 * PAGE; i++)
+		nwrong += block[i] != (i < 60 * PAGE ? 'x' : 0);
+	CHECK_EQ(nwrong, 0);
+	end();
+}
+
 TEST(holding_frames_of_others_change_places)
 {
 	char *a, *b;

@@ -31,6 +31,7 @@ static int is_right(const struct umpa_area *a, size_t n, unsigned nbits)
 	if (physical_end > l->physical_end || l->physical_end > (uint64_t)1 << nbits)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
+		uintptr_t back;
 		uint64_t first, last,
 			below = a[i].begin < a[i].below_nbytes ? 0 : a[i].begin - a[i].below_nbytes;
 		uintptr_t above = LAYOUT_TOP - a[i].end < a[i].above_nbytes
@@ -39,6 +40,7 @@ static int is_right(const struct umpa_area *a, size_t n, unsigned nbits)
 
 		if (umpa_layout_physical(l, below, &first) ||
 			umpa_layout_physical(l, above - 1, &last) ||
+			umpa_layout_virtual(l, last, &back) || back != above - 1 ||
 			last - first != above - 1 - below)
 			return 0;
 	}
@@ -114,8 +116,9 @@ TEST(layout_refuses)
 	struct umpa_area high = {LAYOUT_TOP - 4096, LAYOUT_TOP + 4096, FIXED};
 	struct umpa_area many[NCLUSTERS_MAX + 1];
 	uint64_t physical;
+	uintptr_t addr;
 
-	PLAN(9);
+	PLAN(10);
 	CHECK_EQ(umpa_layout_make(&layout, a, 2, 40), -EINVAL); /* one in the other */
 	CHECK_EQ(umpa_layout_make(&layout, a, 0, 40), -EINVAL);
 	CHECK_EQ(umpa_layout_make(&layout, &empty, 1, 40), -EINVAL);
@@ -127,6 +130,7 @@ TEST(layout_refuses)
 	CHECK_EQ(umpa_layout_make(&layout, many, NCLUSTERS_MAX + 1, 46), -ENOTSUP);
 	REQUIRE(!umpa_layout_make(&layout, many, NCLUSTERS_MAX, 46));
 	CHECK_EQ(umpa_layout_physical(&layout, (uintptr_t)3 << 39, &physical), -EFAULT);
+	CHECK_EQ(umpa_layout_virtual(&layout, layout.physical_end, &addr), -EFAULT);
 }
 
 /* --- random ones -------------------------------------------------------------------------- */

@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "base/compiler.h"
 #include "support/check.h"
@@ -96,9 +98,9 @@ TEST(vmm_calls_and_their_pointers)
 	struct umpa_call call = {SYS_read, {0, 1, 2}}, vectors = {SYS_writev, {1, 0x7000, 3}};
 	struct umpa_call_buffer b = umpa_call_buffer(&call, 1);
 	uintptr_t list;
-	size_t n;
+	size_t n, each;
 
-	PLAN(7);
+	PLAN(15);
 	CHECK(b.position == 1 && b.nbytes_at == 2 && b.may_be_less);
 	b = umpa_call_buffer(&call, 0);
 	CHECK(b.position == 0 && b.nbytes_at == -1 && b.nbytes == 1 && !b.may_be_less);
@@ -110,4 +112,42 @@ TEST(vmm_calls_and_their_pointers)
 	CHECK(umpa_call_list(&vectors, &list, &n));
 	CHECK(list == 0x7000 && n == 3);
 	CHECK(!umpa_call_list(&call, &list, &n));
+	/* How long what an unknown call is given may be nobody knows. */
+	call.number = SYS_ioctl;
+	CHECK_EQ(umpa_call_buffer(&call, 2).nbytes, 0);
+	CHECK_EQ(umpa_call_buffer(&vectors, 1).nbytes, sizeof(struct iovec));
+	call.number = SYS_sendmsg;
+	CHECK(umpa_call_messages(&call, &list, &n, &each) && list == 1 && n == 1);
+	CHECK_EQ(each, sizeof(struct msghdr));
+	call.number = SYS_recvmmsg;
+	CHECK(umpa_call_messages(&call, &list, &n, &each) && n == 2);
+	CHECK_EQ(each, sizeof(struct mmsghdr));
+	CHECK(!umpa_call_messages(&vectors, &list, &n, &each));
+	vectors.number = SYS_process_vm_readv;
+	CHECK(umpa_call_list(&vectors, &list, &n));
+}
+
+/* Where something is to be mapped, come what may. */
+TEST(vmm_calls_that_order)
+{
+	struct umpa_call call = {SYS_mmap, {0x7000, 0x3000, 3, MAP_PRIVATE | MAP_ANONYMOUS}};
+	uintptr_t begin;
+	size_t n;
+
+	PLAN(8);
+	CHECK(!umpa_call_orders(&call, &begin, &n));
+	call.argument[3] |= MAP_FIXED;
+	CHECK(umpa_call_orders(&call, &begin, &n) && begin == 0x7000 && n == 0x3000);
+	call.argument[3] ^= MAP_FIXED | MAP_FIXED_NOREPLACE;
+	CHECK(umpa_call_orders(&call, &begin, &n));
+	call.argument[3] = MAP_FIXED; /* which the kernel refuses */
+	CHECK(!umpa_call_orders(&call, &begin, &n));
+	call = (struct umpa_call){SYS_mremap, {0x7000, 1, 0x5000, MREMAP_MAYMOVE, 0x9000}};
+	CHECK(!umpa_call_orders(&call, &begin, &n));
+	call.argument[3] |= MREMAP_FIXED;
+	CHECK(umpa_call_orders(&call, &begin, &n) && begin == 0x9000 && n == 0x5000);
+	call = (struct umpa_call){SYS_shmat, {1, 0x9000}};
+	CHECK(umpa_call_orders(&call, &begin, &n) && begin == 0x9000);
+	call.number = SYS_munmap;
+	CHECK(!umpa_call_orders(&call, &begin, &n));
 }
