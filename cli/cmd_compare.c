@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "compare.h"
 #include "engine.h"
+#include "interrupt.h"
 #include "optset.h"
 #include "preload.h"
 #include "program.h"
@@ -83,13 +84,16 @@ static int run_all(struct setup *s, struct umpa_comparison *c, int warm)
 	int status = run_unmeasured(s, warm);
 	size_t i, turn;
 
-	for (i = 0; i < c->nruns && !status; i++)
-		for (turn = 0; turn < NSIDES && !status; turn++) {
+	for (i = 0; i < c->nruns && !status && !umpa_interrupted(); i++)
+		for (turn = 0; turn < NSIDES && !status && !umpa_interrupted(); turn++) {
 			enum umpa_side side = (i + turn) % NSIDES;
 
 			progress_of(i, c->nruns, side);
 			status = run_side(s, side, &c->runs[side][i]);
 		}
+	/* The run that was stopped tells nothing. */
+	if (umpa_interrupted())
+		c->nruns = i ? i - 1 : 0;
 	progress("");
 	return status;
 }
@@ -163,8 +167,9 @@ static int compare(const struct request *r, const char *chain)
 	s.envp[SIDE_WITHOUT] = umpa_preload_environment(r->baseline, NULL, NULL);
 	s.envp[SIDE_WITH] =
 		umpa_preload_environment(chain, r->options.text, umpa_engine_setting(r->engine));
+	umpa_interrupt_catch();
 	status = run_all(&s, &c, r->warm);
-	if (!status)
+	if (!status && c.nruns)
 		status = report(&c, r);
 	for (side = 0; side < NSIDES; side++) {
 		umpa_preload_environment_free(s.envp[side]);
@@ -296,6 +301,10 @@ const struct umpa_command umpa_cmd_compare = {
 		"the\n"
 		"program takes, so that a virtual machine's host has it ready for either side "
 		"alike.\n"
+		"\n"
+		"When it is stopped by a signal, so is the program, and what was measured until "
+		"then is\n"
+		"printed.\n"
 		"\n"
 		"exit status: 0; 1 the program's exit status was not the same in all runs; 127 no "
 		"such\n"

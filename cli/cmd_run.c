@@ -10,6 +10,18 @@
 #include "preload.h"
 #include "program.h"
 
+/* One that was named may be none: the loader would go on without it. */
+static char *find_library(void)
+{
+	char *library = umpa_preload_find();
+
+	if (library && getenv("UMPA_PRELOAD") && !umpa_preload_loads(library)) {
+		free(library);
+		return NULL;
+	}
+	return library;
+}
+
 static int become(
 	char **argv, const struct umpa_optset *options, const struct umpa_engine_library *engine)
 {
@@ -22,7 +34,7 @@ static int become(
 		execvp(argv[0], argv);
 		return umpa_program_refused(argv[0], errno);
 	}
-	library = umpa_preload_find();
+	library = find_library();
 	chain = library ? umpa_engine_chain(library, engine) : NULL;
 	free(library);
 	if (!chain)

@@ -166,6 +166,19 @@ static int start_trial(const char *own, const char *library, pid_t *pid)
 	return -error;
 }
 
+/* "... object 'X' from LD_PRELOAD cannot be preloaded (why): ignored." */
+static char *cause_of(char *line)
+{
+	char *object = strstr(line, "object '"), *from = strstr(line, " from LD_PRELOAD");
+	char *end = strstr(line, ": ignored");
+
+	line[end ? (size_t)(end - line) : strcspn(line, "\n")] = 0;
+	if (!object || !from)
+		return umpa_text("%s", line);
+	*from = 0;
+	return umpa_text("%s%s", object, from + strlen(" from LD_PRELOAD"));
+}
+
 /* The loader only warns when it can't preload: so the warning is what there is to go by. */
 static char *first_warning(int fd)
 {
@@ -178,8 +191,7 @@ static char *first_warning(int fd)
 	}
 	while (fgets(line, sizeof(line), f))
 		if (!why && strstr(line, "cannot be preloaded")) {
-			line[strcspn(line, "\n")] = 0;
-			why = umpa_text("%s", line);
+			why = cause_of(line);
 		}
 	fclose(f);
 	return why;

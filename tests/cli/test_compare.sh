@@ -131,10 +131,22 @@ says "takes no argument"
 run "$umpa" compare -o hug=1 -- true
 says "did you mean 'huge'?"
 
+# Stopped, it stops the program, and tells what it knows by then.
+"$umpa" compare -n 500 --no-warm --csv "$scratch/part.csv" -- sh -c "echo \$\$ >>'$scratch/pids'; exec sleep 0.05" \
+	>"$scratch/part" 2>&1 &
+stopped=$!
+until [ "$(cat "$scratch/pids" 2>/dev/null | wc -l)" -ge 9 ]; do sleep 0.05; done
+kill "$stopped"
+wait "$stopped"
+right "ended by the signal" [ $? = 143 ]
+right "the program is gone" sh -c "! kill -0 $(tail -n 1 "$scratch/pids") 2>/dev/null"
+right "what was measured is printed" grep -q "medians of [1-9]" "$scratch/part"
+right "and kept" [ "$(wc -l <"$scratch/part.csv")" -gt 2 ]
+
 # Progress is for terminals.
 run script -qec "'$umpa' compare -n 1 -- true" /dev/null
 prints "run 1 of 1, with"
 run "$umpa" compare -n 1 -- true
 silent
 right "no escape sequences" [ "$(grep -c "$(printf '\033')" "$scratch/out")" = 0 ]
-finish 74
+finish 78

@@ -110,6 +110,9 @@ ends 2 "an option without value"
 run env UMPA_PRELOAD="$scratch/none.so" "$umpa" run -- true
 ends 125 "UMPA_PRELOAD leads nowhere"
 says "UMPA_PRELOAD names $scratch/none.so: No such file"
+run env UMPA_PRELOAD=/etc/passwd "$umpa" run -- true
+ends 125 "UMPA_PRELOAD is no library"
+says "object '/etc/passwd' cannot be preloaded"
 mkdir "$scratch/other" "$scratch/a b"
 cp "$library" "$scratch/other/"
 cp "$library" "$scratch/a b/"
@@ -133,4 +136,4 @@ for sanitizer in address thread; do
 	run "$umpa" compare -- "$scratch/five"
 	ends 126 "and is not compared"
 done
-finish 62
+finish 64
