@@ -125,6 +125,15 @@ static const struct advice *mremap_advice(int error)
 	return error == -ENOMEM ? &no_mapping : &unknown;
 }
 
+/* What was not refused. */
+static const char *state_of(const struct umpa_mover_trial *t)
+{
+	if (t->step || t->kind == UMPA_MOVER_PLAIN)
+		return "works";
+	return umpa_option(OPTION_mover) == (uint64_t)t->kind ? "asked for by the option mover"
+							      : "not tried: a better one works";
+}
+
 static void find_trial(struct umpa_findings *f, const struct umpa_mover_trial *t,
 	const struct umpa_os_facts *facts)
 {
@@ -133,10 +142,7 @@ static void find_trial(struct umpa_findings *f, const struct umpa_mover_trial *t
 
 	check = umpa_text("mover %s", kind_names[t->kind]);
 	if (!t->error) {
-		umpa_finding(f, STATE_OK, check,
-			t->step || t->kind == UMPA_MOVER_PLAIN ? "works"
-							       : "not tried: a better one works",
-			NULL, NULL);
+		umpa_finding(f, STATE_OK, check, state_of(t), NULL, NULL);
 	} else {
 		advice = t->kind == UMPA_MOVER_UFFD ? uffd_advice(t->error, facts)
 						    : mremap_advice(t->error);

@@ -194,7 +194,9 @@ static void find_cgroup(struct umpa_findings *f, const struct umpa_os_facts *fac
 	char *limit_text = nbytes_text(limit), *used_text = nbytes_text(used);
 	int tight = used < UMPA_NBYTES_NO_LIMIT && used > limit / 10 * 9;
 
-	if (!facts->cgroup_version || limit >= UMPA_NBYTES_NO_LIMIT)
+	if (facts->overcommit < 0) /* nor can anything else be read in /proc */
+		umpa_finding(f, STATE_OK, "control group", "unknown", NULL, NULL);
+	else if (!facts->cgroup_version || limit >= UMPA_NBYTES_NO_LIMIT)
 		umpa_finding(f, STATE_OK, "control group", "no memory limit", NULL, NULL);
 	else
 		finding_of(f, tight ? STATE_NOTE : STATE_OK, "control group",

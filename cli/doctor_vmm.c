@@ -30,6 +30,12 @@ static const char *fix_of(const struct umpa_vmm_caps *c)
 		       "nested "
 		       "virtualisation)";
 	case -ENOTSUP:
+		if (c->level == UMPA_VMM_SHADOW)
+			return "modprobe kvm_intel ept=1 || modprobe kvm_amd npt=1   (unloaded "
+			       "before; "
+			       "else another machine)";
+		if (c->level == UMPA_VMM_NONE)
+			return "a newer kernel";
 		return "a machine whose processor walks two levels of page tables   (in a virtual "
 		       "machine: ask for nested virtualisation)";
 	default:

@@ -1,9 +1,11 @@
 #include "shim/report.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "core/options.h"
 #include "core/stats.h"
 
@@ -30,12 +32,29 @@ static int still_leads_there(int fd)
 	       now.st_rdev == kept.st_rdev;
 }
 
+/* Whose counters they are: where a program runs others, many end. One that umpa has done nothing
+ * for is told in one line. */
+static void report(int fd)
+{
+	struct umpa_stats st;
+	char line[256];
+	size_t n;
+	int served;
+
+	umpa_stats_so_far(&st);
+	served = st.nallocs || st.nmappings;
+	n = umpa_format(line, sizeof(line), "umpa: process %d, %s%s\n", (int)getpid(),
+		program_invocation_short_name, served ? ":" : ": nothing was served");
+	if (write(fd, line, n) > 0 && served)
+		umpa_stats_print(fd);
+}
+
 void umpa_report_fini(void)
 {
 	if (kept_fd < 0)
 		return;
 	if (still_leads_there(kept_fd))
-		umpa_stats_print(kept_fd);
+		report(kept_fd);
 	else if (still_leads_there(STDERR_FILENO))
-		umpa_stats_print(STDERR_FILENO);
+		report(STDERR_FILENO);
 }

@@ -9,7 +9,7 @@ serves()
 {
 	UMPA_OPTIONS=$2,stats=1 LD_PRELOAD="$preload $1" "$programs/engine" "$(soaked 1)" >"$scratch/out" 2>&1
 	status=$?
-	awk -v least="$3" -v most="$4" '/nmappings/ { n = $3; seen = 1 }
+	awk -v least="$3" -v most="$4" '/nmappings/ { n = $3; seen = 1 } /nothing was served/ { n = 0; seen = 1 }
 		END { exit seen && n >= least && n <= most ? 0 : 1 }' "$scratch/out" || status=1
 	[ "$status" = 0 ] || tail -n 40 "$scratch/out"
 	result "$(basename "$1"), $2" "$status"
