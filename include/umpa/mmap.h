@@ -63,7 +63,8 @@ void *umpa_mremap(void *addr, size_t old_nbytes, size_t new_nbytes, int flags, v
  * gap has changed). */
 int umpa_mprotect(void *addr, size_t nbytes, int prot);
 
-/* As madvise(2). Result: 0, or -1: EINVAL, ENOMEM (not all is mapped; the rest is advised), ... */
+/* As madvise(2), and its errors: EINVAL, ENOMEM (not all is mapped; the rest is advised), and for
+ * some advice EAGAIN, EIO, EBADF, EPERM, EFAULT. Result: 0, or -1. */
 int umpa_madvise(void *addr, size_t nbytes, int advice);
 
 #ifdef __cplusplus

@@ -15,12 +15,13 @@ extern "C" {
 /*
  * Writes the effective value of option `name` as text (units as in umpa_options(7)) and where it
  * came from ("default" or "UMPA_OPTIONS") to the two buffers, cut to fit, always terminated.
- * Result: 0, or -1: ENOENT (no such option), EINVAL (a NULL or empty buffer). Thread-safe.
+ * Result: 0, or -1: ENOENT (no such option), EINVAL (a NULL or empty buffer). name is not NULL.
+ * Thread-safe; not for signal handlers.
  */
 int umpa_option_text(const char *name, char *value, size_t nvalue, char *origin, size_t norigin);
 
-/* Name, default text and help of option number i, from 0. Result: 0, or -1: ENOENT past the last.
- */
+/* Name, default text and help of option number i, from 0: strings that stay as long as the library
+ * does. The pointers are not NULL. Result: 0, or -1: ENOENT past the last. Thread-safe. */
 int umpa_option_describe(size_t i, const char **name, const char **default_text, const char **help);
 
 #ifdef __cplusplus

@@ -31,8 +31,9 @@ extern "C" {
 /* Frames are behind every page on return, so that no page faults later. umpa_alloc() refuses where
  * they can't be had, umpa_realloc() does not. */
 #define UMPA_BACKED 0x04u
-/* Address space only: no frame is taken for the block before it is touched or backed. Blocks below
- * 2 MiB share superpages, and may have frames all the same. */
+/* Address space only, of the window's, which is 16 times the machine's memory and no more: no frame
+ * is taken for the block before it is touched or backed. Blocks below 2 MiB share superpages, and
+ * may have frames all the same. */
 #define UMPA_NOBACK 0x08u
 /* The block's address is a multiple of 1 << log2; log2 from 0 to 40, below 12 has no effect; above
  * 40 the call refuses with EINVAL. */

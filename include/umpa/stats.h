@@ -25,7 +25,8 @@ struct umpa_stats {
  */
 int umpa_get_stats(struct umpa_stats *out, size_t nbytes);
 
-/* The mover in use: "uffd", "mremap", "plain", or "undecided" while nothing had to move yet. */
+/* The mover in use: "uffd", "mremap", "plain", or "undecided" while nothing had to move yet. The
+ * string stays as long as the library does. Thread-safe. */
 const char *umpa_mover_in_use(void);
 
 #ifdef __cplusplus

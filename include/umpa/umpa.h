@@ -1,4 +1,5 @@
-/* umpa: a user-mode page allocator. This header includes all the others. */
+/* umpa: a user-mode page allocator. This header includes all the others but
+ * umpa/dlmalloc.h, which is for dlmalloc's source. */
 #ifndef UMPA_UMPA_H
 #define UMPA_UMPA_H
 

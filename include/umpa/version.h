@@ -1,3 +1,4 @@
+/* The version of these headers. Until 1.0 any of it may change what functions mean. */
 #ifndef UMPA_VERSION_H
 #define UMPA_VERSION_H
 

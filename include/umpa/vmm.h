@@ -79,8 +79,9 @@ struct umpa_vmm;
  */
 int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
 
-/* Ends it; no function may run in it. NULL is fine. Pages of the window are where the host has
- * them; blocks of its holding are gone. */
+/* Ends it; no function may run in it, and no thread use it any more. NULL is fine. Pages of the
+ * window are where the host has them; blocks of its holding are gone. Thread-safe for different
+ * machines. */
 void umpa_vmm_destroy(struct umpa_vmm *vmm);
 
 enum umpa_vmm_cause {
@@ -134,7 +135,7 @@ int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void
  * that are led elsewhere than home lie in blocks of umpa_alloc(). addr NULL and nbytes 0: all of
  * the holding, of whose blocks parts of each other's are led to. 0; -EINVAL: they are not so: what
  * functions see is as it was, though some of it may be at home by then; -ENOMEM; -EBUSY, -ESTALE,
- * -EIO as umpa_vmm_run().
+ * -EIO as umpa_vmm_run(). Thread-safe.
  */
 int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes);
 
@@ -184,6 +185,7 @@ static inline int umpa_g_is_inside(const struct umpa_guest *g)
 	return g->superpage != NULL;
 }
 
+/* The number of the superpage that an address is in, from the window's begin. */
 static inline size_t umpa_g_superpage_of(const struct umpa_guest *g, const void *addr)
 {
 	return ((uintptr_t)addr - g->base) >> 21;
@@ -195,6 +197,7 @@ static inline int umpa_g_is_split(uint64_t superpage)
 	return superpage && !(superpage & UMPA_G_LEAF);
 }
 
+/* The 512 entries that such a superpage's entry leads to. */
 static inline uint64_t *umpa_g_table(const struct umpa_guest *g, uint64_t superpage)
 {
 	return (uint64_t *)(superpage + g->table_offset);
@@ -209,6 +212,7 @@ static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *ad
 	return level ? superpage : &umpa_g_table(g, *superpage)[(uintptr_t)addr >> 12 & 511];
 }
 
+/* What this CPU remembers of the page at addr. */
 static inline void umpa_g_flush(const void *addr)
 {
 #if defined(__x86_64__)
