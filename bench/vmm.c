@@ -90,7 +90,7 @@ static void take_line(struct umpa_samples *s, char *line, unsigned repetition)
 		return;
 	*metric++ = '\0';
 	*bin++ = '\0';
-	if (strcmp(line, "guest") != 0 && strcmp(line, "kernel") != 0)
+	if (strcmp(line, "guest") != 0 && strcmp(line, "kernel") != 0 && strcmp(line, "tick") != 0)
 		return;
 	nbytes = strtoull(bin, &value, 10);
 	umpa_samples_add(s, &(struct umpa_series){VMM_HERE, line, metric, nbytes}, repetition,

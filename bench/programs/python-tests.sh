@@ -11,7 +11,7 @@ check()
 run()
 {
 	set -- test.test_bytes test.test_array test.test_list
-	[ -n "${PROGRAMS_SHORT:-}" ] || set -- "$@" test.test_mmap test.test_memoryio
+	[ -n "${PROGRAMS_SHORT:-}" ] || set -- "$@" test.test_mmap test.test_memoryio test.test_io
 	python3 -m unittest -v "$@" 2>&1 | sed 's/ in [0-9.]*s$//; s/@test_[0-9]*_tmp/@test_tmp/'
 }
 

@@ -104,106 +104,101 @@ enum {
 	EPOLL_EVENT_NBYTES = 12
 };
 
-/* All pointers of a call that has one here, but those that come behind it. */
-static const struct {
-	uint16_t number;
-	struct umpa_call_buffer buffer;
-} buffers[] = {
-	{SYS_read, {1, 2, 1, 1}},
-	{SYS_write, {1, 2, 1, 1}},
-	{SYS_pread64, {1, 2, 1, 1}},
-	{SYS_pwrite64, {1, 2, 1, 1}},
-	{SYS_readv, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_writev, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_preadv, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_pwritev, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_preadv2, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_pwritev2, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_vmsplice, {1, 2, sizeof(struct iovec), 0}},
-	{SYS_getrandom, {0, 1, 1, 1}},
-	{SYS_getdents64, {1, 2, 1, 1}},
-	{SYS_recvfrom, {1, 2, 1, 0}},
-	{SYS_recvfrom, {4, -1, sizeof(struct sockaddr_storage), 0}},
-	{SYS_recvfrom, {5, -1, sizeof(int), 0}},
-	{SYS_sendto, {1, 2, 1, 0}},
-	{SYS_sendto, {4, 5, 1, 0}},
-	{SYS_sendmsg, {1, -1, sizeof(struct msghdr), 0}},
-	{SYS_recvmsg, {1, -1, sizeof(struct msghdr), 0}},
-	{SYS_sendmmsg, {1, 2, sizeof(struct mmsghdr), 0}},
-	{SYS_recvmmsg, {1, 2, sizeof(struct mmsghdr), 0}},
-	{SYS_recvmmsg, {4, -1, sizeof(struct timespec), 0}},
-	{SYS_getsockopt, {3, -1, 0, 0}},
-	{SYS_getsockopt, {4, -1, sizeof(int), 0}},
-	{SYS_setsockopt, {3, 4, 1, 0}},
-	{SYS_mlock, {0, 1, 1, 0}},
-	{SYS_munlock, {0, 1, 1, 0}},
-	{SYS_msync, {0, 1, 1, 0}},
-	{SYS_mincore, {0, 1, 1, 0}},
-	{SYS_mincore, {2, -1, 0, 0}},
-	{SYS_readlink, {0, -1, 0, 0}},
-	{SYS_readlink, {1, 2, 1, 0}},
-	{SYS_getcwd, {0, 1, 1, 0}},
-	{SYS_open, {0, -1, 0, 0}},
-	{SYS_openat, {1, -1, 0, 0}},
-	{SYS_clock_gettime, {1, -1, sizeof(struct timespec), 0}},
-	{SYS_clock_getres, {1, -1, sizeof(struct timespec), 0}},
-	{SYS_gettimeofday, {0, -1, sizeof(struct timeval), 0}},
-	{SYS_gettimeofday, {1, -1, sizeof(struct timezone), 0}},
-	{SYS_nanosleep, {0, -1, sizeof(struct timespec), 0}},
-	{SYS_nanosleep, {1, -1, sizeof(struct timespec), 0}},
-	{SYS_clock_nanosleep, {2, -1, sizeof(struct timespec), 0}},
-	{SYS_clock_nanosleep, {3, -1, sizeof(struct timespec), 0}},
-	{SYS_stat, {0, -1, 0, 0}},
-	{SYS_stat, {1, -1, sizeof(struct stat), 0}},
-	{SYS_lstat, {0, -1, 0, 0}},
-	{SYS_lstat, {1, -1, sizeof(struct stat), 0}},
-	{SYS_fstat, {1, -1, sizeof(struct stat), 0}},
-	{SYS_newfstatat, {1, -1, 0, 0}},
-	{SYS_newfstatat, {2, -1, sizeof(struct stat), 0}},
-	{SYS_statx, {1, -1, 0, 0}},
-	{SYS_statx, {4, -1, STATX_NBYTES, 0}},
-	{SYS_statfs, {0, -1, 0, 0}},
-	{SYS_statfs, {1, -1, sizeof(struct statfs), 0}},
-	{SYS_fstatfs, {1, -1, sizeof(struct statfs), 0}},
-	{SYS_getrusage, {1, -1, sizeof(struct rusage), 0}},
-	{SYS_uname, {0, -1, sizeof(struct utsname), 0}},
-	{SYS_sysinfo, {0, -1, sizeof(struct sysinfo), 0}},
-	{SYS_times, {0, -1, sizeof(struct tms), 0}},
-	{SYS_getrlimit, {1, -1, RLIMIT_NBYTES, 0}},
-	{SYS_setrlimit, {1, -1, RLIMIT_NBYTES, 0}},
-	{SYS_prlimit64, {2, -1, RLIMIT_NBYTES, 0}},
-	{SYS_prlimit64, {3, -1, RLIMIT_NBYTES, 0}},
-	{SYS_wait4, {1, -1, sizeof(int), 0}},
-	{SYS_wait4, {3, -1, sizeof(struct rusage), 0}},
-	{SYS_pipe, {0, -1, 2 * sizeof(int), 0}},
-	{SYS_pipe2, {0, -1, 2 * sizeof(int), 0}},
-	{SYS_poll, {0, 1, sizeof(struct pollfd), 0}},
-	{SYS_ppoll, {0, 1, sizeof(struct pollfd), 0}},
-	{SYS_ppoll, {2, -1, sizeof(struct timespec), 0}},
-	{SYS_ppoll, {3, -1, SIGNALS_NBYTES, 0}},
-	{SYS_epoll_wait, {1, 2, EPOLL_EVENT_NBYTES, 0}},
-	{SYS_epoll_ctl, {3, -1, EPOLL_EVENT_NBYTES, 0}},
-	{SYS_rt_sigprocmask, {1, -1, SIGNALS_NBYTES, 0}},
-	{SYS_rt_sigprocmask, {2, -1, SIGNALS_NBYTES, 0}},
-	{SYS_rt_sigaction, {1, -1, ACTION_NBYTES, 0}},
-	{SYS_rt_sigaction, {2, -1, ACTION_NBYTES, 0}},
-	{SYS_futex, {0, -1, sizeof(int), 0}},
-	{SYS_futex, {3, -1, sizeof(struct timespec), 0}},
-	{SYS_futex, {4, -1, sizeof(int), 0}},
+struct buffers {
+	const struct umpa_call_buffer *buffer;
+	size_t n;
 };
+
+/* All pointers that a call is given. Looked for at each system call: so by a jump, not by a search.
+ */
+static struct buffers buffers_of(uint64_t number)
+{
+#define HAS(name, ...)                                                                             \
+	case SYS_##name: {                                                                         \
+		static const struct umpa_call_buffer b[] = {__VA_ARGS__};                          \
+		return (struct buffers){b, array_len(b)};                                          \
+	}
+	switch (number) {
+		HAS(read, {1, 2, 1, 1})
+		HAS(write, {1, 2, 1, 1})
+		HAS(pread64, {1, 2, 1, 1})
+		HAS(pwrite64, {1, 2, 1, 1})
+		HAS(readv, {1, 2, sizeof(struct iovec), 0})
+		HAS(writev, {1, 2, sizeof(struct iovec), 0})
+		HAS(preadv, {1, 2, sizeof(struct iovec), 0})
+		HAS(pwritev, {1, 2, sizeof(struct iovec), 0})
+		HAS(preadv2, {1, 2, sizeof(struct iovec), 0})
+		HAS(pwritev2, {1, 2, sizeof(struct iovec), 0})
+		HAS(vmsplice, {1, 2, sizeof(struct iovec), 0})
+		HAS(getrandom, {0, 1, 1, 1})
+		HAS(getdents64, {1, 2, 1, 1})
+		HAS(recvfrom, {1, 2, 1, 0}, {4, -1, sizeof(struct sockaddr_storage), 0},
+			{5, -1, sizeof(int), 0})
+		HAS(sendto, {1, 2, 1, 0}, {4, 5, 1, 0})
+		HAS(sendmsg, {1, -1, sizeof(struct msghdr), 0})
+		HAS(recvmsg, {1, -1, sizeof(struct msghdr), 0})
+		HAS(sendmmsg, {1, 2, sizeof(struct mmsghdr), 0})
+		HAS(recvmmsg, {1, 2, sizeof(struct mmsghdr), 0},
+			{4, -1, sizeof(struct timespec), 0})
+		HAS(getsockopt, {3, -1, 0, 0}, {4, -1, sizeof(int), 0})
+		HAS(setsockopt, {3, 4, 1, 0})
+		HAS(mlock, {0, 1, 1, 0})
+		HAS(munlock, {0, 1, 1, 0})
+		HAS(msync, {0, 1, 1, 0})
+		HAS(mincore, {0, 1, 1, 0}, {2, -1, 0, 0})
+		HAS(readlink, {0, -1, 0, 0}, {1, 2, 1, 0})
+		HAS(getcwd, {0, 1, 1, 0})
+		HAS(open, {0, -1, 0, 0})
+		HAS(openat, {1, -1, 0, 0})
+		HAS(clock_gettime, {1, -1, sizeof(struct timespec), 0})
+		HAS(clock_getres, {1, -1, sizeof(struct timespec), 0})
+		HAS(gettimeofday, {0, -1, sizeof(struct timeval), 0},
+			{1, -1, sizeof(struct timezone), 0})
+		HAS(nanosleep, {0, -1, sizeof(struct timespec), 0},
+			{1, -1, sizeof(struct timespec), 0})
+		HAS(clock_nanosleep, {2, -1, sizeof(struct timespec), 0},
+			{3, -1, sizeof(struct timespec), 0})
+		HAS(stat, {0, -1, 0, 0}, {1, -1, sizeof(struct stat), 0})
+		HAS(lstat, {0, -1, 0, 0}, {1, -1, sizeof(struct stat), 0})
+		HAS(fstat, {1, -1, sizeof(struct stat), 0})
+		HAS(newfstatat, {1, -1, 0, 0}, {2, -1, sizeof(struct stat), 0})
+		HAS(statx, {1, -1, 0, 0}, {4, -1, STATX_NBYTES, 0})
+		HAS(statfs, {0, -1, 0, 0}, {1, -1, sizeof(struct statfs), 0})
+		HAS(fstatfs, {1, -1, sizeof(struct statfs), 0})
+		HAS(getrusage, {1, -1, sizeof(struct rusage), 0})
+		HAS(uname, {0, -1, sizeof(struct utsname), 0})
+		HAS(sysinfo, {0, -1, sizeof(struct sysinfo), 0})
+		HAS(times, {0, -1, sizeof(struct tms), 0})
+		HAS(getrlimit, {1, -1, RLIMIT_NBYTES, 0})
+		HAS(setrlimit, {1, -1, RLIMIT_NBYTES, 0})
+		HAS(prlimit64, {2, -1, RLIMIT_NBYTES, 0}, {3, -1, RLIMIT_NBYTES, 0})
+		HAS(wait4, {1, -1, sizeof(int), 0}, {3, -1, sizeof(struct rusage), 0})
+		HAS(pipe, {0, -1, 2 * sizeof(int), 0})
+		HAS(pipe2, {0, -1, 2 * sizeof(int), 0})
+		HAS(poll, {0, 1, sizeof(struct pollfd), 0})
+		HAS(ppoll, {0, 1, sizeof(struct pollfd), 0}, {2, -1, sizeof(struct timespec), 0},
+			{3, -1, SIGNALS_NBYTES, 0})
+		HAS(epoll_wait, {1, 2, EPOLL_EVENT_NBYTES, 0})
+		HAS(epoll_ctl, {3, -1, EPOLL_EVENT_NBYTES, 0})
+		HAS(rt_sigprocmask, {1, -1, SIGNALS_NBYTES, 0}, {2, -1, SIGNALS_NBYTES, 0})
+		HAS(rt_sigaction, {1, -1, ACTION_NBYTES, 0}, {2, -1, ACTION_NBYTES, 0})
+		HAS(futex, {0, -1, sizeof(int), 0}, {3, -1, sizeof(struct timespec), 0},
+			{4, -1, sizeof(int), 0})
+	default:
+		return (struct buffers){NULL, 0};
+	}
+#undef HAS
+}
 
 struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position)
 {
-	struct umpa_call_buffer b = {position, -1, 0, 0};
+	struct buffers known = buffers_of(call->number);
 
-	for (size_t i = 0; i < array_len(buffers); i++) {
-		if (buffers[i].number != call->number)
-			continue;
-		if (buffers[i].buffer.position == position)
-			return buffers[i].buffer;
-		b.nbytes = 1; /* no pointer, whatever is there */
-	}
-	return b;
+	for (size_t i = 0; i < known.n; i++)
+		if (known.buffer[i].position == position)
+			return known.buffer[i];
+	/* Of a call that is known it is no pointer, whatever is there. */
+	return (struct umpa_call_buffer){position, -1, known.n != 0, 0};
 }
 
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
