@@ -119,7 +119,7 @@ static const struct umpa_command commands[NCOMMANDS] = {
 		report_flags, run_report},
 };
 
-static int number_of(const char *text, long least, long most, long *out)
+static int number_of(const char *flag, const char *text, long least, long most, long *out)
 {
 	char *end;
 
@@ -127,7 +127,8 @@ static int number_of(const char *text, long least, long most, long *out)
 	*out = strtol(text, &end, 10);
 	if (end != text && !*end && !errno && *out >= least && *out <= most)
 		return 0;
-	return umpa_refuse(-1, "bench: not a number from %ld to %ld: %s", least, most, text);
+	return umpa_refuse(-1, "bench: --%s takes a number from %ld to %ld, not '%s'", flag, least,
+		most, text);
 }
 
 static int take_flag(struct request *q, const char *name, const char *value)
@@ -135,11 +136,11 @@ static int take_flag(struct request *q, const char *name, const char *value)
 	long n;
 
 	if (!strcmp(name, "repetitions")) {
-		if (number_of(value, 1, 99, &n))
+		if (number_of(name, value, 1, 99, &n))
 			return -1;
 		q->session.nrepetitions = (unsigned)n;
 	} else if (!strcmp(name, "seed")) {
-		if (number_of(value, 1, INT_MAX, &n))
+		if (number_of(name, value, 1, INT_MAX, &n))
 			return -1;
 		q->session.seed = (unsigned long)n;
 	} else if (!strcmp(name, "csv")) {
@@ -167,6 +168,9 @@ static int read_flags(const struct umpa_command *c, int argc, char **argv, struc
 	while ((flag = umpa_args_next(&a)) >= 0)
 		if (take_flag(q, c->flags[flag].name, a.value))
 			return -1 - EXIT_USAGE;
+	if (flag == ARGS_END && q->json && q->markdown)
+		return umpa_refuse(
+			-1 - EXIT_USAGE, "bench: --json and --markdown both want standard output");
 	if (flag == ARGS_END)
 		return a.at;
 	return -1 - (flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE);
