@@ -87,8 +87,12 @@ static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
 	const char *home = umpa_g_home(g, addr);
 	size_t n = 0;
 
-	while (home && n < nbytes && is_led(g, addr + n) && umpa_g_home(g, addr + n) == home + n)
-		n += PAGE_NBYTES - ((uintptr_t)(addr + n) & (PAGE_NBYTES - 1));
+	while (home && n < nbytes && is_led(g, addr + n) && umpa_g_home(g, addr + n) == home + n) {
+		int split = umpa_g_is_split(*umpa_g_pte(g, addr + n, 1));
+		size_t one = split ? PAGE_NBYTES : SLOT_NBYTES;
+
+		n += one - ((uintptr_t)(addr + n) & (one - 1));
+	}
 	return n < nbytes ? n : nbytes;
 }
 
