@@ -34,6 +34,9 @@ static const char *fix_of(const struct umpa_vmm_caps *c)
 			return "modprobe kvm_intel ept=1 || modprobe kvm_amd npt=1   (unloaded "
 			       "before; "
 			       "else another machine)";
+		if (c->level == UMPA_VMM_NATIVE)
+			return "a machine with more bits of physical address, or fewer mappings "
+			       "far apart";
 		if (c->level == UMPA_VMM_NONE)
 			return "a newer kernel";
 		return "a machine whose processor walks two levels of page tables   (in a virtual "

@@ -34,7 +34,8 @@ enum umpa_vmm_class {
 
 struct umpa_vmm_caps {
 	enum umpa_vmm_class level;
-	int error;               /* -errno that umpa_vmm_create() would give without flags; 0 */
+	int error;               /* -errno that umpa_vmm_create() would give without flags, of the
+				    process as it lies now; 0 */
 	unsigned physical_nbits; /* of a guest's physical addresses; 0 if not known */
 	unsigned ncpus_max;
 	int gib_leaves; /* page tables may have leaves of a GiB */

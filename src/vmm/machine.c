@@ -164,7 +164,7 @@ static int add_cpus(struct umpa_vmm *vmm)
 	return 0;
 }
 
-static size_t nslots_wanted(const struct umpa_vmm_options *o)
+size_t umpa_vmm_nslots_wanted(const struct umpa_vmm_options *o)
 {
 	size_t all = umpa_core.window.nslots, room = WINDOW_ROOM >> SLOT_SHIFT;
 	size_t n = o->window_nbytes >> SLOT_SHIFT;
@@ -178,7 +178,7 @@ static int furnish(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
 {
 	int error = umpa_vmm_take_holdings(vmm, o);
 
-	vmm->nslots = nslots_wanted(o);
+	vmm->nslots = umpa_vmm_nslots_wanted(o);
 	if (!error && !umpa_vmm_reaches_holdings(vmm))
 		error = -ENOMEM;
 	if (!error)

@@ -96,6 +96,9 @@ must_check int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vm
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm);
 int umpa_vmm_reaches_holdings(const struct umpa_vmm *vmm);
 
+/* Of the window, so much is to be reached. */
+size_t umpa_vmm_nslots_wanted(const struct umpa_vmm_options *o);
+
 /* 0 if a host will do, with those flags; else -ENOTSUP. */
 must_check int umpa_vmm_verdict(const struct umpa_kvm_facts *f, unsigned flags);
 

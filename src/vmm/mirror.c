@@ -6,7 +6,13 @@
 #include "os/process.h"
 
 enum {
-	NAREAS_MAX = 256
+	NAREAS_MAX = 4096
+};
+
+/* How a process lies: too much for a stack. */
+struct lie {
+	struct umpa_process_area found[NAREAS_MAX];
+	struct umpa_area area[NAREAS_MAX + 1];
 };
 
 /* How far the machine reaches beyond what is there: for later mappings and the stack, and for the
@@ -87,23 +93,32 @@ static void add_part(struct umpa_area *areas, size_t *n, const struct umpa_area 
 }
 
 /* All of the process but what of the window the machine does not reach. */
-int umpa_vmm_lay_out(struct umpa_vmm *vmm)
+static int lay_out(struct umpa_vmm *vmm, struct lie *lie)
 {
-	struct umpa_process_area found[NAREAS_MAX];
-	struct umpa_area areas[NAREAS_MAX + 1];
 	uintptr_t out_of_reach_end = window_base() + umpa_core.window.nbytes;
 	size_t nfound, n = 0;
-	int error = umpa_process_areas(found, NAREAS_MAX, &nfound);
 
-	if (error)
+	if (umpa_process_areas(lie->found, NAREAS_MAX, &nfound))
 		return -ENOTSUP;
 	for (size_t i = 0; i < nfound; i++) {
-		struct umpa_area area = area_with_room(&found[i]);
+		struct umpa_area area = area_with_room(&lie->found[i]);
 
-		add_part(areas, &n, &area, 0, window_end(vmm));
-		add_part(areas, &n, &area, out_of_reach_end, LAYOUT_TOP);
+		add_part(lie->area, &n, &area, 0, window_end(vmm));
+		add_part(lie->area, &n, &area, out_of_reach_end, LAYOUT_TOP);
 	}
-	return umpa_layout_make(&vmm->layout, areas, n, vmm->kvm.facts.physical_nbits);
+	return umpa_layout_make(&vmm->layout, lie->area, n, vmm->kvm.facts.physical_nbits);
+}
+
+int umpa_vmm_lay_out(struct umpa_vmm *vmm)
+{
+	struct umpa_vmm_piece piece;
+	int error = umpa_vmm_take(&piece, sizeof(struct lie));
+
+	if (error)
+		return error;
+	error = lay_out(vmm, piece.addr);
+	umpa_vmm_give(&piece);
+	return error;
 }
 
 static int physical_of(const struct umpa_vmm *vmm, const void *addr, uint64_t *physical)

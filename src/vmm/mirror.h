@@ -11,7 +11,7 @@
 /* Memory for the window's tables: entries for superpages, a table for each. -ENOMEM. */
 must_check int umpa_vmm_take_window_tables(struct umpa_vmm *vmm);
 
-/* Where all of the process is for the guest, and what may come beside it. -ENOTSUP. */
+/* Where all of the process is for the guest, and what may come beside it. -ENOTSUP, -ENOMEM. */
 must_check int umpa_vmm_lay_out(struct umpa_vmm *vmm);
 
 /* Page tables, and where the guest finds those of the window. -ENOMEM. */

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/format.h"
+#include "core/core.h"
 #include "vmm/machine.h"
+#include "vmm/mirror.h"
 
 int umpa_vmm_verdict(const struct umpa_kvm_facts *f, unsigned flags)
 {
@@ -30,12 +32,29 @@ static void explain(struct umpa_vmm_caps *caps, const struct umpa_kvm_facts *f)
 	case -ENOTSUP:
 		if (f->lacking)
 			say(caps, "a guest lacks ", f->lacking);
-		else
+		else if (!f->nested)
 			say(caps, "the kernel shadows page tables: slow", NULL);
+		else
+			umpa_format(caps->why, sizeof(caps->why),
+				"the process's mappings lie too far apart for %u bits of address",
+				f->physical_nbits);
+		break;
+	case -ENOMEM:
+		say(caps, "there is no memory", NULL);
 		break;
 	default:
 		say(caps, "/dev/kvm does not work", NULL);
 	}
+}
+
+/* 0 if a guest has addresses for the process as it lies now. */
+static int has_room(const struct umpa_kvm_facts *f)
+{
+	struct umpa_vmm vmm = {.kvm = {.facts = *f}};
+
+	umpa_core_need();
+	vmm.nslots = umpa_vmm_nslots_wanted(&(struct umpa_vmm_options){0});
+	return umpa_vmm_lay_out(&vmm);
 }
 
 public_api void umpa_vmm_probe(struct umpa_vmm_caps *caps)
@@ -47,6 +66,8 @@ public_api void umpa_vmm_probe(struct umpa_vmm_caps *caps)
 	caps->error = error;
 	if (!error) {
 		caps->error = umpa_vmm_verdict(&kvm.facts, 0);
+		if (!caps->error)
+			caps->error = has_room(&kvm.facts);
 		caps->level = kvm.facts.nested    ? UMPA_VMM_NATIVE
 			      : kvm.facts.lacking ? UMPA_VMM_EMULATED
 						  : UMPA_VMM_SHADOW;

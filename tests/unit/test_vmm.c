@@ -351,7 +351,7 @@ TEST(vmm_machine_is_as_good_as_its_host)
 	struct umpa_vmm_options slow = {.flags = UMPA_VMM_ALLOW_SLOW};
 	struct umpa_vmm_caps caps;
 
-	PLAN(16);
+	PLAN(20);
 	begin();
 	umpa_vmm_probe(&caps);
 	CHECK(caps.level == UMPA_VMM_NATIVE && !caps.error && !*caps.why);
@@ -371,7 +371,16 @@ TEST(vmm_machine_is_as_good_as_its_host)
 	fake_kvm_reset();
 	fake_kvm.facts.physical_nbits = 33; /* too few for anybody */
 	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -ENOTSUP);
+	umpa_vmm_probe(&caps);
+	CHECK(caps.level == UMPA_VMM_NATIVE && caps.error == -ENOTSUP);
+	CHECK_STR(caps.why, "the process's mappings lie too far apart for 33 bits of address");
 	fake_kvm_reset();
+	fake_fail_from(1, -ENOMEM);
+	umpa_vmm_probe(&caps);
+	fake_fail_from(0, 0);
+	CHECK(caps.error == -ENOMEM && !strcmp(caps.why, "there is no memory"));
+	umpa_vmm_probe(&caps);
+	CHECK(!caps.error && !*caps.why);
 	fake_kvm.error = -ENODEV;
 	umpa_vmm_probe(&caps);
 	CHECK(caps.level == UMPA_VMM_NONE && caps.error == -ENODEV);
