@@ -67,14 +67,14 @@ static int run_unmeasured(struct setup *s, int warm)
 	struct umpa_usage u;
 	int side, status;
 
-	for (side = 0; side < NSIDES; side++) {
+	for (side = 0; side < NSIDES && !umpa_interrupted(); side++) {
 		progress(side == SIDE_WITH ? "umpa: warm-up, with" : "umpa: warm-up, without");
 		status = run_side(s, side, &u);
 		if (status)
 			return status;
 		peak_nbytes = u.peak_nbytes > peak_nbytes ? u.peak_nbytes : peak_nbytes;
 	}
-	s->warm_nbytes = warm ? umpa_measure_warm_nbytes(peak_nbytes) : 0;
+	s->warm_nbytes = warm && !umpa_interrupted() ? umpa_measure_warm_nbytes(peak_nbytes) : 0;
 	return 0;
 }
 

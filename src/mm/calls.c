@@ -181,7 +181,10 @@ int umpa_mm_unlock(const void *addr, size_t nbytes)
 
 void umpa_mm_advised(void *addr, size_t nbytes, int advice)
 {
-	if (!is_passing(advice))
+	/* Of which other processes' memory has none: so this is ours. */
+	if (advice == MADV_DONTFORK || advice == MADV_DOFORK)
+		(void)!umpa_madvise(addr, nbytes, advice);
+	else if (!is_passing(advice))
 		(void)!expect_oddity(addr, nbytes);
 }
 

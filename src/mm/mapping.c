@@ -449,12 +449,36 @@ static enum umpa_pages_kind look(const void *addr, size_t nbytes)
 
 /* --- fork --------------------------------------------------------------------------------- */
 
+/* 1: it was handed on after all, by advice that nobody noted. */
+static int is_no_hole(size_t first, size_t end)
+{
+	if (umpa_os_advise(umpa_pages_address(first), (end - first) << PAGE_SHIFT, MADV_DOFORK))
+		return 0;
+	umpa_attributes_change(&umpa_mapping_table, first, end, PAGE_UNFORKED, 0);
+	return 1;
+}
+
 /* Mapped anew, and closed. Where that is refused the hole stays. */
 static void close_hole(size_t first, size_t end)
 {
 	umpa_attributes_change(&umpa_mapping_table, first, end, 0, PAGE_ODD);
 	if (!umpa_restore(&umpa_mapping_table, first, end))
 		(void)!protect_rows(first, end, PROT_NONE);
+}
+
+static void close_row(size_t first, size_t end)
+{
+	if (is_no_hole(first, end))
+		return;
+	/* Some of it may be there. */
+	for (size_t page = first, next; page < end; page = next) {
+		int there = is_no_hole(page, page + 1);
+
+		for (next = page + 1; !there && next < end && !is_no_hole(next, next + 1);)
+			next++;
+		if (!there)
+			close_hole(page, next);
+	}
 }
 
 static void close_holes(size_t end)
@@ -464,7 +488,7 @@ static void close_holes(size_t end)
 
 	for (size_t first = 0; first < end; first = row_end)
 		if (umpa_attributes_row(a, first, end, &row_end) & PAGE_UNFORKED)
-			close_hole(first, row_end);
+			close_row(first, row_end);
 }
 
 /* In a child, what MADV_DONTFORK kept back is a hole, where anybody's mapping may come to lie, and

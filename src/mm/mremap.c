@@ -107,6 +107,18 @@ static void note_moved(const struct mremap_args *a, const struct range *from)
 			from->first, from->first + (npages < have ? npages : have), to.first);
 }
 
+static int is_somebodys(const struct range *r)
+{
+	return umpa_mapping_reach(r->first, r->last) == r->last;
+}
+
+static int is_mapped(const struct range *r)
+{
+	int mapped;
+
+	return umpa_mapping_row(r->first, r->last, &mapped) == r->last && mapped;
+}
+
 /* To where the kernel puts it or was told to. What are several mappings for the kernel, as movers
  * leave them or pages that were mapped anew, it does not move: that is copied. */
 static intptr_t leave_window(const struct mremap_args *a, const struct range *from)
@@ -114,8 +126,12 @@ static intptr_t leave_window(const struct mremap_args *a, const struct range *fr
 	int prot = umpa_mapping_prot(from->first, from->last);
 	intptr_t got = move_out(a);
 
-	if (got == -EFAULT && prot >= 0)
+	if (got == -EFAULT && prot >= 0) {
 		got = copy_out(a, from, prot);
+		/* What of it is a block's stays, and is zero then. */
+		if (!umpa_os_failed(got) && !is_mapped(from))
+			(void)!umpa_mapping_again(from->first, from->last);
+	}
 	if (umpa_os_failed(got))
 		return got;
 	note_moved(a, from);
@@ -146,18 +162,6 @@ static intptr_t leave_behind(const struct mremap_args *a, const struct range *fr
 	if (prot != rw)
 		(void)!umpa_mapping_protect(from->first, from->last, prot);
 	return got;
-}
-
-static int is_somebodys(const struct range *r)
-{
-	return umpa_mapping_reach(r->first, r->last) == r->last;
-}
-
-static int is_mapped(const struct range *r)
-{
-	int mapped;
-
-	return umpa_mapping_row(r->first, r->last, &mapped) == r->last && mapped;
 }
 
 /* To more than there is: that the kernel shall say, which refuses it as a rule. But what leaves the

@@ -147,9 +147,11 @@ must_check int umpa_os_bare(const void *addr, size_t npages);
 void umpa_os_confine(void);
 int umpa_os_confined(void);
 
-/* prlimit(), prctl() and process_madvise(), for the program. */
+/* prlimit(), prctl() and others, for the program. */
 int umpa_os_prlimit(int pid, int resource, const void *limit, void *old);
 long umpa_os_prctl(int option, long a, long b, long c, long d);
+long umpa_os_vmsplice(int fd, const void *iovec, size_t n, unsigned flags);
+long umpa_os_setsockopt(int fd, int level, int option, const void *value, unsigned nbytes);
 long umpa_os_process_advise(int pidfd, const void *iovec, size_t n, int advice, unsigned flags);
 
 /* --- the machine -------------------------------------------------------------------------- */

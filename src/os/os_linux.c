@@ -477,6 +477,16 @@ int umpa_os_prlimit(int pid, int resource, const void *limit, void *old)
 	return (int)SYS_4(SYS_prlimit64, pid, resource, limit, old);
 }
 
+long umpa_os_vmsplice(int fd, const void *iovec, size_t n, unsigned flags)
+{
+	return SYS_4(SYS_vmsplice, fd, iovec, n, flags);
+}
+
+long umpa_os_setsockopt(int fd, int level, int option, const void *value, unsigned nbytes)
+{
+	return SYS_5(SYS_setsockopt, fd, level, option, value, nbytes);
+}
+
 long umpa_os_process_advise(int pidfd, const void *iovec, size_t n, int advice, unsigned flags)
 {
 	return SYS_5(SYS_process_madvise, pidfd, iovec, n, advice, flags);

@@ -25,6 +25,12 @@ __attribute__((constructor(101))) static void find_next(void)
 	umpa_find_next("setsockopt", &next_setsockopt);
 }
 
+/* Constructors of other libraries may call before ours has looked. */
+static long answer(long result)
+{
+	return umpa_os_failed(result) ? umpa_answer((int)result) : result;
+}
+
 static void distrust(void)
 {
 	if (umpa_host_consent() == UMPA_CONSENT_GIVEN)
@@ -34,7 +40,8 @@ static void distrust(void)
 public_api ssize_t vmsplice(int fd, const struct iovec *v, size_t n, unsigned flags)
 {
 	distrust();
-	return next_vmsplice ? next_vmsplice(fd, v, n, flags) : umpa_answer(-ENOSYS);
+	return next_vmsplice ? next_vmsplice(fd, v, n, flags)
+			     : answer(umpa_os_vmsplice(fd, v, n, flags));
 }
 
 public_api int setsockopt(int fd, int level, int option, const void *value, socklen_t nbytes)
@@ -42,5 +49,5 @@ public_api int setsockopt(int fd, int level, int option, const void *value, sock
 	if (unlikely(level == SOL_SOCKET && option == SO_ZEROCOPY))
 		distrust();
 	return next_setsockopt ? next_setsockopt(fd, level, option, value, nbytes)
-			       : umpa_answer(-ENOSYS);
+			       : (int)answer(umpa_os_setsockopt(fd, level, option, value, nbytes));
 }

@@ -107,7 +107,20 @@ enum {
 struct buffers {
 	const struct umpa_call_buffer *buffer;
 	size_t n;
+	int is_known;
 };
+
+/* What a futex is given depends on what is to be done with it. */
+static int is_given(const struct umpa_call *call, int position)
+{
+	static const unsigned with_time = 1u << 0 | 1u << 6 | 1u << 9 | 1u << 11 | 1u << 13;
+	static const unsigned with_another = 1u << 3 | 1u << 4 | 1u << 5 | 1u << 11 | 1u << 12;
+	unsigned operation = (unsigned)call->argument[1] & 0x1f;
+
+	if (call->number != SYS_futex || position < 3)
+		return 1;
+	return (position == 3 ? with_time : with_another) >> operation & 1;
+}
 
 /* All pointers that a call is given. Looked for at each system call: so by a jump, not by a search.
  */
@@ -116,9 +129,14 @@ static struct buffers buffers_of(uint64_t number)
 #define HAS(name, ...)                                                                             \
 	case SYS_##name: {                                                                         \
 		static const struct umpa_call_buffer b[] = {__VA_ARGS__};                          \
-		return (struct buffers){b, array_len(b)};                                          \
+		return (struct buffers){b, array_len(b), 1};                                       \
 	}
 	switch (number) {
+		HAS(madvise, {0, 1, 1, 0})
+		HAS(munmap, {0, 1, 1, 0})
+		HAS(mprotect, {0, 1, 1, 0})
+		HAS(pkey_mprotect, {0, 1, 1, 0})
+		HAS(mremap, {0, 1, 1, 0})
 		HAS(read, {1, 2, 1, 1})
 		HAS(write, {1, 2, 1, 1})
 		HAS(pread64, {1, 2, 1, 1})
@@ -130,7 +148,7 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(preadv2, {1, 2, sizeof(struct iovec), 0})
 		HAS(pwritev2, {1, 2, sizeof(struct iovec), 0})
 		HAS(vmsplice, {1, 2, sizeof(struct iovec), 0})
-		HAS(getrandom, {0, 1, 1, 1})
+		HAS(getrandom, {0, 1, 1, 0})
 		HAS(getdents64, {1, 2, 1, 1})
 		HAS(recvfrom, {1, 2, 1, 0}, {4, -1, sizeof(struct sockaddr_storage), 0},
 			{5, -1, sizeof(int), 0})
@@ -145,11 +163,14 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(mlock, {0, 1, 1, 0})
 		HAS(munlock, {0, 1, 1, 0})
 		HAS(msync, {0, 1, 1, 0})
-		HAS(mincore, {0, 1, 1, 0}, {2, -1, 0, 0})
-		HAS(readlink, {0, -1, 0, 0}, {1, 2, 1, 0})
+		HAS(mincore, {0, 1, 1, 0}, {2, 1, 1, 0})
+		HAS(readlink, {0, CALL_TEXT, 0, 0}, {1, 2, 1, 0})
 		HAS(getcwd, {0, 1, 1, 0})
-		HAS(open, {0, -1, 0, 0})
-		HAS(openat, {1, -1, 0, 0})
+		HAS(access, {0, CALL_TEXT, 0, 0})
+		HAS(faccessat, {1, CALL_TEXT, 0, 0})
+		HAS(unlink, {0, CALL_TEXT, 0, 0})
+		HAS(open, {0, CALL_TEXT, 0, 0})
+		HAS(openat, {1, CALL_TEXT, 0, 0})
 		HAS(clock_gettime, {1, -1, sizeof(struct timespec), 0})
 		HAS(clock_getres, {1, -1, sizeof(struct timespec), 0})
 		HAS(gettimeofday, {0, -1, sizeof(struct timeval), 0},
@@ -158,12 +179,12 @@ static struct buffers buffers_of(uint64_t number)
 			{1, -1, sizeof(struct timespec), 0})
 		HAS(clock_nanosleep, {2, -1, sizeof(struct timespec), 0},
 			{3, -1, sizeof(struct timespec), 0})
-		HAS(stat, {0, -1, 0, 0}, {1, -1, sizeof(struct stat), 0})
-		HAS(lstat, {0, -1, 0, 0}, {1, -1, sizeof(struct stat), 0})
+		HAS(stat, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct stat), 0})
+		HAS(lstat, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct stat), 0})
 		HAS(fstat, {1, -1, sizeof(struct stat), 0})
-		HAS(newfstatat, {1, -1, 0, 0}, {2, -1, sizeof(struct stat), 0})
-		HAS(statx, {1, -1, 0, 0}, {4, -1, STATX_NBYTES, 0})
-		HAS(statfs, {0, -1, 0, 0}, {1, -1, sizeof(struct statfs), 0})
+		HAS(newfstatat, {1, CALL_TEXT, 0, 0}, {2, -1, sizeof(struct stat), 0})
+		HAS(statx, {1, CALL_TEXT, 0, 0}, {4, -1, STATX_NBYTES, 0})
+		HAS(statfs, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct statfs), 0})
 		HAS(fstatfs, {1, -1, sizeof(struct statfs), 0})
 		HAS(getrusage, {1, -1, sizeof(struct rusage), 0})
 		HAS(uname, {0, -1, sizeof(struct utsname), 0})
@@ -184,8 +205,45 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(rt_sigaction, {1, -1, ACTION_NBYTES, 0}, {2, -1, ACTION_NBYTES, 0})
 		HAS(futex, {0, -1, sizeof(int), 0}, {3, -1, sizeof(struct timespec), 0},
 			{4, -1, sizeof(int), 0})
+	/* None. (mmap has a wish, which stays one.) */
+	case SYS_getpid:
+	case SYS_gettid:
+	case SYS_getppid:
+	case SYS_getuid:
+	case SYS_geteuid:
+	case SYS_getgid:
+	case SYS_getegid:
+	case SYS_close:
+	case SYS_lseek:
+	case SYS_dup:
+	case SYS_dup2:
+	case SYS_dup3:
+	case SYS_fsync:
+	case SYS_fdatasync:
+	case SYS_ftruncate:
+	case SYS_sched_yield:
+	case SYS_kill:
+	case SYS_tkill:
+	case SYS_tgkill:
+	case SYS_alarm:
+	case SYS_pause:
+	case SYS_socket:
+	case SYS_listen:
+	case SYS_shutdown:
+	case SYS_brk:
+	case SYS_mmap:
+	case SYS_mlockall:
+	case SYS_munlockall:
+	case SYS_exit_group:
+	case SYS_eventfd2:
+	case SYS_epoll_create1:
+	case SYS_timerfd_create:
+	case SYS_getpgrp:
+	case SYS_setsid:
+	case SYS_umask:
+		return (struct buffers){NULL, 0, 1};
 	default:
-		return (struct buffers){NULL, 0};
+		return (struct buffers){NULL, 0, 0};
 	}
 #undef HAS
 }
@@ -195,10 +253,9 @@ struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int posit
 	struct buffers known = buffers_of(call->number);
 
 	for (size_t i = 0; i < known.n; i++)
-		if (known.buffer[i].position == position)
+		if (known.buffer[i].position == position && is_given(call, position))
 			return known.buffer[i];
-	/* Of a call that is known it is no pointer, whatever is there. */
-	return (struct umpa_call_buffer){position, -1, known.n != 0, 0};
+	return (struct umpa_call_buffer){known.is_known ? -1 : position, -1, 0, 0};
 }
 
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)

@@ -28,11 +28,14 @@ must_check int umpa_call_verdict(
 
 /* A pointer that a call is given. */
 struct umpa_call_buffer {
-	int position;    /* of the argument */
-	int nbytes_at;   /* of the one that says how many there are, or -1: one */
-	size_t nbytes;   /* that each has; 0: not known */
+	int position;  /* of the argument; -1: it is no pointer, whatever is there */
+	int nbytes_at; /* of the one that says how many there are, or -1: one, or CALL_TEXT: up to 0
+			*/
+	size_t nbytes; /* that each has; 0: not known */
 	int may_be_less; /* it may do with less, and says how much that was */
 };
+
+#define CALL_TEXT (-2)
 
 /* Of the argument at a position, if that is a pointer. */
 struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position);

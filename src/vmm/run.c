@@ -1,7 +1,6 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -118,12 +117,15 @@ static int lead_home(struct umpa_guest *g, struct umpa_call *call, int position)
 	if (likely(!is_led(g, addr)))
 		return 0;
 	b = umpa_call_buffer(call, position);
+	if (b.position < 0)
+		return 0;
 	nbytes = b.nbytes ? b.nbytes : GUESS_NBYTES;
 	if (b.nbytes_at >= 0 &&
 		__builtin_mul_overflow(nbytes, call->argument[b.nbytes_at], &nbytes))
 		nbytes = SIZE_MAX;
 	n = in_a_row(g, addr, nbytes ? nbytes : 1);
-	if (n < nbytes && !(n && b.may_be_less) && (b.nbytes || !is_in_a_row(g, addr, nbytes, n)))
+	if (n < nbytes && !(n && b.may_be_less) && (b.nbytes || !is_in_a_row(g, addr, nbytes, n)) &&
+		!(b.nbytes_at == CALL_TEXT && n && memchr(umpa_g_home(g, addr), 0, n)))
 		return -EFAULT;
 	if (n < nbytes && b.may_be_less)
 		call->argument[b.nbytes_at] = n;
@@ -149,14 +151,22 @@ static int is_at_home(struct umpa_guest *g, const void *addr, size_t nbytes)
 	       (umpa_g_home(g, addr) == addr && in_a_row(g, addr, nbytes) >= nbytes);
 }
 
+/* The kernel refuses a list that is too long. */
 static int check_list(struct umpa_guest *g, uintptr_t list, size_t n)
 {
-	struct iovec v[IOV_MAX];
-	int error = n > IOV_MAX ? 0 : copy_in(v, list, n * sizeof(v[0]));
+	struct iovec v[32];
+	int error = 0;
 
-	for (size_t i = 0; !error && i < n && n <= IOV_MAX; i++)
-		if (!is_at_home(g, v[i].iov_base, v[i].iov_len))
+	n = n > IOV_MAX ? 0 : n;
+	for (size_t i = 0; !error && i < n; i++) {
+		size_t k = i % array_len(v), left = n - i;
+
+		if (!k)
+			error = copy_in(v, list + i * sizeof(v[0]),
+				(left < array_len(v) ? left : array_len(v)) * sizeof(v[0]));
+		if (!error && !is_at_home(g, v[k].iov_base, v[k].iov_len))
 			error = -EFAULT;
+	}
 	return error;
 }
 
@@ -182,15 +192,25 @@ static int check_lists(struct umpa_guest *g, const struct umpa_call *call)
 
 	if (umpa_call_list(call, &at, &n))
 		return n ? check_list(g, at, n) : 0;
+	/* Of messages it takes the first so many. */
 	if (umpa_call_messages(call, &at, &n, &each))
-		for (; !error && n && n <= IOV_MAX; n--, at += each)
+		for (n = n < IOV_MAX ? n : IOV_MAX; !error && n; n--, at += each)
 			error = check_message(g, at);
 	return error;
 }
 
+/* Something is mapped by order, where page tables lead elsewhere. */
+static int orders_away(struct umpa_guest *g, const struct umpa_call *call)
+{
+	uintptr_t begin;
+	size_t nbytes;
+
+	return umpa_call_orders(call, &begin, &nbytes) && !is_at_home(g, (void *)begin, nbytes);
+}
+
 static int translate(struct umpa_guest *g, struct umpa_call *call)
 {
-	int error = 0;
+	int error = orders_away(g, call) ? -EFAULT : 0;
 
 	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
 		error = lead_home(g, call, i);
@@ -332,10 +352,9 @@ static void take_no_interrupts(struct umpa_vmm_cpu *cpu, int thread)
 /* --- the run ------------------------------------------------------------------------------ */
 
 /* What a function that has left may use of the thread's stack before it comes to frames of these
- * functions; and where it is then. */
+ * functions: little, as threads may have little. */
 enum {
-	LEFT_NBYTES = 16384,
-	LEFT_NBYTES_MAX = 64 << 20
+	LEFT_NBYTES = 4096
 };
 
 enum outcome {
@@ -347,6 +366,7 @@ enum outcome {
 /* Until when a function may run, and what calls it out then. */
 struct limit {
 	uint64_t end_ns; /* 0: none */
+	uintptr_t frame; /* of umpa_vmm_run() */
 	int is_armed;
 	struct umpa_kvm_alarm alarm;
 };
@@ -386,20 +406,11 @@ static void call_for(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct 
 
 /* A function that has left by longjmp() goes on where its thread was before, over frames that are
  * the host's by now. */
-static void look_where_it_is(const struct umpa_vmm_cpu *cpu, uint64_t sp)
+static void look_where_it_is(const struct limit *l, uint64_t sp)
 {
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	pthread_attr_t a;
-	size_t nbytes;
-	void *stack;
+	uintptr_t below = (uintptr_t)__builtin_frame_address(0) - LEFT_NBYTES;
 
-	if (likely(sp < here - LEFT_NBYTES || sp > here + LEFT_NBYTES_MAX))
-		return;
-	if (sp <= cpu->stack_end && cpu->stack_end - sp <= cpu->vmm->stacks.nbytes)
-		return;
-	/* It may have a stack of its own nearby. */
-	if (pthread_getattr_np(pthread_self(), &a) || pthread_attr_getstack(&a, &stack, &nbytes) ||
-		sp - (uintptr_t)stack >= nbytes)
+	if (likely(sp < below || sp > l->frame))
 		return;
 	umpa_misuse("umpa_vmm_run", (const void *)sp,
 		"a function in guest mode has left its stack, by longjmp perhaps");
@@ -471,7 +482,7 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *
 		}
 		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
 			umpa_kvm_hush();
-		look_where_it_is(cpu, e->registers.rsp);
+		look_where_it_is(limit, e->registers.rsp);
 		outcome = obey(cpu, e, limit, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
@@ -491,10 +502,11 @@ static uint64_t end_of(uint64_t ns)
 }
 
 /* Where there is somebody to interrupt it, or something. */
-static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t ns, long *ret,
-	struct umpa_vmm_fault *fault)
+static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e,
+	const struct umpa_vmm_visit *v, long *ret, struct umpa_vmm_fault *fault)
 {
-	struct limit limit = {end_of(ns), 0, {0, -1}};
+	uint64_t ns = v->time_ns;
+	struct limit limit = {end_of(ns), v->frame, 0, {0, -1}};
 	int error, thread;
 
 	if (cpu->vmm->ncpus == 1 && !ns)
@@ -542,7 +554,7 @@ int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, lon
 		umpa_guest_take_rounding(&cpu->inner);
 		e.registers.rcx = GUEST_ENTER_ROUNDS;
 	}
-	return go_armed(cpu, &e, v->time_ns, ret, fault);
+	return go_armed(cpu, &e, v, ret, fault);
 }
 
 /* --- who has a CPU ------------------------------------------------------------------------ */
@@ -631,8 +643,10 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 		return -EBUSY;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = call(
-		cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns}, ret ? ret : &unwanted, fault);
+	error = call(cpu,
+		&(struct umpa_vmm_visit){
+			fn, arg, vmm->time_ns, (uintptr_t)__builtin_frame_address(0)},
+		ret ? ret : &unwanted, fault);
 	umpa_vmm_give_cpu(cpu);
 	return error;
 }

@@ -158,6 +158,23 @@ static void advise_by_descriptor(size_t nbytes)
 	}
 }
 
+/* What was kept back by one call and handed on by the other is the child's. */
+static void hand_on_by_descriptor(size_t nbytes)
+{
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0), status;
+	char *p = map(nbytes, 'M');
+	struct iovec v = {p, 2 * PAGE};
+
+	printf("kept back %d\n", madvise(p, 3 * PAGE, MADV_DONTFORK));
+	printf("handed on %zd\n", process_madvise(self, &v, 1, MADV_DOFORK, 0));
+	fflush(stdout);
+	if (!fork())
+		_exit(p[0] != 'M' || p[PAGE] != 'M' || p[3 * PAGE] != 'M');
+	wait(&status);
+	printf("child %d\n", status);
+	munmap(p, nbytes);
+}
+
 /* --- more than there is ------------------------------------------------------------------- */
 
 static void said(const char *what, int ok)
@@ -254,6 +271,7 @@ int main(void)
 	get_known(64 * KIB);
 	let_child_confine_itself();
 	advise_by_descriptor(4 * MIB);
+	hand_on_by_descriptor(4 * MIB);
 	ask_for_too_much();
 	unmap_what_a_pipe_has(64 * KIB);
 	unmap_what_a_pipe_has(MIB);

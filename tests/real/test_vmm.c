@@ -1,5 +1,6 @@
 /* Functions in guest mode, on whatever /dev/kvm there is. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,7 +359,7 @@ TEST(vmm_lets_the_program_handle_faults)
 /* --- the process as it is ----------------------------------------------------------------- */
 
 static __thread long of_thread = 5;
-static int pipe_fd[2];
+static int pipe_fd[2], zero_fd;
 
 GUEST static long use_process(struct umpa_guest *g, void *arg)
 {
@@ -397,8 +398,16 @@ GUEST static long write_what_is_seen(struct umpa_guest *g, void *arg)
 	umpa_g_flush_all();
 	wrong |= guest_call(SYS_write, pipe_fd[1], (long)page(5), 8) != 8;
 	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)page(6), 8) != -EFAULT) << 1;
-	/* As much as lies in a row is written. */
+	/* As much as lies in a row is written, or read. */
 	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)(page(5) + 511), 16) != 8) << 2;
+	wrong |= (guest_call(SYS_read, zero_fd, (long)(page(5) + 511), 16) != 8) << 6;
+	/* A name is as long as it is, and what a call doesn't take may be anything. */
+	((volatile char *)(page(5) + 511))[0] = '/';
+	((volatile char *)(page(5) + 511))[1] = 0;
+	wrong |= (guest_call(SYS_access, (long)(page(5) + 511), 0, 0) != 0) << 7;
+	wrong |= (guest_call(SYS_getpid, (long)page(6), (long)page(6), 0) <= 0) << 8;
+	wrong |= (guest_call(SYS_close, -1, (long)page(6), (long)page(6)) != -EBADF) << 9;
+	wrong |= (guest_call(SYS_madvise, (long)page(5), 8192, MADV_DONTNEED) != -EFAULT) << 10;
 	wrong |= (guest_call(SYS_stat, (long)"/", (long)(page(5) + 511), 0) != -EFAULT) << 3;
 	wrong |= (guest_call(SYS_sysinfo, (long)(page(4) + 511), 0, 0) != -EFAULT) << 4;
 	return wrong;
@@ -411,11 +420,13 @@ TEST(vmm_calls_are_given_what_is_seen)
 	PLAN(6);
 	begin();
 	REQUIRE(!pipe(pipe_fd));
+	zero_fd = open("/dev/zero", O_RDONLY);
 	page(8)[511] = 77;
 	CHECK_EQ(run(write_what_is_seen, NULL), 0);
 	CHECK_EQ(ret, 0);
 	CHECK_EQ(read(pipe_fd[0], got, sizeof(got)), (ssize_t)sizeof(got));
 	CHECK(got[0] == 8 && got[1] == 77);
+	close(zero_fd);
 	close(pipe_fd[0]);
 	close(pipe_fd[1]);
 	end();
@@ -969,7 +980,7 @@ TEST(vmm_has_the_signals_that_a_function_sets)
 	struct umpa_vmm *limited;
 	sigset_t before, after;
 
-	PLAN(8);
+	PLAN(9);
 	begin();
 	REQUIRE(!umpa_vmm_create(&limited, &options));
 	CHECK_EQ(umpa_vmm_run(limited, let_all_in, NULL, &ret, &fault), -ETIMEDOUT);
@@ -982,6 +993,7 @@ TEST(vmm_has_the_signals_that_a_function_sets)
 	CHECK_EQ(ret, 7);
 	sigprocmask(SIG_BLOCK, NULL, &after);
 	CHECK(sigismember(&after, SIGUSR1) == 1 && !sigismember(&before, SIGUSR1));
+	CHECK(!sigismember(&after, SIGSTKFLT));
 	signal(SIGUSR1, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	signal(SIGUSR1, SIG_DFL);

@@ -103,7 +103,7 @@ TEST(vmm_calls_and_their_pointers)
 	PLAN(15);
 	CHECK(b.position == 1 && b.nbytes_at == 2 && b.may_be_less);
 	b = umpa_call_buffer(&call, 0);
-	CHECK(b.position == 0 && b.nbytes_at == -1 && b.nbytes == 1 && !b.may_be_less);
+	CHECK(b.position == -1);
 	call.number = SYS_sendto;
 	b = umpa_call_buffer(&call, 1);
 	CHECK(b.nbytes_at == 2 && !b.may_be_less);
