@@ -583,7 +583,7 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 
 void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm)
 {
-	uint64_t wanted, before = alarm->blocked & alarm_bit, now;
+	uint64_t wanted, before = alarm->blocked & alarm_bit, now = 0;
 
 	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &alarm_bit, &now, NSIGNAL_BYTES);
 	wanted = now & ~alarm_bit;

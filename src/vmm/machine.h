@@ -80,8 +80,9 @@ struct umpa_vmm_visit {
 	long (*fn)(struct umpa_guest *g, void *arg);
 	void *arg;
 	uint64_t time_ns;
-	uintptr_t
-		frame; /* of umpa_vmm_run(): a function that is there has left; 0: not looked for */
+	/* Where the stack of umpa_vmm_run()'s caller ended: a function that is below has left; 0:
+	 * not looked for. */
+	uintptr_t callers_sp;
 };
 
 /* umpa_vmm_run() for who has the CPU. */

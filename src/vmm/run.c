@@ -365,8 +365,8 @@ enum outcome {
 
 /* Until when a function may run, and what calls it out then. */
 struct limit {
-	uint64_t end_ns; /* 0: none */
-	uintptr_t frame; /* of umpa_vmm_run() */
+	uint64_t end_ns;      /* 0: none */
+	uintptr_t callers_sp; /* of umpa_vmm_run()'s */
 	int is_armed;
 	struct umpa_kvm_alarm alarm;
 };
@@ -410,7 +410,7 @@ static void look_where_it_is(const struct limit *l, uint64_t sp)
 {
 	uintptr_t below = (uintptr_t)__builtin_frame_address(0) - LEFT_NBYTES;
 
-	if (likely(sp < below || sp > l->frame))
+	if (likely(sp < below || sp > l->callers_sp))
 		return;
 	umpa_misuse("umpa_vmm_run", (const void *)sp,
 		"a function in guest mode has left its stack, by longjmp perhaps");
@@ -506,7 +506,7 @@ static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e,
 	const struct umpa_vmm_visit *v, long *ret, struct umpa_vmm_fault *fault)
 {
 	uint64_t ns = v->time_ns;
-	struct limit limit = {end_of(ns), v->frame, 0, {0, -1}};
+	struct limit limit = {end_of(ns), v->callers_sp, 0, {0, -1}};
 	int error, thread;
 
 	if (cpu->vmm->ncpus == 1 && !ns)
@@ -629,6 +629,8 @@ __attribute__((noinline)) static int call(struct umpa_vmm_cpu *cpu, const struct
 public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
 	void *arg, long *ret, struct umpa_vmm_fault *fault)
 {
+	/* Above what is saved of the frame pointer, and the way back. */
+	uintptr_t callers_sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(void *);
 	struct umpa_vmm_fault unasked;
 	struct umpa_vmm_cpu *cpu;
 	long unwanted;
@@ -643,9 +645,7 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 		return -EBUSY;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = call(cpu,
-		&(struct umpa_vmm_visit){
-			fn, arg, vmm->time_ns, (uintptr_t)__builtin_frame_address(0)},
+	error = call(cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns, callers_sp},
 		ret ? ret : &unwanted, fault);
 	umpa_vmm_give_cpu(cpu);
 	return error;

@@ -1041,11 +1041,11 @@ TEST(vmm_ends_a_program_that_jumps_out)
 		run_jump_away();
 		_exit(4);
 	}
+	close(lines[1]);
 	waitpid(child, &status, 0);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 	CHECK(read(lines[0], said, sizeof(said) - 1) > 0 && strstr(said, "has left its stack"));
 	vmm = NULL;
 	end();
 	close(lines[0]);
-	close(lines[1]);
 }
