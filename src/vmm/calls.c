@@ -76,6 +76,13 @@ static struct changed changed_by(const struct umpa_call *c)
 	}
 }
 
+int umpa_call_changes(const struct umpa_call *call)
+{
+	struct changed c = changed_by(call);
+
+	return c.nbytes[0] || c.nbytes[1];
+}
+
 int umpa_call_verdict(
 	const struct umpa_call *call, const struct umpa_ground *ground, size_t nground)
 {

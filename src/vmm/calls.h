@@ -26,6 +26,9 @@ struct umpa_ground {
 must_check int umpa_call_verdict(
 	const struct umpa_call *call, const struct umpa_ground *ground, size_t nground);
 
+/* 1 if it changes mappings that are there, so that ground matters. */
+int umpa_call_changes(const struct umpa_call *call);
+
 /* A pointer that a call is given. */
 struct umpa_call_buffer {
 	int position;  /* of the argument; -1: it is no pointer, whatever is there */

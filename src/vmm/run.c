@@ -223,7 +223,7 @@ static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers 
 	struct umpa_call call = call_of(r);
 	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
 
-	for (unsigned i = 0; !refused && i < vmm->ncpus; i++)
+	for (unsigned i = 0; !refused && umpa_call_changes(&call) && i < vmm->ncpus; i++)
 		refused = umpa_call_verdict(&call, &vmm->cpu[i].ground, 1);
 	if (!refused)
 		refused = translate(&cpu->guest, &call);

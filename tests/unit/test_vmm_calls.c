@@ -134,7 +134,8 @@ TEST(vmm_calls_that_order)
 	uintptr_t begin;
 	size_t n;
 
-	PLAN(8);
+	PLAN(11);
+	CHECK(!umpa_call_changes(&call));
 	CHECK(!umpa_call_orders(&call, &begin, &n));
 	call.argument[3] |= MAP_FIXED;
 	CHECK(umpa_call_orders(&call, &begin, &n) && begin == 0x7000 && n == 0x3000);
@@ -150,4 +151,7 @@ TEST(vmm_calls_that_order)
 	CHECK(umpa_call_orders(&call, &begin, &n) && begin == 0x9000);
 	call.number = SYS_munmap;
 	CHECK(!umpa_call_orders(&call, &begin, &n));
+	CHECK(umpa_call_changes(&call));
+	call.number = SYS_getpid;
+	CHECK(!umpa_call_changes(&call));
 }
