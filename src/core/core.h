@@ -155,6 +155,13 @@ static inline void umpa_core_need(void)
 		umpa_core_start();
 }
 
+/* More than the machine's memory: whether that is to be had the kernel shall say, which refuses it
+ * as a rule, and which the window's address space does not ask. umpa is started before. */
+static inline int umpa_core_is_beyond(size_t nbytes)
+{
+	return nbytes > umpa_core.machine.memory_nbytes;
+}
+
 /* The program limits its address space to so much: the window keeps what is in use of it, or a
  * quarter of that. Where umpa is not started there is nothing to do yet. */
 void umpa_core_heed_limit(size_t as_limit_nbytes);

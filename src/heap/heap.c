@@ -72,7 +72,7 @@ int umpa_heap_is_beyond(size_t nbytes)
 	if (likely(nbytes < (size_t)1 << 30))
 		return 0;
 	umpa_core_need();
-	return nbytes > umpa_core.machine.memory_nbytes;
+	return umpa_core_is_beyond(nbytes);
 }
 
 void *umpa_heap_block(size_t nbytes, unsigned flags)

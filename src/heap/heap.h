@@ -60,8 +60,7 @@ static inline void *umpa_heap_refuse(void)
 /* From now on new blocks are the engine's, whatever their size. */
 void umpa_heap_retire(void);
 
-/* More than there is: whether that is to be had the kernel shall say, whom the engine asks, and who
- * refuses it as a rule. */
+/* umpa_core_is_beyond(), also before umpa is started: then the engine asks the kernel. */
 int umpa_heap_is_beyond(size_t nbytes);
 
 /*

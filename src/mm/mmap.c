@@ -91,13 +91,6 @@ static intptr_t ready(void *addr, const struct mmap_args *a)
 	return (intptr_t)addr;
 }
 
-/* More than there is: whether that is to be had the kernel shall say, which refuses it as a rule.
- */
-static int is_beyond(const struct mmap_args *a)
-{
-	return a->nbytes > umpa_core.machine.memory_nbytes;
-}
-
 static int is_large_enough(const struct mmap_args *a)
 {
 	return is_plain(a) && a->nbytes >= umpa_option(OPTION_mmap_min);
@@ -123,7 +116,7 @@ static intptr_t serve(const struct mmap_args *a)
 {
 	void *addr = NULL;
 
-	if (!umpa_core_is_started() || is_beyond(a))
+	if (!umpa_core_is_started() || umpa_core_is_beyond(a->nbytes))
 		return 0;
 	if (is_large_enough(a) && may_serve())
 		addr = umpa_pages_new(pages_of(a->nbytes), UMPA_ZERO);
@@ -365,7 +358,7 @@ static void *serve_engine(const struct mmap_args *a)
 {
 	size_t npages = pages_of(a->nbytes);
 
-	if (!may_serve() || is_beyond(a))
+	if (!may_serve() || umpa_core_is_beyond(a->nbytes))
 		return NULL;
 	return npages < SLOT_NPAGES ? umpa_pages_new(npages, UMPA_ZERO)
 				    : umpa_pages_new_aligned(npages, wished_nslots(a), UMPA_ZERO);

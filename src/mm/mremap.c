@@ -164,8 +164,8 @@ static intptr_t leave_behind(const struct mremap_args *a, const struct range *fr
 	return got;
 }
 
-/* To more than there is: that the kernel shall say, which refuses it as a rule. But what leaves the
- * window it does not account for. */
+/* To more than there is. What leaves the window the kernel does not account for: so it is copied to
+ * what it does. */
 static intptr_t grow_beyond(const struct mremap_args *a, const struct range *from)
 {
 	intptr_t got = -ENOMEM;
@@ -183,7 +183,7 @@ static intptr_t grow_ordinary(struct mremap_args *a, const struct range *from)
 	size_t npages = pages_of(a->new_nbytes);
 	void *to;
 
-	if (a->new_nbytes > umpa_core.machine.memory_nbytes)
+	if (umpa_core_is_beyond(a->new_nbytes))
 		return grow_beyond(a, from);
 	if (!umpa_mapping_extend(from->last, from->first + npages))
 		return (intptr_t)a->addr;

@@ -273,16 +273,22 @@ TEST(holding_blocks_of_others_shrink_where_all_is_full)
 	end();
 }
 
+/* A place that waits for CPUs 0 and 1, which run. */
+static char *begin_with_a_place(void)
+{
+	begin();
+	enter(0);
+	enter(1);
+	return empty_a_place();
+}
+
 /* Who does nothing but free what others allocate forgets then. */
 TEST(holding_place_is_had_when_others_free)
 {
 	char *place, *block;
 
 	PLAN(6);
-	begin();
-	enter(0);
-	enter(1);
-	place = empty_a_place();
+	place = begin_with_a_place();
 	REQUIRE(place);
 	block = alloc_on(0, 4 * MIB, UMPA_NOBACK);
 	CHECK(block != place);
@@ -298,10 +304,7 @@ TEST(holding_place_does_not_wait_for_who_is_out)
 	char *place;
 
 	PLAN(6);
-	begin();
-	enter(0);
-	enter(1);
-	place = empty_a_place();
+	place = begin_with_a_place();
 	REQUIRE(place);
 	leave(1);
 	CHECK(alloc_on(0, 4 * MIB, UMPA_NOBACK) == place);
