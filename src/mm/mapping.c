@@ -13,6 +13,7 @@
 #include "mm/restore.h"
 #include "os/process.h"
 
+static int distrusted;                     /* atomic */
 static int started;                        /* atomic */
 struct umpa_attributes umpa_mapping_table; /* changed with all locks of the pages, read with one */
 
@@ -56,7 +57,7 @@ void umpa_mapping_stop(void)
 	umpa_attachments_stop();
 	umpa_attributes_fini(&umpa_mapping_table);
 	umpa_pages_stop();
-	started = 0;
+	started = distrusted = 0;
 }
 
 /* --- mapping and ending ------------------------------------------------------------------- */
@@ -108,8 +109,6 @@ static void end_ordinary(size_t first, size_t end)
 		umpa_pages_end(at, row_end, is_void ? EXTENT_VOID : EXTENT_RESIDENT);
 	}
 }
-
-static int distrusted; /* atomic */
 
 void umpa_mapping_distrust(void)
 {
