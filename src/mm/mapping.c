@@ -469,7 +469,11 @@ static void close_row(size_t first, size_t end)
 {
 	if (is_no_hole(first, end))
 		return;
-	/* Some of it may be there. */
+	/* As a rule all of it is one: then nobody can come in between. */
+	if (!umpa_os_reserve_at(umpa_pages_address(first), (end - first) << PAGE_SHIFT)) {
+		close_hole(first, end);
+		return;
+	}
 	for (size_t page = first, next; page < end; page = next) {
 		int there = is_no_hole(page, page + 1);
 
