@@ -193,11 +193,14 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 /* How many of npages a block across a slot and the next has in the first; 0: it doesn't fit. */
 static unsigned first_part(const struct umpa_shelf *s, uint32_t i, unsigned npages)
 {
-	unsigned nback = s->map[i].nback;
-	unsigned n = nback < npages ? nback : npages - 1;
+	unsigned n;
 
+	/* A pair is rated by what it was once: its slots may be another shelf's by now. */
+	if (npages_across(s, i) < npages)
+		return 0;
+	n = s->map[i].nback < npages ? s->map[i].nback : npages - 1;
 	/* A slot that is nothing but a tail would be no slot of the shelf. */
-	return npages_across(s, i) >= npages && npages - n < SLOT_NPAGES ? n : 0;
+	return npages - n < SLOT_NPAGES ? n : 0;
 }
 
 int umpa_shelf_take_across(struct umpa_shelf *s, struct slot from, unsigned npages,
