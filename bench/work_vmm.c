@@ -46,7 +46,8 @@ static const size_t alloc_nbytes[] = {
 
 enum {
 	NSIZES = sizeof(alloc_nbytes) / sizeof(alloc_nbytes[0]),
-	NMOVED = 256, /* superpages */
+	NMOVED = 256,  /* superpages */
+	NSWAPPED = 64, /* pages */
 	NLIVE = 64
 };
 
@@ -77,7 +78,7 @@ __attribute__((unused)) static double tick_ns(void)
 
 struct guest_ticks {
 	uint64_t map, remap, swap, fault, call, entry;
-	uint64_t alloc[NSIZES], mixed;
+	uint64_t alloc[NSIZES], mixed, page, pages;
 	uint64_t refused;
 };
 
@@ -190,6 +191,32 @@ GUEST static void alloc_mixed(struct umpa_guest *g, struct guest_ticks *t)
 		umpa_g_free(g, live[i]);
 }
 
+/* Pages of two blocks change places, n at a time. Result: ticks of NTIMES pages. */
+GUEST static uint64_t swap_pages(
+	struct umpa_guest *g, struct guest_ticks *t, char *a, char *b, size_t n)
+{
+	uint64_t start = ticks();
+
+	for (size_t i = 0; i < NTIMES; i += n) {
+		size_t at = i % NSWAPPED << PAGE_SHIFT;
+
+		t->refused |= umpa_g_swap(g, a + at, b + at, n << PAGE_SHIFT) != 0;
+	}
+	return ticks() - start;
+}
+
+GUEST static void measure_pages(struct umpa_guest *g, struct guest_ticks *t)
+{
+	char *a = umpa_g_alloc(g, NSWAPPED << PAGE_SHIFT, 0),
+	     *b = umpa_g_alloc(g, NSWAPPED << PAGE_SHIFT, 0);
+
+	(void)swap_pages(g, t, a, b, NSWAPPED);
+	t->page = swap_pages(g, t, a, b, 1);
+	t->pages = swap_pages(g, t, a, b, NSWAPPED);
+	umpa_g_free(g, a);
+	umpa_g_free(g, b);
+}
+
 struct moved_ticks {
 	uint64_t fill, resize;
 };
@@ -272,6 +299,7 @@ GUEST static void measure_blocks(struct umpa_guest *g, struct guest_ticks *t)
 		t->alloc[i] = ticks() - start;
 	}
 	alloc_mixed(g, t);
+	measure_pages(g, t);
 }
 
 GUEST static uint64_t time_of(void (*fn)(struct umpa_guest *), struct umpa_guest *g)
@@ -335,6 +363,8 @@ static int put_guest(struct umpa_vmm *vmm)
 	for (size_t i = 0; i < NSIZES; i++)
 		umpa_put("guest_alloc", alloc_nbytes[i], (double)t.alloc[i] / NTIMES);
 	umpa_put("guest_mixed", 0, (double)t.mixed / NTIMES);
+	umpa_put("guest_page", 0, (double)t.page / NTIMES);
+	umpa_put("guest_pages", 0, (double)t.pages / NTIMES);
 	return 0;
 }
 

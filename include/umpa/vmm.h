@@ -269,18 +269,21 @@ static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
 uint64_t *umpa_g_begin_table(struct umpa_guest *g);
 void umpa_g_end_table(struct umpa_guest *g, uint64_t *table);
 
-/* Makes a superpage consist of pages, which lead where it led. There is nothing to flush. */
+/* Makes a superpage consist of pages, which lead where it led. There is nothing to flush, and other
+ * CPUs may do the same. */
 static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
 {
-	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
-	uint64_t led_to = *superpage, *table, i;
+	uint64_t *superpage = &g->superpage[umpa_g_superpage_of(g, addr)], *table, i;
+	uint64_t led_to = __atomic_load_n(superpage, __ATOMIC_ACQUIRE);
 
 	if (umpa_g_is_split(led_to))
 		return;
 	table = umpa_g_begin_table(g);
 	for (i = 0; i < 512; i++)
 		table[i] = led_to ? (led_to & ~UMPA_G_LEAF) + (i << 12) : 0;
-	*superpage = (uintptr_t)table - g->table_offset;
+	if (!__atomic_compare_exchange_n(superpage, &led_to, (uintptr_t)table - g->table_offset, 0,
+		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		umpa_g_end_table(g, table); /* another one was first */
 }
 
 /* Leads all of a superpage somewhere, or with 0 nowhere. */
@@ -378,6 +381,42 @@ static inline void umpa_g_exchange(struct umpa_guest *g, void *a, void *b, size_
 	}
 }
 
+/* Pages from there on to the end of the superpage. */
+static inline size_t umpa_g_npages_left(const void *addr)
+{
+	return 512 - ((uintptr_t)addr >> 12 & 511);
+}
+
+/* The same of npages and npages others, which don't overlap: superpages by one entry where both
+ * are. Flush. */
+static inline void umpa_g_exchange_pages(struct umpa_guest *g, void *a, void *b, size_t npages)
+{
+	char *p = (char *)a, *q = (char *)b;
+	size_t n, i;
+
+	for (; npages; npages -= n, p += n << 12, q += n << 12) {
+		volatile uint64_t *x, *y;
+
+		if (umpa_g_is_superpage(p, npages) && umpa_g_is_superpage(q, npages)) {
+			umpa_g_exchange(g, p, q, npages / 512);
+			n = npages / 512 * 512;
+			continue;
+		}
+		n = umpa_g_npages_left(p) < npages ? umpa_g_npages_left(p) : npages;
+		n = umpa_g_npages_left(q) < n ? umpa_g_npages_left(q) : n;
+		umpa_g_split(g, p);
+		umpa_g_split(g, q);
+		x = umpa_g_pte(g, p, 0);
+		y = umpa_g_pte(g, q, 0);
+		for (i = 0; i < n; i++) {
+			uint64_t entry = x[i];
+
+			x[i] = y[i];
+			y[i] = entry;
+		}
+	}
+}
+
 /* fn, which is asked at each page fault in the window; NULL: none. */
 static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, void *arg)
 {
@@ -398,8 +437,12 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * resize: it is freed without a lock or an interruption, and is that one's again when it looks for
  * room; where it can't stay as it is it is resized to a place in the holding of who asks, the
  * frames of its superpages with it. umpa_g_realloc() of such a block, where it moves,
- * umpa_g_unback(), umpa_g_move() and umpa_g_swap() of superpages have other CPUs forget, by
+ * umpa_g_unback() of superpages, and umpa_g_move() and umpa_g_swap() have other CPUs forget, by
  * umpa_g_flush_others(), where others run. Frames are not balanced between holdings.
+ *
+ * umpa_g_move() and umpa_g_swap() bring pages by their entries, wherever they lie in blocks of
+ * holdings; what is moved in part is led to page by page until umpa_vmm_sync(). They copy pages of
+ * other blocks, and fewer than 64 where other CPUs would have to be interrupted.
  *
  * A block of a holding is the machine's: all of them go with it. Outside it may be freed, resized
  * and asked for its size by the page API, like any. It is at its address inside; for the host,

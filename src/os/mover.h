@@ -46,6 +46,9 @@ struct umpa_mover {
 	 */
 	int (*move)(struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags,
 		size_t *moved);
+	/* Exchanges the frames behind two ranges that don't overlap, where there are some: so much,
+	 * from the front, as *done says. NULL: the mover can't. */
+	int (*exchange)(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done);
 	/* Takes note that a part of the window has been mapped anew (umpa_os_renew()). Where that
 	 * fails, moves from and to it are refused. NULL: nothing to note. */
 	void (*renewed)(struct umpa_mover *m, void *addr, size_t nbytes);

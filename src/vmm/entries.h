@@ -1,7 +1,7 @@
 /*
- * The mover of guest mode: superpages change places by an exchange of two entries. A page that has
- * no frame keeps none, as its home has none: so the rules of every mover (os/mover.h) hold, and no
- * page ever leads nowhere.
+ * The mover of guest mode: superpages and pages change places by an exchange of two entries. A page
+ * that has no frame keeps none, as its home has none: so the rules of every mover (os/mover.h)
+ * hold, and no page ever leads nowhere.
  */
 #ifndef UMPA_VMM_ENTRIES_H
 #define UMPA_VMM_ENTRIES_H

@@ -43,7 +43,7 @@ static void give_to(struct umpa_vmm_cpu *cpu, char *begin, size_t nslots)
 	struct umpa_holding *h = &cpu->holding;
 
 	umpa_entries_mover_init(&cpu->mover, &cpu->guest);
-	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i + SLOT_NBYTES, (uint32_t)nslots,
+	umpa_holding_init(h, begin + vmm->peers.held_nbytes * i, (uint32_t)nslots,
 		&cpu->mover.mover, (char *)vmm->held.addr + books_nbytes(nslots) * i);
 	if (vmm->ncpus > 1)
 		umpa_holding_join(h, &vmm->peers.epochs, i);
@@ -77,13 +77,20 @@ static int lent_free(struct umpa_lent *l, void *block)
 
 /* --- taking ------------------------------------------------------------------------------- */
 
-/* A block without frames. */
-static void *take_slots(size_t nslots)
+/* The first slot of what is taken is the core's block, and nobody's: where a holding begins, none
+ * does, so that the two are never taken for each other. */
+static char *block_of(const struct umpa_vmm *vmm)
 {
-	void *block = umpa_alloc(nslots << SLOT_SHIFT, UMPA_NOBACK | UMPA_ALIGN(SLOT_SHIFT));
+	return (char *)vmm->peers.held - SLOT_NBYTES;
+}
+
+/* All in one block, without frames. */
+static char *take_slots(size_t nslots)
+{
+	char *block = umpa_alloc((nslots + 1) << SLOT_SHIFT, UMPA_NOBACK | UMPA_ALIGN(SLOT_SHIFT));
 
 	if (umpa_window_has(&umpa_core.window, block))
-		return block;
+		return block + SLOT_NBYTES;
 	umpa_free(block);
 	return NULL;
 }
@@ -101,11 +108,11 @@ int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *
 			: umpa_vmm_take(&vmm->held, books_nbytes(nslots) * vmm->ncpus);
 	if (error)
 		return error;
-	begin = take_slots((nslots + 1) * vmm->ncpus);
+	begin = take_slots(nslots * vmm->ncpus);
 	if (!begin)
 		return -ENOMEM;
 	vmm->peers.held = (uintptr_t)begin;
-	vmm->peers.held_nbytes = (nslots + 1) << SLOT_SHIFT;
+	vmm->peers.held_nbytes = nslots << SLOT_SHIFT;
 	vmm->lent = (struct umpa_lent){(uintptr_t)begin, vmm->peers.held_nbytes * vmm->ncpus,
 		lent_npages, lent_free, NULL};
 	for (unsigned i = 0; i < vmm->ncpus; i++) {
@@ -175,8 +182,6 @@ static void give_slots(struct umpa_vmm_cpu *cpu)
 			n++;
 		umpa_space_give(slot_after(first, i), n, kind);
 	}
-	umpa_space_give(
-		(struct slot){first.i - 1}, 1, h->is_aside_taken ? EXTENT_RESIDENT : EXTENT_VOID);
 }
 
 static int any_is_broken(const struct umpa_vmm *vmm)
@@ -196,22 +201,22 @@ static void give_all_slots(struct umpa_vmm *vmm)
 		mark_bare_homes(&vmm->cpu[i]);
 	for (unsigned i = 0; i < vmm->ncpus; i++)
 		give_slots(&vmm->cpu[i]);
+	umpa_space_give(umpa_window_slot(&umpa_core.window, block_of(vmm)), 1, EXTENT_VOID);
 	umpa_pool_keep_limit();
 }
 
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 {
-	void *begin = (void *)vmm->peers.held;
 	struct slot first;
 
-	if (!begin)
+	if (!vmm->peers.held)
 		return;
 	umpa_lent_end(&vmm->lent);
-	first = umpa_window_slot(&umpa_core.window, begin);
+	first = umpa_window_slot(&umpa_core.window, block_of(vmm));
 	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are
 	 * books that are not to be trusted. */
 	if (any_is_broken(vmm) || umpa_block_begins_marked(first) || umpa_span_dissolve(first))
-		umpa_free(begin);
+		umpa_free(block_of(vmm));
 	else
 		give_all_slots(vmm);
 	vmm->peers.held = 0;

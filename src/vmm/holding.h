@@ -21,7 +21,6 @@
  *  3. As the space's (core/space.h): a void free slot reads as zero, a resident one is believed to
  *     have frames, and holds anything.
  *  4. A slot that is in limbo is void, but not free.
- *  5. The slot before the first is void, and nobody's, but in the middle of an exchange.
  */
 #ifndef UMPA_VMM_HOLDING_H
 #define UMPA_VMM_HOLDING_H
@@ -70,7 +69,6 @@ struct umpa_holding {
 	uint64_t kept_any[KEPT_NLISTS / 64]; /* a bit a list */
 	uint32_t kept[KEPT_NLISTS];          /* the last one put there, its page plus 1 */
 	uint64_t nslots_moved, nmove_calls;
-	int is_aside_taken; /* the slot before has frames: it can't be used */
 	int is_broken; /* a change was never ended: blocks that are freed are allocated again, and
 			  no others */
 	struct umpa_epochs *epochs;   /* NULL: no other CPU */
@@ -87,8 +85,8 @@ enum {
 /* Bytes of zeroed memory that the books of nslots slots take; touched as slots are used. */
 size_t umpa_holding_nbytes(uint32_t nslots);
 
-/* Over [begin, begin + nslots superpages), all void, 1 to HOLDING_NSLOTS_MAX; and one more, right
- * before, which is its own, for exchanges. memory: as above. */
+/* Over [begin, begin + nslots superpages), all void, 1 to HOLDING_NSLOTS_MAX. The mover can
+ * exchange. memory: as above. */
 void umpa_holding_init(struct umpa_holding *h, void *begin, uint32_t nslots,
 	struct umpa_mover *mover, void *memory);
 
@@ -204,15 +202,13 @@ size_t umpa_holding_npages(const struct umpa_holding *h, const void *block);
 void *umpa_holding_resize(
 	struct umpa_holding *h, void *block, size_t npages, uint32_t align, unsigned flags);
 
-/* Makes whole pages zero; whole superpages by giving their frames to the pool. As the next two: of
+/* Makes whole pages zero; whole superpages by giving their frames to the pool. As the next one: of
  * blocks of this holding, or of others over the same mover. */
 void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages);
 
-/* Carries the frames of [src, src + nslots superpages) to dst, which has none; src reads as zero
- * then. And exchanges them, by way of the slot before, where both may have some. Whole superpages
- * of blocks, that don't overlap. Result: how many superpages, from the front, that is done for. */
-uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32_t nslots);
-uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_t nslots);
+/* Exchanges the frames of npages and npages others, of blocks, that don't overlap. Result: pages,
+ * from the front, that it has done so for; the others are as they were. */
+size_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, size_t npages);
 
 /* What frames are behind slot i, below nslots, and how many behind it likewise: *n with it, 1 or
  * more. */

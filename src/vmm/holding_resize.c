@@ -204,6 +204,20 @@ void *umpa_holding_resize(
 
 /* --- frames of blocks --------------------------------------------------------------------- */
 
+/* Carries a superpage to where there are no frames; of one of which the first pages have moved the
+ * others are copied. 1; 0 and nothing changed. */
+static int carry(struct umpa_holding *h, char *dst, char *src)
+{
+	size_t moved = umpa_holding_move(h, dst, src, 1),
+	       npages = (SLOT_NBYTES - moved) >> PAGE_SHIFT;
+
+	if (!moved)
+		return 0;
+	umpa_holding_copy(dst + moved, src + moved, npages);
+	umpa_holding_clear(src + moved, npages);
+	return 1;
+}
+
 void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
 {
 	char *at = addr, *end = at + (npages << PAGE_SHIFT);
@@ -220,7 +234,7 @@ void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
 			enum umpa_extent_kind kind = g.piece[0].kind;
 
 			if (kind == EXTENT_VOID) {
-				emptied = umpa_holding_carry(h, slot_at(h, g.slot), at, 1) != 0;
+				emptied = carry(h, slot_at(h, g.slot), at);
 				kind = EXTENT_RESIDENT;
 			}
 			umpa_holding_give_slots(h, g.slot, 1, kind);
@@ -231,53 +245,12 @@ void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
 	}
 }
 
-/* Of a superpage of which the first pages have moved the others are copied. */
-static void copy_rest(char *dst, char *src, size_t moved)
+size_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, size_t npages)
 {
-	size_t npages = (SLOT_NBYTES - moved) >> PAGE_SHIFT;
+	size_t done = 0;
 
-	umpa_holding_copy(dst + moved, src + moved, npages);
-	umpa_holding_clear(src + moved, npages);
-}
-
-uint32_t umpa_holding_carry(struct umpa_holding *h, void *dst, void *src, uint32_t nslots)
-{
-	size_t moved = umpa_holding_move(h, dst, src, nslots);
-	size_t whole = moved & ~(SLOT_NBYTES - 1);
-
-	if (moved > whole)
-		copy_rest((char *)dst + whole, (char *)src + whole, moved - whole);
-	return slots_of(moved >> PAGE_SHIFT);
-}
-
-/* 1; 0 and nothing changed. */
-static int exchange(struct umpa_holding *h, char *a, char *b)
-{
-	char *aside = h->begin - SLOT_NBYTES;
-	size_t moved = umpa_holding_move(h, aside, a, 1);
-
-	h->is_aside_taken = moved != 0;
-	if (moved < SLOT_NBYTES) {
-		umpa_holding_copy(a, aside, moved >> PAGE_SHIFT);
-		return 0;
-	}
-	moved = umpa_holding_move(h, a, b, 1);
-	if (moved < SLOT_NBYTES)
-		copy_rest(a, b, moved);
-	moved = moved < SLOT_NBYTES ? 0 : umpa_holding_move(h, b, aside, 1);
-	if (moved < SLOT_NBYTES)
-		copy_rest(b, aside, moved);
-	h->is_aside_taken = moved < SLOT_NBYTES;
-	return 1;
-}
-
-uint32_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, uint32_t nslots)
-{
-	uint32_t n = 0;
-
-	while (n < nslots && !h->is_aside_taken &&
-		exchange(h, (char *)a + ((size_t)n << SLOT_SHIFT),
-			(char *)b + ((size_t)n << SLOT_SHIFT)))
-		n++;
-	return n;
+	(void)h->mover->exchange(h->mover, a, b, npages << PAGE_SHIFT, &done);
+	h->nmove_calls++;
+	h->nslots_moved += done >> SLOT_SHIFT;
+	return done >> PAGE_SHIFT;
 }

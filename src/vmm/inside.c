@@ -144,14 +144,11 @@ static void *resize_own(struct umpa_guest *g, void *block, const struct umpa_req
 static void bring(struct umpa_guest *g, char *to, char *from, size_t n)
 {
 	int is_whole = !(((uintptr_t)to | (uintptr_t)from) & (SLOT_NBYTES - 1));
-	uint32_t nslots = is_whole ? (uint32_t)(n / SLOT_NPAGES) : 0;
-	size_t done;
+	size_t whole = is_whole ? n & ~(size_t)(SLOT_NPAGES - 1) : 0;
+	size_t done = whole ? umpa_holding_exchange(g->holding, to, from, whole) : 0;
 
-	if (nslots)
-		nslots = umpa_holding_exchange(g->holding, to, from, nslots);
-	done = (size_t)nslots << SLOT_SHIFT;
-	umpa_holding_copy(to + done, from + done, n - (done >> PAGE_SHIFT));
-	if (nslots)
+	umpa_holding_copy(to + (done << PAGE_SHIFT), from + (done << PAGE_SHIFT), n - done);
+	if (done)
 		umpa_g_flush_others(g);
 }
 
@@ -221,17 +218,16 @@ public_api size_t umpa_g_usable_size(struct umpa_guest *g, const void *block)
 
 /* --- ranges ------------------------------------------------------------------------------- */
 
-static int lies_in_holding(const struct umpa_guest *g, const char *addr, size_t nbytes)
+/* 1; 0: it leaves the holding. NULL: none, which it does not leave. */
+static int is_within(const struct umpa_holding *h, const char *addr, size_t nbytes)
 {
-	const struct umpa_holding *h = holder(g, addr);
-
-	return h && (!nbytes || umpa_holding_has(h, addr + nbytes - 1));
+	return !h || !nbytes || umpa_holding_has(h, addr + nbytes - 1);
 }
 
-/* What was done to superpages that are in use is seen by all CPUs. */
-static void show_others(struct umpa_guest *g, uint64_t nslots_moved_before)
+/* What was done to pages that are in use is seen by all CPUs. */
+static void show_others(struct umpa_guest *g, uint64_t nmove_calls_before)
 {
-	if (g->holding->nslots_moved != nslots_moved_before)
+	if (g->holding->nmove_calls != nmove_calls_before)
 		umpa_g_flush_others(g);
 }
 
@@ -245,14 +241,15 @@ public_api int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes)
 {
 	char *from = (char *)(((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1));
 	char *to = (char *)(((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1));
+	const struct umpa_holding *h = holder(g, addr);
 	uint64_t before;
 
-	if (!holder(g, addr))
+	if (!h)
 		return umpa_unback(addr, nbytes);
-	if (!lies_in_holding(g, addr, nbytes))
+	if (!is_within(h, addr, nbytes))
 		return refuse();
 	begin_change(g);
-	before = g->holding->nslots_moved;
+	before = g->holding->nmove_calls;
 	if (from < to)
 		umpa_holding_take_frames(g->holding, from, (size_t)(to - from) >> PAGE_SHIFT);
 	show_others(g, before);
@@ -260,36 +257,66 @@ public_api int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes)
 	return 0;
 }
 
-/* A way to bring content from one place to another: whole superpages, of which it says how many it
- * did, and pages. */
-struct way {
-	uint32_t (*superpages)(struct umpa_guest *g, char *dst, char *src, uint32_t n);
-	void (*pages)(char *dst, char *src, size_t npages);
+/* Fewer pages than that are not worth an interruption of other CPUs. */
+enum {
+	NPAGES_WORTH = 64
 };
 
-/* Its own frames go to the pool first: what a mover carries to has none. */
-static uint32_t carry_superpages(struct umpa_guest *g, char *dst, char *src, uint32_t n)
+/* Two ranges of pages, and the holdings that they are in; NULL: in none. */
+struct two {
+	char *a, *b;
+	const struct umpa_holding *of_a, *of_b;
+	size_t npages;
+};
+
+/* 1: both lie in holdings, or one of them; 0: the ordinary function's. -1: refused. */
+static int are_ours(const struct umpa_guest *g, struct two *t, char *a, char *b, size_t nbytes)
 {
-	umpa_holding_take_frames(g->holding, dst, (size_t)n * SLOT_NPAGES);
-	return umpa_holding_carry(g->holding, dst, src, n);
+	*t = (struct two){a, b, holder(g, a), holder(g, b), nbytes >> PAGE_SHIFT};
+	if (!nbytes || (!t->of_a && !t->of_b))
+		return 0;
+	if (((uintptr_t)a | (uintptr_t)b | nbytes) & (PAGE_NBYTES - 1) ||
+		(size_t)(a - b) < nbytes || (size_t)(b - a) < nbytes ||
+		!is_within(t->of_a, a, nbytes) || !is_within(t->of_b, b, nbytes))
+		return refuse();
+	return 1;
 }
 
-static void carry_pages(char *dst, char *src, size_t npages)
+/* Pages change places by their entries, as long as they do: the rest is left. */
+static void exchange(struct umpa_guest *g, struct two *t)
 {
-	umpa_holding_copy(dst, src, npages);
-	umpa_holding_clear(src, npages);
+	size_t done = 0;
+
+	if (t->of_a && t->of_b &&
+		(t->npages >= NPAGES_WORTH || !g->peers || umpa_peers_are_out(g->peers, g->number)))
+		done = umpa_holding_exchange(g->holding, t->a, t->b, t->npages);
+	t->a += done << PAGE_SHIFT;
+	t->b += done << PAGE_SHIFT;
+	t->npages -= done;
 }
 
-static uint32_t exchange_superpages(struct umpa_guest *g, char *a, char *b, uint32_t n)
+/* What the first one had is given to the pool, or lost. */
+static void carry(struct umpa_guest *g, struct two *t)
 {
-	return umpa_holding_exchange(g->holding, a, b, n);
+	char *src = t->b;
+	size_t npages = t->npages;
+
+	exchange(g, t);
+	umpa_holding_copy(t->a, t->b, t->npages);
+	if (t->of_b)
+		umpa_holding_take_frames(g->holding, src, npages);
+	else
+		umpa_holding_clear(src, npages);
 }
 
-static void exchange_pages(char *a, char *b, size_t npages)
+static void swap(struct umpa_guest *g, struct two *t)
 {
-	uint64_t *x = (uint64_t *)a, *y = (uint64_t *)b;
+	uint64_t *x, *y;
 
-	for (size_t n = npages * (PAGE_NBYTES / sizeof(*x)); n; n--, x++, y++) {
+	exchange(g, t);
+	x = (uint64_t *)t->a;
+	y = (uint64_t *)t->b;
+	for (size_t n = t->npages * (PAGE_NBYTES / sizeof(*x)); n; n--, x++, y++) {
 		uint64_t word = *x;
 
 		*x = *y;
@@ -297,50 +324,13 @@ static void exchange_pages(char *a, char *b, size_t npages)
 	}
 }
 
-static size_t least(size_t a, size_t b)
+/* One of these two, on holdings; or the function outside. */
+static int carry_out(void (*fn)(struct umpa_guest *, struct two *),
+	int (*outside)(void *, void *, size_t), struct umpa_guest *g, void *a, void *b,
+	size_t nbytes)
 {
-	return a < b ? a : b;
-}
-
-static void go(const struct way *way, struct umpa_guest *g, char *dst, char *src, size_t npages)
-{
-	int may_carry =
-		holder(g, dst) && holder(g, src) && !((size_t)(dst - src) & (SLOT_NBYTES - 1));
-
-	while (npages) {
-		size_t inside = (uintptr_t)dst & (SLOT_NBYTES - 1);
-		size_t n = least(npages, (SLOT_NBYTES - inside) >> PAGE_SHIFT);
-		uint32_t whole = may_carry && !inside ? (uint32_t)(npages / SLOT_NPAGES) : 0;
-
-		if (whole)
-			whole = way->superpages(g, dst, src, whole);
-		if (whole)
-			n = (size_t)whole * SLOT_NPAGES;
-		else
-			way->pages(dst, src, n);
-		dst += n << PAGE_SHIFT;
-		src += n << PAGE_SHIFT;
-		npages -= n;
-	}
-}
-
-/* 1: both lie in the holding, or one of them; 0: the ordinary function's. -1: refused. */
-static int is_ours(const struct umpa_guest *g, const char *a, const char *b, size_t nbytes)
-{
-	if (!nbytes || (!holder(g, a) && !holder(g, b)))
-		return 0;
-	if (((uintptr_t)a | (uintptr_t)b | nbytes) & (PAGE_NBYTES - 1) ||
-		(size_t)(a - b) < nbytes || (size_t)(b - a) < nbytes ||
-		(holder(g, a) && !lies_in_holding(g, a, nbytes)) ||
-		(holder(g, b) && !lies_in_holding(g, b, nbytes)))
-		return refuse();
-	return 1;
-}
-
-static int carry_out(const struct way *way, int (*outside)(void *, void *, size_t),
-	struct umpa_guest *g, void *a, void *b, size_t nbytes)
-{
-	int ours = is_ours(g, a, b, nbytes);
+	struct two t;
+	int ours = are_ours(g, &t, a, b, nbytes);
 	uint64_t before;
 
 	if (!ours)
@@ -348,8 +338,8 @@ static int carry_out(const struct way *way, int (*outside)(void *, void *, size_
 	if (ours < 0)
 		return -1;
 	begin_change(g);
-	before = g->holding->nslots_moved;
-	go(way, g, a, b, nbytes >> PAGE_SHIFT);
+	before = g->holding->nmove_calls;
+	fn(g, &t);
 	show_others(g, before);
 	end_change(g);
 	return 0;
@@ -357,14 +347,10 @@ static int carry_out(const struct way *way, int (*outside)(void *, void *, size_
 
 public_api int umpa_g_move(struct umpa_guest *g, void *dst, void *src, size_t nbytes)
 {
-	static const struct way way = {carry_superpages, carry_pages};
-
-	return carry_out(&way, umpa_move, g, dst, src, nbytes);
+	return carry_out(carry, umpa_move, g, dst, src, nbytes);
 }
 
 public_api int umpa_g_swap(struct umpa_guest *g, void *a, void *b, size_t nbytes)
 {
-	static const struct way way = {exchange_superpages, exchange_pages};
-
-	return carry_out(&way, umpa_swap, g, a, b, nbytes);
+	return carry_out(swap, umpa_swap, g, a, b, nbytes);
 }

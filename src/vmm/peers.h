@@ -44,12 +44,16 @@ static inline size_t umpa_peer_ntables(unsigned ncpus, size_t nslots)
 static inline struct umpa_holding *umpa_peers_holder(const struct umpa_peers *p, const void *addr)
 {
 	uintptr_t at = (uintptr_t)addr - p->held;
-	struct umpa_holding *h;
 
-	if (likely(at >= p->held_nbytes * p->epochs.ncpus))
-		return NULL;
-	h = p->peer[at / p->held_nbytes].holding;
-	return umpa_holding_has(h, addr) ? h : NULL;
+	return likely(at >= p->held_nbytes * p->epochs.ncpus)
+		       ? NULL
+		       : p->peer[at / p->held_nbytes].holding;
+}
+
+/* No CPU runs but one, so that none needs an interruption to forget. */
+static inline int umpa_peers_are_out(const struct umpa_peers *p, unsigned but)
+{
+	return umpa_epoch_is_over(&p->epochs, but, EPOCH_OUT);
 }
 
 /* In guest mode, and not in the middle of a change: forgets, if others wait for that. */

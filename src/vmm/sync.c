@@ -293,7 +293,7 @@ static struct view all_held(struct umpa_vmm *vmm)
 		const struct umpa_holding *h = &vmm->cpu[i].holding;
 
 		if (h->extents.nslots)
-			nslots = umpa_holding_slot(&vmm->cpu[0].holding, h->begin) + 1 +
+			nslots = umpa_holding_slot(&vmm->cpu[0].holding, h->begin) +
 				 h->extents.nslots;
 	}
 	return (struct view){

@@ -1128,7 +1128,23 @@ static int move_page(char *dst, uint64_t *to, char *src, uint64_t *from, unsigne
 	return 0;
 }
 
-static int move_range(
+static int exchange_page(char *a, uint64_t *x, char *b, uint64_t *y, unsigned flags)
+{
+	uint64_t frame = FRAME(*x), rest = ((uint64_t)1 << FRAME_SHIFT) - 1;
+	char tag[FAKE_TAG_NBYTES];
+
+	(void)flags;
+	if ((*x | *y) & SHARED)
+		return -EBUSY;
+	*x = (*x & rest) | FRAME(*y) << FRAME_SHIFT;
+	*y = (*y & rest) | frame << FRAME_SHIFT;
+	memcpy(tag, a, sizeof(tag));
+	memcpy(a, b, sizeof(tag));
+	memcpy(b, tag, sizeof(tag));
+	return 0;
+}
+
+static int go_through(int (*page)(char *, uint64_t *, char *, uint64_t *, unsigned),
 	struct umpa_mover *m, char *dst, char *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	struct range to = range_of(dst, nbytes, 1);
@@ -1149,8 +1165,8 @@ static int move_range(
 
 		has_frame(from.area, from.first + i);
 		if (!error)
-			error = move_page(dst + *moved, &to.area->entries[to.first + i],
-				src + *moved, &from.area->entries[from.first + i], flags);
+			error = page(dst + *moved, &to.area->entries[to.first + i], src + *moved,
+				&from.area->entries[from.first + i], flags);
 		if (error)
 			return error;
 	}
@@ -1164,7 +1180,15 @@ static int fake_move(
 
 	*moved = 0;
 	nlooks = 0;
-	return leave(error ? error : move_range(m, dst, src, nbytes, flags, moved));
+	return leave(error ? error : go_through(move_page, m, dst, src, nbytes, flags, moved));
+}
+
+static int fake_exchange(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done)
+{
+	int error = enter(MOVE);
+
+	*done = 0;
+	return leave(error ? error : go_through(exchange_page, m, a, b, nbytes, 0, done));
 }
 
 static int fake_let_go(struct umpa_mover *m, void *addr, size_t nbytes)
@@ -1204,6 +1228,7 @@ void fake_mover_init(struct umpa_mover *m, void *window, size_t nbytes)
 	umpa_mover_plain_init(m, window, nbytes);
 	m->name = "fake";
 	m->move = fake_move;
+	m->exchange = fake_exchange;
 	m->let_go = fake_let_go;
 	m->one_step = 1;
 }

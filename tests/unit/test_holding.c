@@ -19,17 +19,17 @@
 static struct umpa_holding holding;
 static struct umpa_guest guest = {.holding = &holding};
 static struct umpa_mover mover;
-static void *block_of_all, *books; /* the first slot is for exchanges */
+static void *block_of_all, *books;
 
 static void begin(uint32_t nslots)
 {
 	umpa_core_stop();
 	fake_reset();
 	umpa_core_start();
-	block_of_all = umpa_alloc((size_t)(nslots + 1) * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
+	block_of_all = umpa_alloc((size_t)nslots * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
 	books = calloc(1, umpa_holding_nbytes(nslots) + 128);
 	fake_mover_init(&mover, (void *)umpa_core.window.base, umpa_core.window.nbytes);
-	umpa_holding_init(&holding, (char *)block_of_all + 2 * MIB, nslots, &mover,
+	umpa_holding_init(&holding, block_of_all, nslots, &mover,
 		(void *)(((uintptr_t)books + 127) & ~(uintptr_t)127));
 }
 
@@ -305,28 +305,130 @@ TEST(holding_model_in_little)
 								       .refusals_allowed = 1});
 }
 
+/* --- pages -------------------------------------------------------------------------------- */
+
+enum {
+	NTAKEN = 70
+};
+
+static void sign_pages(char *addr, size_t npages, int sign)
+{
+	for (size_t i = 0; i < npages; i++)
+		*(uint64_t *)(addr + i * PAGE) = (uint64_t)sign + i;
+}
+
+/* Pages that are not as they were signed. */
+static unsigned nunlike(const char *addr, size_t npages, int sign)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < npages; i++)
+		n += *(const uint64_t *)(addr + i * PAGE) != (uint64_t)sign + i;
+	return n;
+}
+
+/* Pages change places by their frames, wherever in superpages they lie, a superpage's end between
+ * them or not. */
+TEST(holding_exchanges_pages)
+{
+	char *run, *span;
+	uint64_t of_run[NTAKEN], of_span[NTAKEN];
+	unsigned nfound = 0;
+	size_t nframes;
+
+	PLAN(8);
+	begin(64);
+	run = alloc_touched(100 * PAGE);
+	span = alloc_touched(1500 * PAGE);
+	span += 480 * PAGE;
+	sign_pages(run, 100, 1);
+	sign_pages(span, NTAKEN, 101);
+	for (size_t i = 0; i < NTAKEN; i++) {
+		of_run[i] = fake_frame(run + (i + 3) * PAGE);
+		of_span[i] = fake_frame(span + i * PAGE);
+	}
+	nframes = fake_nframes();
+	CHECK(!swap(run + 3 * PAGE, span, NTAKEN * PAGE));
+	for (size_t i = 0; i < NTAKEN; i++)
+		nfound += fake_frame(run + (i + 3) * PAGE) == of_span[i] &&
+			  fake_frame(span + i * PAGE) == of_run[i];
+	CHECK_EQ(nfound, NTAKEN);
+	CHECK_EQ(nunlike(run + 3 * PAGE, NTAKEN, 101) + nunlike(span, NTAKEN, 4) +
+			 nunlike(run, 3, 1) + nunlike(run + 73 * PAGE, 27, 74),
+		0);
+	CHECK_EQ(fake_nframes(), nframes);
+	/* A move brings the frame there, and leaves zeros. */
+	CHECK(!move(run + 99 * PAGE, span + 33 * PAGE, PAGE));
+	CHECK_EQ(fake_frame(run + 99 * PAGE), of_run[33]);
+	CHECK_EQ(nunlike(run + 99 * PAGE, 1, 37) + nunlike(span + 33 * PAGE, 1, 0), 0);
+	end();
+}
+
+static size_t stops_after;
+
+static int exchange_some(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done)
+{
+	struct umpa_mover good;
+
+	*done = 0;
+	fake_mover_init(&good, m->window, m->window_nbytes);
+	nbytes = stops_after < nbytes ? stops_after : nbytes;
+	return nbytes ? good.exchange(&good, a, b, nbytes, done) : -EBUSY;
+}
+
+/* An exchange of pages that is refused, or stops anywhere. */
+TEST(holding_pages_stop_anywhere)
+{
+	static const size_t stops[] = {0, 1, 19, 39};
+
+	PLAN(4 * 3);
+	for (size_t i = 0; i < 4; i++) {
+		char *a, *b;
+
+		begin(16);
+		a = alloc_touched(64 * PAGE);
+		b = alloc_touched(600 * PAGE);
+		sign_pages(a, 64, 1);
+		sign_pages(b, 64, 65);
+		mover.exchange = exchange_some;
+		stops_after = stops[i] * PAGE;
+		CHECK(!swap(a + PAGE, b + 2 * PAGE, 40 * PAGE));
+		CHECK_EQ(nunlike(a + PAGE, 40, 67) + nunlike(b + 2 * PAGE, 40, 2) +
+				 nunlike(a, 1, 1) + nunlike(a + 41 * PAGE, 23, 42) +
+				 nunlike(b, 2, 65) + nunlike(b + 42 * PAGE, 22, 107),
+			0);
+		end();
+	}
+}
+
+/* --- movers that refuse ------------------------------------------------------------------- */
+
 static uint64_t nth;
+
+/* 1: not at all; else it may be some superpages, or pages, and no more. */
+static int is_bad(struct umpa_mover *good, const struct umpa_mover *m, size_t nbytes, size_t *done)
+{
+	fake_mover_init(good, m->window, m->window_nbytes);
+	*done = 0;
+	if (++nth % 5 == 1)
+		fake_mover_partial(nth % 2 ? 300 * PAGE : nbytes / 2 & ~(PAGE - 1));
+	return nth % 5 == 0;
+}
 
 static int move_badly(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
-	static struct umpa_mover good;
+	struct umpa_mover good;
 
-	if (!good.move)
-		fake_mover_init(&good, m->window, m->window_nbytes);
-	*moved = 0;
-	switch (++nth % 5) {
-	case 0:
-		return -EBUSY;
-	case 1: /* some superpages, or pages, and no more */
-		fake_mover_partial(nth % 2 ? 300 * PAGE : nbytes / 2 & ~(PAGE - 1));
-		break;
-	default:
-		break;
-	}
-	good.window = m->window;
-	good.window_nbytes = m->window_nbytes;
-	return good.move(&good, dst, src, nbytes, flags, moved);
+	return is_bad(&good, m, nbytes, moved) ? -EBUSY
+					       : good.move(&good, dst, src, nbytes, flags, moved);
+}
+
+static int exchange_badly(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done)
+{
+	struct umpa_mover good;
+
+	return is_bad(&good, m, nbytes, done) ? -EBUSY : good.exchange(&good, a, b, nbytes, done);
 }
 
 /* A mover that stops anywhere: the same contents. */
@@ -338,6 +440,7 @@ TEST(holding_model_moved_badly)
 
 		begin(256);
 		mover.move = move_badly;
+		mover.exchange = exchange_badly;
 		check_model((struct model_options){.seed = seed,
 			.nops = 2000,
 			.nblocks = 20,

@@ -38,7 +38,7 @@ static unsigned current; /* whose turn it is */
 static uint64_t ninterrupts;
 
 /* What each CPU remembers of each page: the frame behind it, 0: nothing. */
-static uint64_t remembered[NCPUS][NCPUS * (NSLOTS + 1) * SLOT_NPAGES];
+static uint64_t remembered[NCPUS][NCPUS * NSLOTS * SLOT_NPAGES];
 
 static size_t page_of(const void *addr)
 {
@@ -69,18 +69,27 @@ static void interrupt(void)
 }
 
 /* As the mover of entries: it flushes on its own CPU. */
-static int move(
-	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+static int flush(void *a, void *b, size_t nbytes, int error)
 {
-	int error = real.move(&real, dst, src, nbytes, flags, moved);
-
-	(void)m;
-	memset(&remembered[current][page_of(dst)], 0, nbytes / PAGE * sizeof(uint64_t));
-	memset(&remembered[current][page_of(src)], 0, nbytes / PAGE * sizeof(uint64_t));
+	memset(&remembered[current][page_of(a)], 0, nbytes / PAGE * sizeof(uint64_t));
+	memset(&remembered[current][page_of(b)], 0, nbytes / PAGE * sizeof(uint64_t));
 	return error;
 }
 
-static struct umpa_mover mover = {.name = "remembering", .move = move};
+static int move(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	(void)m;
+	return flush(dst, src, nbytes, real.move(&real, dst, src, nbytes, flags, moved));
+}
+
+static int exchange_frames(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done)
+{
+	(void)m;
+	return flush(a, b, nbytes, real.exchange(&real, a, b, nbytes, done));
+}
+
+static struct umpa_mover mover = {.name = "remembering", .move = move, .exchange = exchange_frames};
 
 /* Into guest mode and out, as src/vmm/run.c has it. */
 static void enter(unsigned cpu)
@@ -105,19 +114,19 @@ static void begin(void)
 	umpa_core_stop();
 	fake_reset();
 	umpa_core_start();
-	all = umpa_alloc((size_t)NCPUS * (NSLOTS + 1) * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
+	all = umpa_alloc((size_t)NCPUS * NSLOTS * 2 * MIB, UMPA_NOBACK | UMPA_ALIGN(21));
 	fake_mover_init(&real, (void *)umpa_core.window.base, umpa_core.window.nbytes);
 	memset(peer, 0, sizeof(peer));
 	peers = (struct umpa_peers){.epochs = {1, NCPUS, epoch_cpu},
 		.peer = peer,
 		.held = (uintptr_t)all,
-		.held_nbytes = (size_t)(NSLOTS + 1) * 2 * MIB,
+		.held_nbytes = (size_t)NSLOTS * 2 * MIB,
 		.forget = forget,
 		.interrupt = interrupt};
 	for (unsigned i = 0; i < NCPUS; i++) {
 		books[i] = calloc(1, umpa_holding_nbytes(NSLOTS) + 128);
-		umpa_holding_init(&holding[i], all + ((size_t)i * (NSLOTS + 1) + 1) * 2 * MIB,
-			NSLOTS, &mover, (void *)(((uintptr_t)books[i] + 127) & ~(uintptr_t)127));
+		umpa_holding_init(&holding[i], all + (size_t)i * NSLOTS * 2 * MIB, NSLOTS, &mover,
+			(void *)(((uintptr_t)books[i] + 127) & ~(uintptr_t)127));
 		umpa_holding_join(&holding[i], &peers.epochs, i);
 		peer[i].holding = &holding[i];
 		guest[i] =
@@ -420,6 +429,42 @@ TEST(holding_frames_of_others_change_places)
 	end();
 }
 
+/* Pages that are few are copied while others would have to be interrupted. */
+TEST(holding_few_pages_interrupt_nobody)
+{
+	char *a, *b;
+	uint64_t x, y;
+
+	PLAN(14);
+	begin();
+	enter(0);
+	enter(1);
+	a = alloc_on(0, 200 * PAGE, 0);
+	b = alloc_on(1, 200 * PAGE, 0);
+	fake_touch(a, 200 * PAGE);
+	fake_touch(b, 200 * PAGE);
+	look(1, a), look(0, b);
+	x = fake_frame(a), y = fake_frame(b);
+	*a = 1, *b = 2;
+	current = 0;
+	CHECK(!umpa_g_swap(&guest[0], a, b, 20 * PAGE));
+	CHECK(fake_frame(a) == x && fake_frame(b) == y && *a == 2 && *b == 1);
+	CHECK_EQ(ninterrupts, 0);
+	CHECK(!umpa_g_swap(&guest[0], a, b, 200 * PAGE));
+	CHECK(fake_frame(a) == y && fake_frame(b) == x && *a == 1 && *b == 2);
+	CHECK_EQ(ninterrupts, 1);
+	CHECK(look(1, a) && look(0, b));
+	/* Nobody is there to be interrupted. */
+	leave(1);
+	CHECK(!umpa_g_swap(&guest[0], a, b, PAGE));
+	CHECK(fake_frame(a) == x && fake_frame(b) == y && *a == 2 && *b == 1);
+	CHECK_EQ(ninterrupts, 1);
+	enter(1);
+	CHECK(look(1, a) && look(1, b));
+	CHECK(look(0, a) && look(0, b));
+	end();
+}
+
 /* --- anything at all ---------------------------------------------------------------------- */
 
 struct block {
@@ -468,7 +513,8 @@ static unsigned read_sign(unsigned cpu, const struct block *b, size_t npages)
 /* A processor looks things up that nobody asked it for. */
 static void wonder(struct numbers *n, unsigned cpu)
 {
-	char *addr = all + (size_t)number_below(n, NCPUS * (NSLOTS + 1)) * 2 * MIB;
+	size_t slot = number_below(n, NCPUS * NSLOTS);
+	char *addr = all + slot * 2 * MIB + number_below(n, 2) * number_below(n, 320) * PAGE;
 
 	if (is_in(cpu) && fake_frame(addr))
 		look(cpu, addr);
@@ -508,6 +554,30 @@ static unsigned change(struct numbers *n, unsigned cpu, struct block *b, uint64_
 	return nwrong + sign(cpu, b, name);
 }
 
+/* A few pages, or many, of any two. */
+static unsigned exchange_pages(struct numbers *n, unsigned cpu, struct block *a, struct block *b)
+{
+	size_t npages = 1 + number_below(n, number_below(n, 2) ? 8 : 300);
+	unsigned nwrong = 0;
+
+	if (!a->addr || !b->addr || a == b || a->npages <= npages || b->npages <= npages)
+		return 0;
+	current = cpu;
+	/* Not the first one, by which a block is known. */
+	for (int i = 0; i < 2; i++) {
+		nwrong += umpa_g_swap(&guest[cpu], a->addr + PAGE, b->addr + PAGE, npages * PAGE) !=
+			  0;
+		for (unsigned c = 0; c < NCPUS; c++) {
+			size_t page = 1 + number_below(n, (uint32_t)npages);
+
+			if (is_in(c))
+				nwrong += !look(c, a->addr + page * PAGE) ||
+					  !look(c, b->addr + page * PAGE);
+		}
+	}
+	return nwrong + read_sign(cpu, a, a->npages) + read_sign(cpu, b, b->npages);
+}
+
 static unsigned exchange(unsigned cpu, struct block *a, struct block *b)
 {
 	uint64_t name = a->name;
@@ -545,6 +615,7 @@ static unsigned step(struct numbers *n, uint64_t name)
 	case 2:
 		return exchange(cpu, b, &blocks[number_below(n, NBLOCKS)]);
 	case 3:
+		return exchange_pages(n, cpu, b, &blocks[number_below(n, NBLOCKS)]);
 	case 4:
 	case 5: /* another one has it now */
 		return b->addr ? read_sign(cpu, b, b->npages) : 0;
