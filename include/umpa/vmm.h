@@ -122,8 +122,9 @@ struct umpa_guest;
  * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those
  * that would take away what it stands on (EINVAL); memory that the system maps where the machine
  * does not reach is given back at once (ENOMEM). A pointer into the window in a system call means
- * what fn sees there; where that is nothing, or in several places, EFAULT, as it is where a
- * structure that is given points to pages which are led elsewhere.
+ * what fn sees there; where that is nothing, or in several places and the call can't be made with
+ * a list of them, EFAULT, as it is where another structure that is given points to pages which are
+ * led elsewhere.
  */
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);
@@ -447,8 +448,9 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * A block of a holding is the machine's: all of them go with it. Outside it may be freed, resized
  * and asked for its size by the page API, like any. It is at its address inside; for the host,
  * after umpa_vmm_sync(). A pointer into it may be given to system calls as it is: they get the page
- * that is seen; what is seen in several places may be read and written in part, or is refused
- * (EFAULT), as is what lists of pointers (writev) point to where it is not at home. Blocks from
+ * that is seen. What is seen in several places may be read, written, sent and received, also by
+ * lists (readv, sendmsg), 64 places at a time: of files and streams that many, of a datagram all
+ * or none (EFAULT). Other calls want it in one place (EFAULT). Blocks from
  * umpa_alloc() may be passed, too. Handlers of page faults may call these for blocks of the
  * holding.
  */

@@ -265,6 +265,26 @@ struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int posit
 	return (struct umpa_call_buffer){known.is_known ? -1 : position, -1, 0, 0};
 }
 
+uint64_t umpa_call_of_pieces(uint64_t number)
+{
+	switch (number) {
+	case SYS_read:
+		return SYS_readv;
+	case SYS_write:
+		return SYS_writev;
+	case SYS_pread64:
+		return SYS_preadv;
+	case SYS_pwrite64:
+		return SYS_pwritev;
+	case SYS_recvfrom:
+		return SYS_recvmsg;
+	case SYS_sendto:
+		return SYS_sendmsg;
+	default:
+		return 0;
+	}
+}
+
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
 {
 	switch (call->number) {

@@ -43,6 +43,10 @@ struct umpa_call_buffer {
 /* Of the argument at a position, if that is a pointer. */
 struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int position);
 
+/* The call that does with a list of pieces, or a message of them, what this one does with its
+ * second argument; 0: none. */
+uint64_t umpa_call_of_pieces(uint64_t number);
+
 /* 1 if a call is given a list of pointers (struct iovec) in this process: *list and *n. */
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n);
 

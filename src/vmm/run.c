@@ -1,15 +1,13 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "base/panic.h"
 #include "os/os.h"
 #include "os/process.h"
+#include "vmm/lead.h"
 #include "vmm/machine.h"
 
 /* --- system calls ------------------------------------------------------------------------- */
@@ -73,167 +71,25 @@ static long set_break(const struct umpa_vmm *vmm, const struct umpa_call *call)
 		       : umpa_process_call(SYS_brk, before);
 }
 
-/* Where page tables may lead elsewhere. */
-static int is_led(const struct umpa_guest *g, const char *addr)
-{
-	return (uintptr_t)addr - g->base < g->nbytes;
-}
-
-/* How many of nbytes from addr on, in the window, lie for the host as they are seen: in one row,
- * from their home on. */
-static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
-{
-	const char *home = umpa_g_home(g, addr);
-	size_t n = 0;
-
-	while (home && n < nbytes && is_led(g, addr + n) && umpa_g_home(g, addr + n) == home + n) {
-		int split = umpa_g_is_split(*umpa_g_pte(g, addr + n, 1));
-		size_t one = split ? PAGE_NBYTES : SLOT_NBYTES;
-
-		n += one - ((uintptr_t)(addr + n) & (one - 1));
-	}
-	return n < nbytes ? n : nbytes;
-}
-
-/* A pointer to what is of unknown length: so much of it must be in a row. */
-enum {
-	GUESS_NBYTES = 4096
-};
-
-/* All that a call may look at there lies in a row, as far as the window goes. */
-static int is_in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes, size_t n)
-{
-	return n >= nbytes || (n && !is_led(g, addr + n));
-}
-
-/* A pointer into the window means what is seen there: the host is given its home. 0; -EFAULT: that
- * is in several places. */
-static int lead_home(struct umpa_guest *g, struct umpa_call *call, int position)
-{
-	const char *addr = (const char *)call->argument[position];
-	struct umpa_call_buffer b;
-	size_t nbytes, n;
-
-	if (likely(!is_led(g, addr)))
-		return 0;
-	b = umpa_call_buffer(call, position);
-	if (b.position < 0)
-		return 0;
-	nbytes = b.nbytes ? b.nbytes : GUESS_NBYTES;
-	if (b.nbytes_at >= 0 &&
-		__builtin_mul_overflow(nbytes, call->argument[b.nbytes_at], &nbytes))
-		nbytes = SIZE_MAX;
-	n = in_a_row(g, addr, nbytes ? nbytes : 1);
-	if (n < nbytes && !(n && b.may_be_less) && (b.nbytes || !is_in_a_row(g, addr, nbytes, n)) &&
-		!(b.nbytes_at == CALL_TEXT && n && memchr(umpa_g_home(g, addr), 0, n)))
-		return -EFAULT;
-	if (n < nbytes && b.may_be_less)
-		call->argument[b.nbytes_at] = n;
-	if (n)
-		call->argument[position] = (uintptr_t)umpa_g_home(g, addr);
-	return 0;
-}
-
-/* A copy of what is anywhere, or nowhere. */
-static int copy_in(void *copy, uintptr_t from_addr, size_t nbytes)
-{
-	struct iovec to = {copy, nbytes}, from = {(void *)from_addr, nbytes};
-	uint64_t argument[6] = {
-		(uint64_t)umpa_process_id(), (uintptr_t)&to, 1, (uintptr_t)&from, 1};
-
-	return umpa_process_call(SYS_process_vm_readv, argument) == (long)nbytes ? 0 : -EFAULT;
-}
-
-/* What is given by way of memory is not changed: it must be where it is seen. */
-static int is_at_home(struct umpa_guest *g, const void *addr, size_t nbytes)
-{
-	return !is_led(g, addr) ||
-	       (umpa_g_home(g, addr) == addr && in_a_row(g, addr, nbytes) >= nbytes);
-}
-
-/* The kernel refuses a list that is too long. */
-static int check_list(struct umpa_guest *g, uintptr_t list, size_t n)
-{
-	struct iovec v[32];
-	int error = 0;
-
-	n = n > IOV_MAX ? 0 : n;
-	for (size_t i = 0; !error && i < n; i++) {
-		size_t k = i % array_len(v), left = n - i;
-
-		if (!k)
-			error = copy_in(v, list + i * sizeof(v[0]),
-				(left < array_len(v) ? left : array_len(v)) * sizeof(v[0]));
-		if (!error && !is_at_home(g, v[k].iov_base, v[k].iov_len))
-			error = -EFAULT;
-	}
-	return error;
-}
-
-static int check_message(struct umpa_guest *g, uintptr_t header)
-{
-	struct msghdr m;
-	int error = copy_in(&m, header, sizeof(m));
-
-	if (error)
-		return error;
-	if (!is_at_home(g, m.msg_name, m.msg_namelen) ||
-		!is_at_home(g, m.msg_control, m.msg_controllen) ||
-		!is_at_home(g, m.msg_iov, m.msg_iovlen * sizeof(*m.msg_iov)))
-		return -EFAULT;
-	return m.msg_iovlen ? check_list(g, (uintptr_t)m.msg_iov, m.msg_iovlen) : 0;
-}
-
-static int check_lists(struct umpa_guest *g, const struct umpa_call *call)
-{
-	uintptr_t at;
-	size_t n, each;
-	int error = 0;
-
-	if (umpa_call_list(call, &at, &n))
-		return n ? check_list(g, at, n) : 0;
-	/* Of messages it takes the first so many. */
-	if (umpa_call_messages(call, &at, &n, &each))
-		for (n = n < IOV_MAX ? n : IOV_MAX; !error && n; n--, at += each)
-			error = check_message(g, at);
-	return error;
-}
-
-/* Something is mapped by order, where page tables lead elsewhere. */
-static int orders_away(struct umpa_guest *g, const struct umpa_call *call)
-{
-	uintptr_t begin;
-	size_t nbytes;
-
-	return umpa_call_orders(call, &begin, &nbytes) && !is_at_home(g, (void *)begin, nbytes);
-}
-
-static int translate(struct umpa_guest *g, struct umpa_call *call)
-{
-	int error = orders_away(g, call) ? -EFAULT : 0;
-
-	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
-		error = lead_home(g, call, i);
-	return error ? error : check_lists(g, call);
-}
-
 static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers *r)
 {
 	const struct umpa_vmm *vmm = cpu->vmm;
 	struct umpa_call call = call_of(r);
 	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
+	struct umpa_led led;
 
 	for (unsigned i = 0; !refused && umpa_call_changes(&call) && i < vmm->ncpus; i++)
 		refused = umpa_call_verdict(&call, &vmm->cpu[i].ground, 1);
 	if (!refused)
-		refused = translate(&cpu->guest, &call);
-	if (!refused && orders_out_of_reach(vmm, &call))
+		refused = umpa_lead(&cpu->guest, &call, &led);
+	if (!refused && orders_out_of_reach(vmm, &led.call))
 		refused = -ENOMEM;
 	if (refused)
 		return refused;
 	if (call.number == SYS_brk)
-		return set_break(vmm, &call);
-	return unless_out_of_reach(vmm, &call, umpa_process_call(call.number, call.argument));
+		return set_break(vmm, &led.call);
+	return unless_out_of_reach(vmm, &led.call,
+		umpa_led_result(&led, umpa_process_call(led.call.number, led.call.argument)));
 }
 
 /* --- faults ------------------------------------------------------------------------------- */

@@ -934,19 +934,6 @@ TEST(vmm_survives)
 
 /* --- signals that a function blocks or lets in ---------------------------------------------- */
 
-GUEST static long guest_call_4(long number, long a, long b, long c, long d, long e)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
 static const uint64_t no_signals, user_signal = (uint64_t)1 << (SIGUSR1 - 1);
 
 /* What ends guest mode comes while it is not blocked. */
@@ -955,12 +942,12 @@ GUEST static long let_all_in(struct umpa_guest *g, void *arg)
 	static const struct timespec while_it_rings = {0, 60000000};
 
 	(void)g, (void)arg;
-	return guest_call_4(SYS_ppoll, 0, 0, (long)&while_it_rings, (long)&no_signals, 8);
+	return guest_call_6(SYS_ppoll, 0, 0, (long)&while_it_rings, (long)&no_signals, 8, 0);
 }
 
 GUEST static long unblock_and_wait(struct umpa_guest *g, void *arg)
 {
-	guest_call_4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&no_signals, 0, 8, 0);
+	guest_call_6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&no_signals, 0, 8, 0, 0);
 	return let_all_in(g, arg);
 }
 
@@ -969,7 +956,7 @@ GUEST static long block_and_raise(struct umpa_guest *g, void *arg)
 {
 	long pid = guest_call(SYS_getpid, 0, 0, 0), thread = guest_call(SYS_gettid, 0, 0, 0);
 
-	guest_call_4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&user_signal, 0, 8, 0);
+	guest_call_6(SYS_rt_sigprocmask, SIG_BLOCK, (long)&user_signal, 0, 8, 0, 0);
 	guest_call(SYS_tgkill, pid, thread, SIGUSR1);
 	return guest_add_one(g, arg);
 }

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
@@ -200,13 +202,13 @@ GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
 	wrong |= guest_call(SYS_write, pipe_fd[1], (long)a, 4) != 4;
 	wrong |= (guest_call(SYS_read, pipe_fd[0], (long)b, 4) != 4) << 1;
 	wrong |= (b[0] != 'A' || b[3] != 'D') << 2;
-	/* Not in a row: a part, or nothing. */
-	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)(end - 4), 8) != 4) << 3;
+	/* Not in a row: in two pieces, or nothing. */
+	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)(end - 4), 8) != 8) << 3;
 	wrong |= (guest_call(SYS_clock_gettime, 0, (long)(end - 4), 0) != -EFAULT) << 4;
 	wrong |= (guest_call(SYS_clock_gettime, 0, (long)a, 0) != 0) << 5;
 	ts = *(struct timespec *)a;
 	wrong |= (ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000) << 6;
-	wrong |= (guest_call(SYS_writev, pipe_fd[1], (long)&v, 1) != -EFAULT) << 7;
+	wrong |= (guest_call(SYS_writev, pipe_fd[1], (long)&v, 1) != 4) << 7;
 	/* It stands on them. */
 	wrong |= (guest_call(SYS_munmap, (long)a, 2 * MIB, 0) != -EINVAL) << 10;
 	wrong |= (guest_call(SYS_madvise, (long)b, 4096, MADV_DONTNEED) != -EINVAL) << 11;
@@ -229,6 +231,157 @@ TEST(vmm_calls_see_what_is_seen)
 	CHECK_STR(text, "<<<<>>>>");
 	close(pipe_fd[0]);
 	close(pipe_fd[1]);
+	umpa_vmm_destroy(vmm);
+}
+
+/* Calls with buffers of many pages, of which hardly any two lie in a row. */
+enum {
+	PIECES_NPAGES = 80,
+	DATAGRAM_NBYTES = 4 * 4096
+};
+
+static struct {
+	int file, to, from; /* sockets */
+	struct sockaddr_un name, name_of_from;
+	socklen_t name_nbytes, name_of_from_nbytes;
+} talk;
+
+/* Numbers at both ends of each page. */
+GUEST static void number_ends(uint64_t *b, size_t npages, uint64_t first)
+{
+	for (size_t i = 0; i < npages; i++)
+		b[i * 512] = b[i * 512 + 511] = first + i;
+}
+
+GUEST static int is_numbered(const uint64_t *b, size_t npages, uint64_t first)
+{
+	for (size_t i = 0; i < npages; i++)
+		if (b[i * 512] != first + i || b[i * 512 + 511] != first + i)
+			return 0;
+	return 1;
+}
+
+GUEST static long give_pieces_of_files(uint64_t *a, uint64_t *b)
+{
+	struct iovec *v = (struct iovec *)&b[10 * 512];
+	long wrong = 0;
+
+	number_ends(a, PIECES_NPAGES, 1);
+	wrong |= guest_call_6(SYS_pwrite64, talk.file, (long)a, 5 * 4096, 4096, 0, 0) != 5 * 4096;
+	wrong |= (guest_call_6(SYS_pread64, talk.file, (long)b, 4096 * 5, 4096, 0, 0) != 5 * 4096)
+		 << 1;
+	wrong |= !is_numbered(b, 5, 1) << 2;
+	/* More than can be given at a time. */
+	wrong |= (guest_call(SYS_write, talk.file, (long)a, PIECES_NPAGES * 4096) != 64 * 4096)
+		 << 3;
+	wrong |= (guest_call(SYS_lseek, talk.file, 4096, SEEK_SET) != 4096) << 4;
+	wrong |= (guest_call(SYS_read, talk.file, (long)(a + 10 * 512), 3 * 4096) != 3 * 4096) << 5;
+	wrong |= !is_numbered(a + 10 * 512, 3, 2) << 6;
+	/* Lists, themselves in a block. */
+	v[0] = (struct iovec){a + 30 * 512, 2 * 4096};
+	v[1] = (struct iovec){b, 0};
+	v[2] = (struct iovec){b + 512, 4096};
+	number_ends(b + 512, 1, 500);
+	wrong |= (guest_call_6(SYS_pwritev, talk.file, (long)v, 3, 0, 0, 0) != 3 * 4096) << 7;
+	v[0] = (struct iovec){a + 60 * 512, 3 * 4096};
+	wrong |= (guest_call_6(SYS_preadv, talk.file, (long)v, 1, 0, 0, 0) != 3 * 4096) << 8;
+	wrong |= (!is_numbered(a + 60 * 512, 2, 31) || !is_numbered(a + 62 * 512, 1, 500)) << 9;
+	/* What the kernel refuses. */
+	v[0].iov_len = (size_t)-1;
+	wrong |= (guest_call_6(SYS_preadv, talk.file, (long)v, 1, 0, 0, 0) != -EINVAL) << 10;
+	wrong |= (guest_call(SYS_readv, talk.file, (long)v, 1025) != -EINVAL) << 11;
+	wrong |= (guest_call(SYS_read, -1, (long)a, 3 * 4096) != -EBADF) << 12;
+	return wrong;
+}
+
+GUEST static long give_pieces_of_datagrams(uint64_t *a, uint64_t *b)
+{
+	struct sockaddr_un *from = (struct sockaddr_un *)b;
+	socklen_t *from_nbytes = (socklen_t *)(b + 512);
+	struct msghdr *m = (struct msghdr *)(b + 1024);
+	struct iovec *v = (struct iovec *)(b + 1536);
+	long wrong = 0;
+
+	number_ends(a, PIECES_NPAGES, 1);
+	wrong |= guest_call_6(SYS_sendto, talk.from, (long)a, DATAGRAM_NBYTES, 0, (long)&talk.name,
+			 talk.name_nbytes) != DATAGRAM_NBYTES;
+	*from_nbytes = sizeof(*from);
+	wrong |= (guest_call_6(SYS_recvfrom, talk.to, (long)(a + 20 * 512), DATAGRAM_NBYTES, 0,
+			  (long)from, (long)from_nbytes) != DATAGRAM_NBYTES)
+		 << 1;
+	wrong |= !is_numbered(a + 20 * 512, 4, 1) << 2;
+	wrong |= (*from_nbytes != talk.name_of_from_nbytes) << 3;
+	for (size_t i = 0; i < *from_nbytes; i++)
+		wrong |= (((char *)from)[i] != ((char *)&talk.name_of_from)[i]) << 4;
+	/* A datagram is not cut: it would have to be, or its sender. */
+	wrong |= (guest_call_6(SYS_sendto, talk.from, (long)a, 66 * 4096, 0, 0, 0) != -EFAULT) << 5;
+	wrong |= (guest_call_6(SYS_sendto, talk.from, (long)a, DATAGRAM_NBYTES, 0, (long)&talk.name,
+			  1000) != -EINVAL)
+		 << 6;
+	/* By messages. */
+	*m = (struct msghdr){.msg_name = &talk.name,
+		.msg_namelen = talk.name_nbytes,
+		.msg_iov = v,
+		.msg_iovlen = 2};
+	v[0] = (struct iovec){a, 2 * 4096};
+	v[1] = (struct iovec){a + 6 * 512, 4096};
+	wrong |= (guest_call(SYS_sendmsg, talk.from, (long)m, 0) != 3 * 4096) << 7;
+	m->msg_name = from;
+	m->msg_namelen = sizeof(*from);
+	m->msg_flags = 77;
+	v[0] = (struct iovec){a + 40 * 512, 2 * 4096 + 8};
+	m->msg_iovlen = 1;
+	wrong |= (guest_call(SYS_recvmsg, talk.to, (long)m, 0) != 2 * 4096 + 8) << 8;
+	wrong |= (!is_numbered(a + 40 * 512, 2, 1) || a[42 * 512] != 7) << 9;
+	wrong |= (m->msg_flags != MSG_TRUNC || m->msg_namelen != talk.name_of_from_nbytes) << 10;
+	wrong |= (m->msg_iov != v || m->msg_name != from) << 11;
+	return wrong;
+}
+
+GUEST static long give_pieces(struct umpa_guest *g, void *arg)
+{
+	uint64_t *a = umpa_g_alloc(g, PIECES_NPAGES * 4096, 0);
+	uint64_t *b = umpa_g_alloc(g, PIECES_NPAGES * 4096, 0);
+	long wrong = 0;
+
+	/* From its end to its begin. */
+	for (size_t i = 0; i < PIECES_NPAGES / 2; i++)
+		wrong |= umpa_g_swap(g, a + i * 512, a + (PIECES_NPAGES - 1 - i) * 512, 4096);
+	if (wrong || umpa_g_home(g, a) != a + (PIECES_NPAGES - 1) * 512)
+		return -1;
+	wrong = arg ? give_pieces_of_datagrams(a, b) : give_pieces_of_files(a, b);
+	umpa_g_free(g, a);
+	umpa_g_free(g, b);
+	return wrong;
+}
+
+/* A socket with a name that the system gives. */
+static int named_socket(struct sockaddr_un *name, socklen_t *nbytes)
+{
+	int s = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	*name = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*nbytes = sizeof(*name);
+	REQUIRE(s >= 0 && !bind(s, (struct sockaddr *)name, sizeof(name->sun_family)));
+	REQUIRE(!getsockname(s, (struct sockaddr *)name, nbytes));
+	return s;
+}
+
+TEST(vmm_calls_take_pieces)
+{
+	PLAN(10);
+	begin((struct umpa_vmm_options){.holding_nbytes = 64 * MIB});
+	talk.file = memfd_create("pieces", MFD_CLOEXEC);
+	REQUIRE(talk.file >= 0);
+	talk.to = named_socket(&talk.name, &talk.name_nbytes);
+	talk.from = named_socket(&talk.name_of_from, &talk.name_of_from_nbytes);
+	CHECK_EQ(run(give_pieces, NULL), 0);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(run(give_pieces, &talk), 0);
+	CHECK_EQ(ret, 0);
+	close(talk.file);
+	close(talk.to);
+	close(talk.from);
 	umpa_vmm_destroy(vmm);
 }
 

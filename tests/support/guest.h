@@ -28,15 +28,24 @@ static inline struct umpa_vmm *guest_machine(
 }
 
 /* A system call, by the instruction: libc's way may use other registers. */
-GUEST __attribute__((unused)) static long guest_call(long number, long a, long b, long c)
+GUEST __attribute__((unused)) static long guest_call_6(
+	long number, long a, long b, long c, long d, long e, long f)
 {
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
 	long result;
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
 			 : "rcx", "r11", "memory");
 	return result;
+}
+
+GUEST __attribute__((unused)) static long guest_call(long number, long a, long b, long c)
+{
+	return guest_call_6(number, a, b, c, 0, 0, 0);
 }
 
 /* Functions that return, or don't. */

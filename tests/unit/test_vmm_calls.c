@@ -100,7 +100,7 @@ TEST(vmm_calls_and_their_pointers)
 	uintptr_t list;
 	size_t n, each;
 
-	PLAN(15);
+	PLAN(18);
 	CHECK(b.position == 1 && b.nbytes_at == 2 && b.may_be_less);
 	b = umpa_call_buffer(&call, 0);
 	CHECK(b.position == -1);
@@ -125,6 +125,9 @@ TEST(vmm_calls_and_their_pointers)
 	CHECK(!umpa_call_messages(&vectors, &list, &n, &each));
 	vectors.number = SYS_process_vm_readv;
 	CHECK(umpa_call_list(&vectors, &list, &n));
+	CHECK_EQ(umpa_call_of_pieces(SYS_pread64), SYS_preadv);
+	CHECK_EQ(umpa_call_of_pieces(SYS_sendto), SYS_sendmsg);
+	CHECK_EQ(umpa_call_of_pieces(SYS_getrandom), 0);
 }
 
 /* Where something is to be mapped, come what may. */

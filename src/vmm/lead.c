@@ -1,0 +1,368 @@
+#include "vmm/lead.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/units.h"
+#include "os/process.h"
+
+/* --- where it is -------------------------------------------------------------------------- */
+
+/* Where page tables may lead elsewhere. */
+static int is_led(const struct umpa_guest *g, const char *addr)
+{
+	return (uintptr_t)addr - g->base < g->nbytes;
+}
+
+/* How many of nbytes from addr on, in the window, lie for the host as they are seen: in one row,
+ * from their home on. */
+static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
+{
+	const char *home = umpa_g_home(g, addr);
+	size_t n = 0;
+
+	while (home && n < nbytes && is_led(g, addr + n) && umpa_g_home(g, addr + n) == home + n) {
+		int split = umpa_g_is_split(*umpa_g_pte(g, addr + n, 1));
+		size_t one = split ? PAGE_NBYTES : SLOT_NBYTES;
+
+		n += one - ((uintptr_t)(addr + n) & (one - 1));
+	}
+	return n < nbytes ? n : nbytes;
+}
+
+/* It is where it is seen. */
+static int is_at_home(struct umpa_guest *g, const void *addr, size_t nbytes)
+{
+	return !is_led(g, addr) ||
+	       (umpa_g_home(g, addr) == addr && in_a_row(g, addr, nbytes) >= nbytes);
+}
+
+/* The next of nbytes: where it is for the host, and how much of it. 0 bytes: nowhere. */
+static struct iovec next_piece(struct umpa_guest *g, char *addr, size_t nbytes)
+{
+	size_t before = g->base - (uintptr_t)addr; /* the window, if that comes */
+
+	if (is_led(g, addr))
+		return (struct iovec){umpa_g_home(g, addr), in_a_row(g, addr, nbytes)};
+	return (struct iovec){addr, before < nbytes ? before : nbytes};
+}
+
+/* Adds what lies from addr on, as far as it is anywhere and there is room. Result: so much. */
+static size_t add_pieces(struct umpa_guest *g, struct umpa_led *led, char *addr, size_t nbytes)
+{
+	size_t n = 0;
+
+	while (n < nbytes && led->npieces < LED_NPIECES_MAX) {
+		struct iovec piece = next_piece(g, addr + n, nbytes - n);
+
+		if (!piece.iov_len)
+			break;
+		led->piece[led->npieces++] = piece;
+		n += piece.iov_len;
+	}
+	return n;
+}
+
+/* --- memory of a guest that may be anywhere, or nowhere ----------------------------------- */
+
+static int copy(uint64_t number, void *own, uintptr_t addr, size_t nbytes)
+{
+	struct iovec here = {own, nbytes}, there = {(void *)addr, nbytes};
+	uint64_t argument[6] = {
+		(uint64_t)umpa_process_id(), (uintptr_t)&here, 1, (uintptr_t)&there, 1};
+
+	return umpa_process_call(number, argument) == (long)nbytes ? 0 : -EFAULT;
+}
+
+static int copy_in(void *own, uintptr_t from, size_t nbytes)
+{
+	return copy(SYS_process_vm_readv, own, from, nbytes);
+}
+
+static int copy_out(const void *own, uintptr_t to, size_t nbytes)
+{
+	return copy(SYS_process_vm_writev, (void *)own, to, nbytes);
+}
+
+/* --- buffers ------------------------------------------------------------------------------ */
+
+/* A pointer to what is of unknown length: so much of it must be in a row. */
+enum {
+	GUESS_NBYTES = 4096
+};
+
+static size_t nbytes_of(const struct umpa_call *call, const struct umpa_call_buffer *b)
+{
+	size_t nbytes = b->nbytes ? b->nbytes : GUESS_NBYTES;
+
+	if (b->nbytes_at >= 0 &&
+		__builtin_mul_overflow(nbytes, call->argument[b->nbytes_at], &nbytes))
+		nbytes = SIZE_MAX;
+	return nbytes;
+}
+
+/* What is of unknown length may end before n bytes of a row do, or where the window does. */
+static int may_end(
+	struct umpa_guest *g, const struct umpa_call_buffer *b, const char *addr, size_t n)
+{
+	if (!n || b->nbytes)
+		return 0;
+	return !is_led(g, addr + n) ||
+	       (b->nbytes_at == CALL_TEXT && memchr(umpa_g_home(g, addr), 0, n));
+}
+
+/* The host is given its home, or all its homes. */
+static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
+{
+	uint64_t *argument = led->call.argument;
+	char *addr = (char *)argument[position];
+	struct umpa_call_buffer b;
+	size_t nbytes, n;
+
+	b = umpa_call_buffer(&led->call, position);
+	if (b.position < 0)
+		return 0;
+	nbytes = nbytes_of(&led->call, &b);
+	n = in_a_row(g, addr, nbytes ? nbytes : 1);
+	if (n < nbytes && position == 1 && umpa_call_of_pieces(led->call.number)) {
+		n = add_pieces(g, led, addr, nbytes);
+		if (!n || (n < nbytes && !b.may_be_less))
+			return -EFAULT;
+		argument[b.nbytes_at] = n;
+	} else if (n < nbytes && b.may_be_less) {
+		if (!n)
+			return -EFAULT;
+		argument[b.nbytes_at] = n;
+	} else if (n < nbytes && !may_end(g, &b, addr, n)) {
+		return -EFAULT;
+	}
+	if (n)
+		argument[position] = (uintptr_t)umpa_g_home(g, addr);
+	return 0;
+}
+
+static int lead_message_of_buffer(struct umpa_led *led)
+{
+	uint64_t *a = led->call.argument;
+	int error = 0, length = (int)a[5];
+
+	led->message = (struct msghdr){
+		.msg_name = (void *)a[4], .msg_iov = led->piece, .msg_iovlen = led->npieces};
+	if (led->call.number == SYS_recvmsg && a[4]) {
+		led->length_at = a[5];
+		error = copy_in(&length, a[5], sizeof(length));
+	}
+	if (!error && a[4] &&
+		(length < 0 || (led->call.number == SYS_sendmsg &&
+				       (size_t)length > sizeof(struct sockaddr_storage))))
+		error = -EINVAL;
+	led->message.msg_namelen = a[4] ? (socklen_t)length : 0;
+	a[1] = (uintptr_t)&led->message;
+	a[2] = a[3];
+	return error;
+}
+
+/* A buffer in several places: the call that takes it so. */
+static int call_with_pieces(struct umpa_led *led)
+{
+	uint64_t *a = led->call.argument;
+
+	if (led->npieces < 2)
+		return 0;
+	led->call.number = umpa_call_of_pieces(led->call.number);
+	if (led->call.number == SYS_recvmsg || led->call.number == SYS_sendmsg)
+		return lead_message_of_buffer(led);
+	a[1] = (uintptr_t)led->piece;
+	a[2] = led->npieces;
+	a[4] = 0; /* the upper half of a position */
+	return 0;
+}
+
+/* --- lists -------------------------------------------------------------------------------- */
+
+enum {
+	LOOK_NENTRIES = 32
+};
+
+/* Each entry of a list, to be looked at: 0 to go on. Lists that are too long are for the kernel to
+ * refuse. */
+static int each_entry(uintptr_t list, size_t n, struct umpa_guest *g, struct umpa_led *led,
+	int (*look)(struct umpa_guest *g, struct umpa_led *led, const struct iovec *v))
+{
+	struct iovec v[LOOK_NENTRIES];
+	int result = 0;
+
+	n = n > IOV_MAX ? 0 : n;
+	for (size_t i = 0; !result && i < n; i++) {
+		size_t k = i % LOOK_NENTRIES, left = n - i;
+
+		if (!k)
+			result = copy_in(v, list + i * sizeof(v[0]),
+				(left < LOOK_NENTRIES ? left : LOOK_NENTRIES) * sizeof(v[0]));
+		if (!result)
+			result = look(g, led, &v[k]);
+	}
+	return result;
+}
+
+/* 1: it is not where it is seen, or no length. */
+static int is_away(struct umpa_guest *g, struct umpa_led *led, const struct iovec *v)
+{
+	(void)led;
+	return v->iov_len <= SSIZE_MAX && !is_at_home(g, v->iov_base, v->iov_len);
+}
+
+/* 1: not all of it is there any more, and the list ends. */
+static int add_entry(struct umpa_guest *g, struct umpa_led *led, const struct iovec *v)
+{
+	if (v->iov_len > SSIZE_MAX)
+		return -EINVAL;
+	return add_pieces(g, led, v->iov_base, v->iov_len) < v->iov_len;
+}
+
+/* 0: it can stay as it is; 1: it is written anew, and 2: as far as it could; -errno. */
+static int lead_list(struct umpa_guest *g, struct umpa_led *led, uintptr_t list, size_t n)
+{
+	int result = n ? each_entry(list, n, g, led, is_away) : 0;
+
+	if (result <= 0)
+		return result;
+	result = each_entry(list, n, g, led, add_entry);
+	if (result < 0)
+		return result;
+	return led->npieces ? 1 + result : -EFAULT;
+}
+
+/* --- messages ----------------------------------------------------------------------------- */
+
+/* What a message points to beside its list is in one place. */
+static int lead_home(struct umpa_guest *g, void **addr, size_t nbytes)
+{
+	if (!*addr || !nbytes || !is_led(g, *addr))
+		return 0;
+	if (in_a_row(g, *addr, nbytes) < nbytes)
+		return -EFAULT;
+	*addr = umpa_g_home(g, *addr);
+	return 0;
+}
+
+static int lead_message(struct umpa_guest *g, struct umpa_led *led)
+{
+	struct msghdr *m = &led->message;
+	uint64_t *header = &led->call.argument[1];
+	int error = copy_in(&led->of_guest, *header, sizeof(led->of_guest)), result;
+
+	if (error)
+		return error;
+	*m = led->of_guest;
+	if (lead_home(g, &m->msg_name, m->msg_namelen) ||
+		lead_home(g, &m->msg_control, m->msg_controllen) ||
+		(m->msg_iovlen <= IOV_MAX &&
+			lead_home(g, (void **)&m->msg_iov, m->msg_iovlen * sizeof(*m->msg_iov))))
+		return -EFAULT;
+	result = lead_list(g, led, (uintptr_t)m->msg_iov, m->msg_iovlen);
+	if (result < 0 || result > 1)
+		return result < 0 ? result : -EFAULT;
+	if (result) {
+		m->msg_iov = led->piece;
+		m->msg_iovlen = led->npieces;
+	}
+	if (!memcmp(m, &led->of_guest, sizeof(*m)))
+		return 0;
+	if (led->call.number == SYS_recvmsg)
+		led->message_at = *header;
+	*header = (uintptr_t)m;
+	return 0;
+}
+
+/* One of many is as it is. */
+static int check_message(struct umpa_guest *g, uintptr_t header)
+{
+	struct msghdr m;
+	int error = copy_in(&m, header, sizeof(m));
+
+	if (error)
+		return error;
+	if (!is_at_home(g, m.msg_name, m.msg_namelen) ||
+		!is_at_home(g, m.msg_control, m.msg_controllen) ||
+		!is_at_home(g, m.msg_iov, m.msg_iovlen * sizeof(*m.msg_iov)))
+		return -EFAULT;
+	error = each_entry((uintptr_t)m.msg_iov, m.msg_iovlen, g, NULL, is_away);
+	return error > 0 ? -EFAULT : error;
+}
+
+static int lead_lists(struct umpa_guest *g, struct umpa_led *led)
+{
+	uint64_t *a = led->call.argument;
+	uintptr_t at;
+	size_t n, each;
+	int result = 0;
+
+	if (umpa_call_list(&led->call, &at, &n)) {
+		result = lead_list(g, led, at, n);
+		if (result > 0) {
+			a[1] = (uintptr_t)led->piece;
+			a[2] = led->npieces;
+		}
+		return result < 0 ? result : 0;
+	}
+	if (!umpa_call_messages(&led->call, &at, &n, &each))
+		return 0;
+	if (each == sizeof(struct msghdr))
+		return lead_message(g, led);
+	/* Of many it takes the first so many. */
+	for (n = n < IOV_MAX ? n : IOV_MAX; !result && n; n--, at += each)
+		result = check_message(g, at);
+	return result;
+}
+
+/* --- the call ----------------------------------------------------------------------------- */
+
+/* Something is mapped by order, where page tables lead elsewhere. */
+static int orders_away(struct umpa_guest *g, const struct umpa_call *call)
+{
+	uintptr_t begin;
+	size_t nbytes;
+
+	return umpa_call_orders(call, &begin, &nbytes) && !is_at_home(g, (void *)begin, nbytes);
+}
+
+int umpa_lead(struct umpa_guest *g, const struct umpa_call *call, struct umpa_led *led)
+{
+	int error = orders_away(g, call) ? -EFAULT : 0;
+
+	led->call = *call;
+	led->length_at = led->message_at = 0;
+	led->npieces = 0;
+	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
+		if (unlikely(is_led(g, (const char *)call->argument[i])))
+			error = lead_buffer(g, led, i);
+	if (!error && led->npieces)
+		return call_with_pieces(led);
+	return error ? error : lead_lists(g, led);
+}
+
+static long told(int error, long result)
+{
+	return error ? error : result;
+}
+
+long umpa_led_result(const struct umpa_led *led, long result)
+{
+	struct msghdr m;
+
+	if (result < 0)
+		return result;
+	if (led->length_at)
+		return told(
+			copy_out(&led->message.msg_namelen, led->length_at, sizeof(int)), result);
+	if (!led->message_at)
+		return result;
+	m = led->of_guest;
+	m.msg_namelen = led->message.msg_namelen;
+	m.msg_controllen = led->message.msg_controllen;
+	m.msg_flags = led->message.msg_flags;
+	return told(copy_out(&m, led->message_at, sizeof(m)), result);
+}
