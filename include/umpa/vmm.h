@@ -211,7 +211,10 @@ static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *ad
 {
 	uint64_t *superpage = &g->superpage[umpa_g_superpage_of(g, addr)];
 
-	return level ? superpage : &umpa_g_table(g, *superpage)[(uintptr_t)addr >> 12 & 511];
+	if (level)
+		return superpage;
+	return &umpa_g_table(
+		g, __atomic_load_n(superpage, __ATOMIC_ACQUIRE))[(uintptr_t)addr >> 12 & 511];
 }
 
 /* What this CPU remembers of the page at addr. */
@@ -254,7 +257,7 @@ static inline void *umpa_g_home_of(const struct umpa_guest *g, uint64_t entry)
 /* The home of a byte that is seen at addr: what a system call may be given. NULL: nothing is. */
 static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
 {
-	uint64_t entry = *umpa_g_pte(g, addr, 1);
+	uint64_t entry = __atomic_load_n(umpa_g_pte(g, addr, 1), __ATOMIC_ACQUIRE);
 	size_t inside = (uintptr_t)addr & (((size_t)1 << 21) - 1);
 	char *home;
 

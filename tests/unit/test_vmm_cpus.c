@@ -9,7 +9,6 @@
 #include "support/check.h"
 #include "support/fake_kvm.h"
 #include "support/fake_os.h"
-#include "support/together.h"
 #include "vmm/machine.h"
 
 #define MIB ((size_t)1 << 20)
@@ -332,79 +331,5 @@ TEST(vmm_cpus_give_tables_back)
 	}
 	CHECK(b->fresh_table <= b->end_table);
 	CHECK(umpa_g_home(b, addr + 4096) == addr + 4096);
-	umpa_vmm_destroy(vmm);
-}
-
-/* --- two CPUs, one superpage -------------------------------------------------------------- */
-
-enum {
-	NROUNDS = 500
-};
-
-static int turn; /* atomic; of both */
-
-/* Both begin at once. */
-static void meet(int round)
-{
-	__atomic_add_fetch(&turn, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&turn, __ATOMIC_SEQ_CST) < 2 * round + 2)
-		;
-}
-
-static unsigned nwrong_homes(struct umpa_guest *g, char *own)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < 3; i++) {
-		char *a = own + i * 4096, *b = a + 100 * 4096;
-
-		n += umpa_g_home(g, a) != b || umpa_g_home(g, b) != a;
-	}
-	return n;
-}
-
-static uintptr_t exchange_own(unsigned cpu)
-{
-	struct umpa_guest *g = &vmm->cpu[cpu].guest;
-	char *superpage = (char *)g->base, *own = superpage + cpu * MIB;
-	uintptr_t nwrong = 0;
-
-	for (int i = 0; i < NROUNDS; i++) {
-		meet(2 * i);
-		umpa_g_exchange_pages(g, own, own + 100 * 4096, 3);
-		meet(2 * i + 1);
-		if (cpu)
-			continue;
-		nwrong += nwrong_homes(g, superpage) + nwrong_homes(g, superpage + MIB);
-		umpa_g_set_superpage(g, superpage, umpa_g_entry(g, superpage) | UMPA_G_LEAF);
-	}
-	return nwrong;
-}
-
-static void *exchange_as_0(void *seed)
-{
-	(void)seed;
-	return (void *)exchange_own(0);
-}
-
-static void *exchange_as_1(void *seed)
-{
-	(void)seed;
-	return (void *)exchange_own(1);
-}
-
-/* Blocks of two CPUs may lie in one superpage, which both find whole: each page's entry is where
- * its CPU has written it, and the table that came second is not lost. */
-TEST(vmm_cpus_split_at_a_time)
-{
-	PLAN(4);
-	begin(2);
-	turn = 0;
-	CHECK_EQ(together(2, exchange_as_0, exchange_as_1, 0), 0);
-	for (int i = 0; i < 2; i++) {
-		const struct umpa_guest *g = &vmm->cpu[i].guest;
-
-		CHECK(g->fresh_table <= g->end_table);
-	}
 	umpa_vmm_destroy(vmm);
 }
