@@ -248,6 +248,12 @@ static int lead_home(struct umpa_guest *g, void **addr, size_t nbytes)
 	return 0;
 }
 
+static int points_alike(const struct msghdr *a, const struct msghdr *b)
+{
+	return a->msg_name == b->msg_name && a->msg_control == b->msg_control &&
+	       a->msg_iov == b->msg_iov;
+}
+
 static int lead_message(struct umpa_guest *g, struct umpa_led *led)
 {
 	struct msghdr *m = &led->message;
@@ -269,7 +275,7 @@ static int lead_message(struct umpa_guest *g, struct umpa_led *led)
 		m->msg_iov = led->piece;
 		m->msg_iovlen = led->npieces;
 	}
-	if (!memcmp(m, &led->of_guest, sizeof(*m)))
+	if (points_alike(m, &led->of_guest))
 		return 0;
 	if (led->call.number == SYS_recvmsg)
 		led->message_at = *header;
