@@ -285,6 +285,11 @@ uint64_t umpa_call_of_pieces(uint64_t number)
 	}
 }
 
+uint64_t umpa_call_of_one(uint64_t number)
+{
+	return number == SYS_sendmmsg ? SYS_sendmsg : SYS_recvmsg;
+}
+
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
 {
 	switch (call->number) {

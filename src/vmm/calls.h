@@ -47,6 +47,9 @@ struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int posit
  * second argument; 0: none. */
 uint64_t umpa_call_of_pieces(uint64_t number);
 
+/* The call that does with one message what this one does with many. */
+uint64_t umpa_call_of_one(uint64_t number);
+
 /* 1 if a call is given a list of pointers (struct iovec) in this process: *list and *n. */
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n);
 

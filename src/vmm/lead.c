@@ -283,7 +283,7 @@ static int lead_message(struct umpa_guest *g, struct umpa_led *led)
 	return 0;
 }
 
-/* One of many is as it is. */
+/* It can stay as it is; else -EFAULT. */
 static int check_message(struct umpa_guest *g, uintptr_t header)
 {
 	struct msghdr m;
@@ -297,6 +297,27 @@ static int check_message(struct umpa_guest *g, uintptr_t header)
 		return -EFAULT;
 	error = each_entry((uintptr_t)m.msg_iov, m.msg_iovlen, g, NULL, is_away);
 	return error > 0 ? -EFAULT : error;
+}
+
+/* Of many messages as many go as can stay as they are; or the first one by itself: calls that take
+ * many may do with fewer. */
+static int lead_messages(struct umpa_guest *g, struct umpa_led *led, uintptr_t at, size_t n)
+{
+	uint64_t *a = led->call.argument;
+	size_t k = 0;
+
+	n = n < IOV_MAX ? n : IOV_MAX;
+	while (k < n && !check_message(g, at + k * sizeof(struct mmsghdr)))
+		k++;
+	if (k == n)
+		return 0;
+	a[2] = k;
+	if (k)
+		return 0;
+	led->call.number = umpa_call_of_one(led->call.number);
+	a[2] = a[3] & ~(uint64_t)MSG_WAITFORONE;
+	led->count_at = at + offsetof(struct mmsghdr, msg_len);
+	return lead_message(g, led);
 }
 
 static int lead_lists(struct umpa_guest *g, struct umpa_led *led)
@@ -316,12 +337,7 @@ static int lead_lists(struct umpa_guest *g, struct umpa_led *led)
 	}
 	if (!umpa_call_messages(&led->call, &at, &n, &each))
 		return 0;
-	if (each == sizeof(struct msghdr))
-		return lead_message(g, led);
-	/* Of many it takes the first so many. */
-	for (n = n < IOV_MAX ? n : IOV_MAX; !result && n; n--, at += each)
-		result = check_message(g, at);
-	return result;
+	return each == sizeof(struct msghdr) ? lead_message(g, led) : lead_messages(g, led, at, n);
 }
 
 /* --- the call ----------------------------------------------------------------------------- */
@@ -340,7 +356,7 @@ int umpa_lead(struct umpa_guest *g, const struct umpa_call *call, struct umpa_le
 	int error = orders_away(g, call) ? -EFAULT : 0;
 
 	led->call = *call;
-	led->length_at = led->message_at = 0;
+	led->length_at = led->message_at = led->count_at = 0;
 	led->npieces = 0;
 	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
 		if (unlikely(is_led(g, (const char *)call->argument[i])))
@@ -355,20 +371,28 @@ static long told(int error, long result)
 	return error ? error : result;
 }
 
+static int write_message(const struct umpa_led *led)
+{
+	struct msghdr m = led->of_guest;
+
+	m.msg_namelen = led->message.msg_namelen;
+	m.msg_controllen = led->message.msg_controllen;
+	m.msg_flags = led->message.msg_flags;
+	return copy_out(&m, led->message_at, sizeof(m));
+}
+
 long umpa_led_result(const struct umpa_led *led, long result)
 {
-	struct msghdr m;
+	unsigned nbytes = (unsigned)result;
 
 	if (result < 0)
 		return result;
 	if (led->length_at)
 		return told(
 			copy_out(&led->message.msg_namelen, led->length_at, sizeof(int)), result);
-	if (!led->message_at)
-		return result;
-	m = led->of_guest;
-	m.msg_namelen = led->message.msg_namelen;
-	m.msg_controllen = led->message.msg_controllen;
-	m.msg_flags = led->message.msg_flags;
-	return told(copy_out(&m, led->message_at, sizeof(m)), result);
+	if (led->message_at)
+		result = told(write_message(led), result);
+	if (led->count_at && result >= 0)
+		result = told(copy_out(&nbytes, led->count_at, sizeof(nbytes)), 1);
+	return result;
 }

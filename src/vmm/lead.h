@@ -21,8 +21,9 @@ enum {
 };
 
 struct umpa_led {
-	struct umpa_call call;           /* to be made */
-	uintptr_t length_at, message_at; /* of the guest, for what comes back; 0: nothing does */
+	struct umpa_call call;                     /* to be made */
+	uintptr_t length_at, message_at, count_at; /* of the guest, for what comes back; 0: nothing
+						      does */
 	struct msghdr message, of_guest; /* what the call is given, instead of what it was */
 	unsigned npieces;
 	struct iovec piece[LED_NPIECES_MAX];

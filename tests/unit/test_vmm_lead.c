@@ -233,7 +233,7 @@ TEST(lead_writes_messages_anew)
 	struct iovec v[2];
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
 
-	PLAN(15);
+	PLAN(14);
 	begin();
 	v[0] = (struct iovec){page(0), 4096};
 	v[1] = (struct iovec){&m, 8};
@@ -259,11 +259,36 @@ TEST(lead_writes_messages_anew)
 	m.msg_name = NULL;
 	umpa_g_unmap(g, page(0), 1);
 	CHECK_EQ(lead(SYS_sendmsg, &m, 0, 0, NULL, 0), -EFAULT);
-	CHECK_EQ(lead(SYS_sendmmsg, &(struct mmsghdr){.msg_hdr = m}, 1, 0, NULL, 0), -EFAULT);
 	CHECK_EQ(lead(SYS_sendmsg, (void *)0x10, 0, 0, NULL, 0), -EFAULT);
 	/* The kernel refuses. */
 	m.msg_iovlen = IOV_MAX + 1;
 	CHECK(!lead(SYS_sendmsg, &m, 0, 0, NULL, 0));
 	CHECK(!lead(SYS_readv, v, IOV_MAX + 1, 0, NULL, 0));
+	end();
+}
+
+/* Of many messages those that are at home go as they are; one that is led goes by itself. */
+TEST(lead_takes_messages_one_by_one)
+{
+	struct iovec home, away;
+	struct mmsghdr m[3] = {{.msg_len = 0}};
+
+	PLAN(10);
+	begin();
+	home = (struct iovec){page(0), 4096};
+	away = (struct iovec){page(4), 8192};
+	umpa_g_map(g, page(5), page(9), 1);
+	for (int i = 0; i < 3; i++)
+		m[i].msg_hdr = (struct msghdr){.msg_iov = i < 2 ? &home : &away, .msg_iovlen = 1};
+	CHECK(!lead(SYS_sendmmsg, m, 2, 0, NULL, 0) && led.call.argument[2] == 2);
+	CHECK(!lead(SYS_sendmmsg, m, 3, 0, NULL, 0) && led.call.argument[2] == 2);
+	CHECK(led.call.number == SYS_sendmmsg && umpa_led_result(&led, 2) == 2);
+	CHECK(!lead(SYS_recvmmsg, &m[2], 1, MSG_WAITFORONE | MSG_PEEK, NULL, 0));
+	CHECK(led.call.number == SYS_recvmsg && led.call.argument[2] == MSG_PEEK);
+	CHECK(led.message.msg_iovlen == 2 && led.piece[1].iov_base == page(9));
+	CHECK_EQ(umpa_led_result(&led, -EAGAIN), -EAGAIN);
+	led.message.msg_flags = MSG_TRUNC;
+	CHECK_EQ(umpa_led_result(&led, 8000), 1);
+	CHECK(m[2].msg_len == 8000 && m[2].msg_hdr.msg_flags == MSG_TRUNC);
 	end();
 }
