@@ -122,9 +122,9 @@ struct umpa_guest;
  * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those
  * that would take away what it stands on (EINVAL); memory that the system maps where the machine
  * does not reach is given back at once (ENOMEM). A pointer into the window in a system call means
- * what fn sees there; where that is nothing, or in several places and the call can't be made with
- * a list of them, EFAULT, as it is where another structure that is given points to pages which are
- * led elsewhere.
+ * what fn sees there; where that is nothing, or in several places and the call can be made neither
+ * with a list of them nor with a copy, EFAULT, as it is where another structure that is given
+ * points to pages which are led elsewhere.
  */
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);
@@ -453,7 +453,8 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * after umpa_vmm_sync(). A pointer into it may be given to system calls as it is: they get the page
  * that is seen. What is seen in several places may be read, written, sent and received, also by
  * lists (readv, sendmsg), 64 places at a time: of files and streams that many, of a datagram all
- * or none (EFAULT). Other calls want it in one place (EFAULT). Blocks from
+ * or none (EFAULT). Of structures and names, up to a KiB, calls get a copy; where the place itself
+ * matters (futex), and of calls that umpa doesn't know, it must be one (EFAULT). Blocks from
  * umpa_alloc() may be passed, too. Handlers of page faults may call these for blocks of the
  * holding.
  */

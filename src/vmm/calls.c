@@ -285,6 +285,26 @@ uint64_t umpa_call_of_pieces(uint64_t number)
 	}
 }
 
+int umpa_call_takes_copies(const struct umpa_call *call)
+{
+	switch (call->number) {
+	case SYS_madvise:
+	case SYS_munmap:
+	case SYS_mprotect:
+	case SYS_pkey_mprotect:
+	case SYS_mremap:
+	case SYS_mlock:
+	case SYS_munlock:
+	case SYS_msync:
+	case SYS_mincore:
+	case SYS_futex:
+	case SYS_vmsplice:
+		return 0;
+	default:
+		return buffers_of(call->number).is_known;
+	}
+}
+
 uint64_t umpa_call_of_one(uint64_t number)
 {
 	return number == SYS_sendmmsg ? SYS_sendmsg : SYS_recvmsg;

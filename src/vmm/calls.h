@@ -47,6 +47,9 @@ struct umpa_call_buffer umpa_call_buffer(const struct umpa_call *call, int posit
  * second argument; 0: none. */
 uint64_t umpa_call_of_pieces(uint64_t number);
 
+/* 1 if nothing but what a call's pointers point to matters to it; 0: where that is does. */
+int umpa_call_takes_copies(const struct umpa_call *call);
+
 /* The call that does with one message what this one does with many. */
 uint64_t umpa_call_of_one(uint64_t number);
 

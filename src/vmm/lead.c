@@ -81,9 +81,9 @@ static int copy_in(void *own, uintptr_t from, size_t nbytes)
 	return copy(SYS_process_vm_readv, own, from, nbytes);
 }
 
-static int copy_out(const void *own, uintptr_t to, size_t nbytes)
+static int copy_out(void *own, uintptr_t to, size_t nbytes)
 {
-	return copy(SYS_process_vm_writev, (void *)own, to, nbytes);
+	return copy(SYS_process_vm_writev, own, to, nbytes);
 }
 
 /* --- buffers ------------------------------------------------------------------------------ */
@@ -101,6 +101,66 @@ static size_t nbytes_of(const struct umpa_call *call, const struct umpa_call_buf
 		__builtin_mul_overflow(nbytes, call->argument[b->nbytes_at], &nbytes))
 		nbytes = SIZE_MAX;
 	return nbytes;
+}
+
+/* --- copies --- */
+
+/* Between the guest's memory, wherever its pieces are, and a copy. Result: bytes, from the front.
+ */
+static size_t copy_pieces(struct umpa_guest *g, char *addr, char *own, size_t nbytes,
+	int (*way)(void *own, uintptr_t addr, size_t nbytes))
+{
+	size_t n = 0;
+
+	while (n < nbytes) {
+		struct iovec piece = next_piece(g, addr + n, nbytes - n);
+
+		if (!piece.iov_len || way(own + n, (uintptr_t)piece.iov_base, piece.iov_len))
+			break;
+		n += piece.iov_len;
+	}
+	return n;
+}
+
+/* The call gets a copy of nbytes; of a text, so much or up to its end. */
+static int give_copy(
+	struct umpa_guest *g, struct umpa_led *led, uint64_t *argument, size_t nbytes, int is_text)
+{
+	struct umpa_led_copy c = {(char *)*argument, led->copies_nbytes, nbytes};
+	size_t room = LED_COPY_NBYTES_MAX - c.at;
+	char *own = led->given + c.at;
+
+	if (led->ncopies == LED_NCOPIES_MAX || (!is_text && nbytes > room))
+		return -EFAULT;
+	c.nbytes = copy_pieces(g, c.addr, own, is_text ? room : nbytes, copy_in);
+	if (is_text ? !memchr(own, 0, c.nbytes) : c.nbytes < nbytes)
+		return -EFAULT;
+	if (is_text)
+		c.nbytes = strlen(own) + 1;
+	memcpy(led->was + c.at, own, c.nbytes);
+	led->copied[led->ncopies++] = c;
+	led->copies_nbytes += (c.nbytes + 15) & ~(size_t)15;
+	*argument = (uintptr_t)own;
+	return 0;
+}
+
+/* What the call has changed, and no more: others may write to the rest meanwhile. */
+static int bring_back(struct umpa_guest *g, const struct umpa_led *led)
+{
+	for (unsigned i = 0; i < led->ncopies; i++) {
+		const struct umpa_led_copy *c = &led->copied[i];
+		const char *given = led->given + c->at, *was = led->was + c->at;
+		size_t first = 0, end = c->nbytes;
+
+		while (first < end && given[first] == was[first])
+			first++;
+		while (end > first && given[end - 1] == was[end - 1])
+			end--;
+		if (copy_pieces(g, c->addr + first, (char *)given + first, end - first, copy_out) <
+			end - first)
+			return -EFAULT;
+	}
+	return 0;
 }
 
 /* What is of unknown length may end before n bytes of a row do, or where the window does. */
@@ -136,7 +196,11 @@ static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 			return -EFAULT;
 		argument[b.nbytes_at] = n;
 	} else if (n < nbytes && !may_end(g, &b, addr, n)) {
-		return -EFAULT;
+		int is_text = b.nbytes_at == CALL_TEXT;
+
+		return (is_text || b.nbytes) && umpa_call_takes_copies(&led->call)
+			       ? give_copy(g, led, &argument[position], nbytes, is_text)
+			       : -EFAULT;
 	}
 	if (n)
 		argument[position] = (uintptr_t)umpa_g_home(g, addr);
@@ -357,18 +421,14 @@ int umpa_lead(struct umpa_guest *g, const struct umpa_call *call, struct umpa_le
 
 	led->call = *call;
 	led->length_at = led->message_at = led->count_at = 0;
-	led->npieces = 0;
+	led->npieces = led->ncopies = 0;
+	led->copies_nbytes = 0;
 	for (int i = 0; !error && i < (int)array_len(call->argument); i++)
 		if (unlikely(is_led(g, (const char *)call->argument[i])))
 			error = lead_buffer(g, led, i);
 	if (!error && led->npieces)
 		return call_with_pieces(led);
 	return error ? error : lead_lists(g, led);
-}
-
-static long told(int error, long result)
-{
-	return error ? error : result;
 }
 
 static int write_message(const struct umpa_led *led)
@@ -381,18 +441,27 @@ static int write_message(const struct umpa_led *led)
 	return copy_out(&m, led->message_at, sizeof(m));
 }
 
-long umpa_led_result(const struct umpa_led *led, long result)
+/* Lengths and such, and then what was copied: they may lie in a copy. */
+static int write_back(struct umpa_guest *g, const struct umpa_led *led, long result)
 {
+	socklen_t length = led->message.msg_namelen;
 	unsigned nbytes = (unsigned)result;
+	int error = 0;
 
-	if (result < 0)
-		return result;
-	if (led->length_at)
-		return told(
-			copy_out(&led->message.msg_namelen, led->length_at, sizeof(int)), result);
-	if (led->message_at)
-		result = told(write_message(led), result);
-	if (led->count_at && result >= 0)
-		result = told(copy_out(&nbytes, led->count_at, sizeof(nbytes)), 1);
-	return result;
+	if (result >= 0 && led->length_at)
+		error = copy_out(&length, led->length_at, sizeof(length));
+	if (!error && result >= 0 && led->message_at)
+		error = write_message(led);
+	if (!error && result >= 0 && led->count_at)
+		error = copy_out(&nbytes, led->count_at, sizeof(nbytes));
+	return error ? error : bring_back(g, led);
+}
+
+long umpa_led_result(struct umpa_guest *g, const struct umpa_led *led, long result)
+{
+	int error = write_back(g, led, result);
+
+	if (error)
+		return error;
+	return led->count_at && result >= 0 ? 1 : result;
 }

@@ -89,7 +89,8 @@ static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers 
 	if (call.number == SYS_brk)
 		return set_break(vmm, &led.call);
 	return unless_out_of_reach(vmm, &led.call,
-		umpa_led_result(&led, umpa_process_call(led.call.number, led.call.argument)));
+		umpa_led_result(
+			&cpu->guest, &led, umpa_process_call(led.call.number, led.call.argument)));
 }
 
 /* --- faults ------------------------------------------------------------------------------- */

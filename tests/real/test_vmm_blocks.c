@@ -204,7 +204,9 @@ GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
 	wrong |= (b[0] != 'A' || b[3] != 'D') << 2;
 	/* Not in a row: in two pieces, or nothing. */
 	wrong |= (guest_call(SYS_write, pipe_fd[1], (long)(end - 4), 8) != 8) << 3;
-	wrong |= (guest_call(SYS_clock_gettime, 0, (long)(end - 4), 0) != -EFAULT) << 4;
+	wrong |= (guest_call(SYS_clock_gettime, 0, (long)(end - 8), 0) != 0) << 4;
+	wrong |= (*(long *)end < 0 || *(long *)end >= 1000000000) << 12;
+	wrong |= (guest_call(SYS_mincore, (long)a, 4 * MIB, (long)(end - 4)) != -EFAULT) << 13;
 	wrong |= (guest_call(SYS_clock_gettime, 0, (long)a, 0) != 0) << 5;
 	ts = *(struct timespec *)a;
 	wrong |= (ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000) << 6;
@@ -212,6 +214,8 @@ GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
 	/* It stands on them. */
 	wrong |= (guest_call(SYS_munmap, (long)a, 2 * MIB, 0) != -EINVAL) << 10;
 	wrong |= (guest_call(SYS_madvise, (long)b, 4096, MADV_DONTNEED) != -EINVAL) << 11;
+	for (int i = 0; i < 4; i++)
+		end[i] = '>';
 	v.iov_base = end;
 	wrong |= (guest_call(SYS_writev, pipe_fd[1], (long)&v, 1) != 4) << 8;
 	wrong |= (guest_call(SYS_writev, pipe_fd[1], 0x10, 1) != -EFAULT) << 9;

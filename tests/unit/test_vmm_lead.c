@@ -1,8 +1,10 @@
 /* What a guest's system calls are given, on a machine over a fake /dev/kvm: page tables that lead
  * anywhere, and whether each byte is taken from where it is seen. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
@@ -212,9 +214,9 @@ TEST(lead_makes_messages)
 	CHECK(led.call.argument[1] == (uintptr_t)&led.message && led.message.msg_iovlen == 2);
 	CHECK(led.message.msg_name == &name && led.message.msg_namelen == 40);
 	led.message.msg_namelen = 11;
-	CHECK_EQ(umpa_led_result(&led, -EAGAIN), -EAGAIN);
+	CHECK_EQ(umpa_led_result(g, &led, -EAGAIN), -EAGAIN);
 	CHECK_EQ(length, kept);
-	CHECK_EQ(umpa_led_result(&led, 8192), 8192);
+	CHECK_EQ(umpa_led_result(g, &led, 8192), 8192);
 	CHECK_EQ(length, 11);
 	length = kept;
 	CHECK_EQ(lead(SYS_recvfrom, page(0), 8192, 0, &name, 0x10), -EFAULT);
@@ -238,12 +240,12 @@ TEST(lead_writes_messages_anew)
 	v[0] = (struct iovec){page(0), 4096};
 	v[1] = (struct iovec){&m, 8};
 	CHECK(!lead(SYS_recvmsg, &m, 0, 0, NULL, 0) && led.call.argument[1] == (uintptr_t)&m);
-	CHECK_EQ(umpa_led_result(&led, 5), 5);
+	CHECK_EQ(umpa_led_result(g, &led, 5), 5);
 	umpa_g_map(g, page(0), page(7), 1);
 	CHECK(!lead(SYS_recvmsg, &m, 0, 0, NULL, 0) && led.message.msg_iovlen == 2);
 	CHECK(led.piece[0].iov_base == page(7) && led.piece[1].iov_base == &m);
 	led.message.msg_flags = MSG_TRUNC;
-	CHECK(umpa_led_result(&led, 5) == 5 && m.msg_flags == MSG_TRUNC && m.msg_iov == v);
+	CHECK(umpa_led_result(g, &led, 5) == 5 && m.msg_flags == MSG_TRUNC && m.msg_iov == v);
 	/* What must be in one place. */
 	m.msg_control = page(3) - 8;
 	m.msg_controllen = 16;
@@ -282,13 +284,89 @@ TEST(lead_takes_messages_one_by_one)
 		m[i].msg_hdr = (struct msghdr){.msg_iov = i < 2 ? &home : &away, .msg_iovlen = 1};
 	CHECK(!lead(SYS_sendmmsg, m, 2, 0, NULL, 0) && led.call.argument[2] == 2);
 	CHECK(!lead(SYS_sendmmsg, m, 3, 0, NULL, 0) && led.call.argument[2] == 2);
-	CHECK(led.call.number == SYS_sendmmsg && umpa_led_result(&led, 2) == 2);
+	CHECK(led.call.number == SYS_sendmmsg && umpa_led_result(g, &led, 2) == 2);
 	CHECK(!lead(SYS_recvmmsg, &m[2], 1, MSG_WAITFORONE | MSG_PEEK, NULL, 0));
 	CHECK(led.call.number == SYS_recvmsg && led.call.argument[2] == MSG_PEEK);
 	CHECK(led.message.msg_iovlen == 2 && led.piece[1].iov_base == page(9));
-	CHECK_EQ(umpa_led_result(&led, -EAGAIN), -EAGAIN);
+	CHECK_EQ(umpa_led_result(g, &led, -EAGAIN), -EAGAIN);
 	led.message.msg_flags = MSG_TRUNC;
-	CHECK_EQ(umpa_led_result(&led, 8000), 1);
+	CHECK_EQ(umpa_led_result(g, &led, 8000), 1);
 	CHECK(m[2].msg_len == 8000 && m[2].msg_hdr.msg_flags == MSG_TRUNC);
+	end();
+}
+
+/* --- copies ------------------------------------------------------------------------------- */
+
+/* Two pages that lie apart, with a text across their end. */
+static char *apart(const char *text, size_t before)
+{
+	char *at = page(1) - before;
+
+	umpa_g_map(g, page(1), page(9), 1);
+	for (size_t i = 0; i <= strlen(text); i++)
+		*(char *)umpa_g_home(g, at + i) = text[i];
+	return at;
+}
+
+static char at_home(const char *addr)
+{
+	return *(char *)umpa_g_home(g, addr);
+}
+
+/* A struct in two places: the call gets what is there, and what it changes comes back; what others
+ * have written meanwhile stays. */
+TEST(lead_copies_structs)
+{
+	char *at;
+
+	PLAN(9);
+	begin();
+	at = apart("0123456789abcdefghijklmnopqrstu", 7);
+	CHECK(!lead(SYS_clock_gettime, at, 0, 0, NULL, 0));
+	CHECK(!memcmp((char *)led.call.argument[1], "0123456789abcdef", 16));
+	memcpy((char *)led.call.argument[1] + 5, "wxyz", 4);
+	*(char *)umpa_g_home(g, at + 2) = '!';
+	*(char *)umpa_g_home(g, at + 12) = '?';
+	CHECK_EQ(umpa_led_result(g, &led, -EINTR), -EINTR);
+	CHECK(at_home(at + 4) == '4' && at_home(at + 5) == 'w' && at_home(at + 8) == 'z');
+	CHECK(at_home(at + 2) == '!' && at_home(at + 12) == '?' && at_home(at + 9) == '9');
+	/* It went while the call took. */
+	CHECK(!lead(SYS_clock_gettime, at, 0, 0, NULL, 0));
+	*(char *)(led.call.argument[1] + 9) = 'x';
+	umpa_g_unmap(g, page(1), 1);
+	CHECK_EQ(umpa_led_result(g, &led, 0), -EFAULT);
+	CHECK_EQ(lead(SYS_clock_gettime, at, 0, 0, NULL, 0), -EFAULT);
+	end();
+}
+
+/* Names, several at a time, and what has no copy. */
+TEST(lead_copies_names)
+{
+	char *at, *other;
+
+	PLAN(13);
+	begin();
+	at = apart("/a/name/in/two/pages", 5);
+	CHECK(!lead(SYS_openat, at, O_RDONLY, 0, NULL, 0));
+	CHECK_STR((char *)led.call.argument[1], "/a/name/in/two/pages");
+	CHECK_EQ(umpa_led_result(g, &led, 3), 3);
+	other = page(3) - 3;
+	umpa_g_map(g, page(3), page(12), 1);
+	CHECK(!umpa_lead(g,
+		&(struct umpa_call){SYS_newfstatat, {3, (uintptr_t)at, (uintptr_t)other, 0}},
+		&led));
+	CHECK(led.ncopies == 2 && led.copied[1].nbytes == sizeof(struct stat));
+	CHECK_STR((char *)led.call.argument[1], "/a/name/in/two/pages");
+	memset((void *)led.call.argument[2], 5, sizeof(struct stat));
+	CHECK_EQ(umpa_led_result(g, &led, 0), 0);
+	CHECK(at_home(other) == 5 && at_home(other + sizeof(struct stat) - 1) == 5);
+	/* Its place matters; more than there is room for; a name without end. */
+	CHECK_EQ(umpa_lead(
+			 g, &(struct umpa_call){SYS_futex, {(uintptr_t)(page(1) - 2), 1, 1}}, &led),
+		-EFAULT);
+	CHECK_EQ(umpa_lead(g, &(struct umpa_call){SYS_poll, {(uintptr_t)at, 129}}, &led), -EFAULT);
+	memset(umpa_g_home(g, page(1)), 'x', 4096);
+	CHECK_EQ(lead(SYS_openat, at, O_RDONLY, 0, NULL, 0), -EFAULT);
+	CHECK_EQ(lead(SYS_ioctl, at, (uintptr_t)at, 0, NULL, 0), -EFAULT);
 	end();
 }
