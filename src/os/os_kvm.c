@@ -210,10 +210,20 @@ int umpa_kvm_open(struct umpa_kvm *k)
 	return error;
 }
 
+/* A program may have closed what it doesn't know, and the number may be another file's by now: it
+ * answers as one of KVM's, in a child by EIO, or stays open. */
+static void close_own(int fd, unsigned long request, unsigned long arg)
+{
+	int answer = ask(fd, request, arg);
+
+	if (answer >= 0 || answer == -EIO)
+		SYS_1(SYS_close, fd);
+}
+
 void umpa_kvm_close(struct umpa_kvm *k)
 {
-	SYS_1(SYS_close, k->vm);
-	SYS_1(SYS_close, k->device);
+	close_own(k->vm, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY);
+	close_own(k->device, KVM_GET_API_VERSION, 0);
 }
 
 int umpa_kvm_show(
@@ -286,8 +296,10 @@ int umpa_kvm_add_cpu(struct umpa_kvm *k, unsigned number, struct umpa_kvm_cpu *c
 
 void umpa_kvm_remove_cpu(struct umpa_kvm_cpu *cpu)
 {
+	struct kvm_regs registers;
+
 	SYS_2(SYS_munmap, cpu->shared, cpu->nbytes);
-	SYS_1(SYS_close, cpu->fd);
+	close_own(cpu->fd, KVM_GET_REGS, (unsigned long)&registers);
 }
 
 #define CR0_MODE     0x80050033 /* PE MP ET NE WP AM PG */

@@ -342,16 +342,22 @@ int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t 
 
 /* --- what it has mapped ------------------------------------------------------------------- */
 
-uint64_t umpa_call_undo(const struct umpa_call *call)
+struct umpa_call umpa_call_undo(const struct umpa_call *call, uintptr_t begin, size_t nbytes)
 {
+	const uint64_t *a = call->argument;
+
 	switch (call->number) {
-	case SYS_mmap:
 	case SYS_mremap:
-		return SYS_munmap;
+		if (a[1]) /* back to where it was, as long as it was */
+			return (struct umpa_call){SYS_mremap,
+				{begin, nbytes, a[1], MREMAP_MAYMOVE | MREMAP_FIXED, a[0]}};
+		__attribute__((fallthrough));
+	case SYS_mmap:
+		return (struct umpa_call){SYS_munmap, {begin, nbytes}};
 	case SYS_shmat:
-		return SYS_shmdt;
+		return (struct umpa_call){SYS_shmdt, {begin}};
 	default:
-		return 0;
+		return (struct umpa_call){0, {0}};
 	}
 }
 

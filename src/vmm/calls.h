@@ -62,9 +62,8 @@ int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t 
 /* 1 if a call orders where it is to map something: from *begin on, *nbytes or more. */
 int umpa_call_orders(const struct umpa_call *call, uintptr_t *begin, size_t *nbytes);
 
-/* The number of the call that gives back what another one has mapped, from its begin on; 0: none.
- */
-uint64_t umpa_call_undo(const struct umpa_call *call);
+/* The call that undoes what another one has mapped, from `begin` on, nbytes; number 0: none. */
+struct umpa_call umpa_call_undo(const struct umpa_call *call, uintptr_t begin, size_t nbytes);
 
 /* 1 if a call that was made, and gave `result`, has mapped memory: from *begin on, *nbytes. */
 int umpa_call_maps(const struct umpa_call *call, uint64_t result, uintptr_t *begin, size_t *nbytes);

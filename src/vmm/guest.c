@@ -1,5 +1,7 @@
 #include "vmm/guest.h"
 
+#include "vmm/peers.h"
+
 enum {
 	PAGE_FAULT = 14
 };
@@ -99,7 +101,7 @@ long umpa_guest_rewrite(struct umpa_guest *g, void *range)
 
 		if (at == r->begin || !((uintptr_t)at << 43))
 			rewrite(superpage);
-		if (umpa_g_is_split(*superpage))
+		if (umpa_g_is_split(*superpage) && umpa_peers_has_table(g, *superpage))
 			rewrite(umpa_g_pte(g, at, 0));
 	}
 	umpa_g_flush_all();

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "os/process.h"
+#include "vmm/peers.h"
 
 /* --- where it is -------------------------------------------------------------------------- */
 
@@ -20,10 +21,11 @@ static int is_led(const struct umpa_guest *g, const char *addr)
  * from their home on. */
 static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
 {
-	const char *home = umpa_g_home(g, addr);
+	const char *home = umpa_peers_home(g, addr);
 	size_t n = 0;
 
-	while (home && n < nbytes && is_led(g, addr + n) && umpa_g_home(g, addr + n) == home + n) {
+	while (home && n < nbytes && is_led(g, addr + n) &&
+		umpa_peers_home(g, addr + n) == home + n) {
 		int split = umpa_g_is_split(*umpa_g_pte(g, addr + n, 1));
 		size_t one = split ? PAGE_NBYTES : SLOT_NBYTES;
 
@@ -36,7 +38,7 @@ static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
 static int is_at_home(struct umpa_guest *g, const void *addr, size_t nbytes)
 {
 	return !is_led(g, addr) ||
-	       (umpa_g_home(g, addr) == addr && in_a_row(g, addr, nbytes) >= nbytes);
+	       (umpa_peers_home(g, addr) == addr && in_a_row(g, addr, nbytes) >= nbytes);
 }
 
 /* The next of nbytes: where it is for the host, and how much of it. 0 bytes: nowhere. */
@@ -45,7 +47,7 @@ static struct iovec next_piece(struct umpa_guest *g, char *addr, size_t nbytes)
 	size_t before = g->base - (uintptr_t)addr; /* the window, if that comes */
 
 	if (is_led(g, addr))
-		return (struct iovec){umpa_g_home(g, addr), in_a_row(g, addr, nbytes)};
+		return (struct iovec){umpa_peers_home(g, addr), in_a_row(g, addr, nbytes)};
 	return (struct iovec){addr, before < nbytes ? before : nbytes};
 }
 
@@ -170,7 +172,7 @@ static int may_end(
 	if (!n || b->nbytes)
 		return 0;
 	return !is_led(g, addr + n) ||
-	       (b->nbytes_at == CALL_TEXT && memchr(umpa_g_home(g, addr), 0, n));
+	       (b->nbytes_at == CALL_TEXT && memchr(umpa_peers_home(g, addr), 0, n));
 }
 
 /* The host is given its home, or all its homes. */
@@ -203,7 +205,7 @@ static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 			       : -EFAULT;
 	}
 	if (n)
-		argument[position] = (uintptr_t)umpa_g_home(g, addr);
+		argument[position] = (uintptr_t)umpa_peers_home(g, addr);
 	return 0;
 }
 
@@ -308,7 +310,7 @@ static int lead_home(struct umpa_guest *g, void **addr, size_t nbytes)
 		return 0;
 	if (in_a_row(g, *addr, nbytes) < nbytes)
 		return -EFAULT;
-	*addr = umpa_g_home(g, *addr);
+	*addr = umpa_peers_home(g, *addr);
 	return 0;
 }
 

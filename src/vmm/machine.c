@@ -54,7 +54,8 @@ static int take_stacks(struct umpa_vmm *vmm, size_t nbytes)
 	vmm->stacks = (struct umpa_vmm_piece){addr, each * vmm->ncpus};
 	for (unsigned i = 0; !error && i < vmm->ncpus; i++) {
 		vmm->cpu[i].stack_end = (uintptr_t)addr + each * (i + 1);
-		error = umpa_os_open((void *)(vmm->cpu[i].stack_end - nbytes), nbytes);
+		vmm->cpu[i].stack_begin = vmm->cpu[i].stack_end - nbytes;
+		error = umpa_os_open((void *)vmm->cpu[i].stack_begin, nbytes);
 	}
 	return error;
 }

@@ -38,7 +38,7 @@ struct umpa_vmm_cpu {
 	struct umpa_kvm_state state; /* that it is in, but for its registers; fs_base 0: it has run
 					nothing */
 	struct umpa_ground ground;   /* what it shares with the kernel */
-	uintptr_t stack_end;
+	uintptr_t stack_begin, stack_end;
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
 	uint64_t forgot; /* the epoch that it had reached when it came out; 0: not known */

@@ -1,6 +1,7 @@
 #include "vmm/mirror.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 #include "core/core.h"
 #include "os/process.h"
@@ -11,8 +12,8 @@ enum {
 
 /* How a process lies: too much for a stack. */
 struct lie {
-	struct umpa_process_area found[NAREAS_MAX];
-	struct umpa_area area[NAREAS_MAX + 1];
+	struct umpa_process_area found[NAREAS_MAX + 1]; /* and a heap */
+	struct umpa_area area[NAREAS_MAX + 2];          /* the window may part one */
 };
 
 /* How far the machine reaches beyond what is there: for later mappings and the stack, and for the
@@ -78,6 +79,28 @@ static struct umpa_area area_with_room(const struct umpa_process_area *a)
 		a->kind == PROCESS_HEAP ? HEAP_ROOM : 0};
 }
 
+/* A program that has no heap may have one later: it will begin there. Result: how many areas. */
+static size_t add_heap(struct umpa_process_area *areas, size_t n)
+{
+	static const uint64_t none[6];
+	uintptr_t at = (uintptr_t)umpa_process_call(SYS_brk, none) & ~(PAGE_NBYTES - 1);
+	size_t i = 0;
+
+	for (size_t k = 0; k < n; k++)
+		if (areas[k].kind == PROCESS_HEAP)
+			return n;
+	while (i < n && areas[i].end <= at)
+		i++;
+	if (i < n && areas[i].begin < at + PAGE_NBYTES) {
+		areas[i].kind = PROCESS_HEAP;
+		return n;
+	}
+	for (size_t k = n; k > i; k--)
+		areas[k] = areas[k - 1];
+	areas[i] = (struct umpa_process_area){at, at + PAGE_NBYTES, PROCESS_HEAP};
+	return n + 1;
+}
+
 /* What of an area lies in [begin, end), with its room as far as that is on the side of the whole.
  */
 static void add_part(struct umpa_area *areas, size_t *n, const struct umpa_area *whole,
@@ -100,6 +123,7 @@ static int lay_out(struct umpa_vmm *vmm, struct lie *lie)
 
 	if (umpa_process_areas(lie->found, NAREAS_MAX, &nfound))
 		return -ENOTSUP;
+	nfound = add_heap(lie->found, nfound);
 	for (size_t i = 0; i < nfound; i++) {
 		struct umpa_area area = area_with_room(&lie->found[i]);
 

@@ -50,6 +50,33 @@ static inline struct umpa_holding *umpa_peers_holder(const struct umpa_peers *p,
 		       : p->peer[at / p->held_nbytes].holding;
 }
 
+/* Entries may be anything that a function has written. 1: that of a superpage made of pages leads
+ * to a table of the machine's. */
+static inline int umpa_peers_has_table(const struct umpa_guest *g, uint64_t superpage)
+{
+	const struct umpa_peers *p = g->peers;
+	uintptr_t at = (uintptr_t)umpa_g_table(g, superpage) - p->tables;
+
+	return at < p->tables_nbytes * p->epochs.ncpus && at % PAGE_NBYTES == 0;
+}
+
+/* umpa_g_home() for the host, which a wrong entry does nothing to: it leads nowhere. */
+static inline void *umpa_peers_home(struct umpa_guest *g, const void *addr)
+{
+	uint64_t entry = __atomic_load_n(umpa_g_pte(g, addr, 1), __ATOMIC_ACQUIRE);
+	size_t inside = (uintptr_t)addr & (SLOT_NBYTES - 1);
+	char *home;
+
+	if (umpa_g_is_split(entry)) {
+		if (!umpa_peers_has_table(g, entry))
+			return NULL;
+		entry = umpa_g_table(g, entry)[inside >> PAGE_SHIFT];
+		inside &= PAGE_NBYTES - 1;
+	}
+	home = (char *)umpa_g_home_of(g, entry);
+	return home ? home + inside : NULL;
+}
+
 /* No CPU runs but one, so that none needs an interruption to forget. */
 static inline int umpa_peers_are_out(const struct umpa_peers *p, unsigned but)
 {

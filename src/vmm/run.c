@@ -1,5 +1,6 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -17,15 +18,14 @@ static struct umpa_call call_of(const struct umpa_kvm_registers *r)
 	return (struct umpa_call){r->rax, {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
 }
 
-/* Gives back what was mapped. What mremap has moved is lost with it, as nothing can be kept that
- * the guest can't reach; a break that has grown stays, as nobody may touch it. */
+/* Nothing can be kept that the guest can't reach. A break that has grown stays, as nobody may touch
+ * it. */
 static void undo(const struct umpa_call *call, uintptr_t begin, size_t nbytes)
 {
-	uint64_t argument[6] = {begin, nbytes};
-	uint64_t number = umpa_call_undo(call);
+	struct umpa_call back = umpa_call_undo(call, begin, nbytes);
 
-	if (number)
-		(void)umpa_process_call(number, argument);
+	if (back.number)
+		(void)umpa_process_call(back.number, back.argument);
 }
 
 static int reaches(const struct umpa_vmm *vmm, uintptr_t begin, size_t nbytes)
@@ -261,13 +261,30 @@ static void call_for(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct 
 			UMPA_VMM_FAULT_TIME, 0, 0, 0, e->registers.rcx, e->registers.rsp};
 }
 
+/* Of this thread; if that is not to be learned, what is surely of it. Asked for once a thread. */
+static uintptr_t end_of_stack(uintptr_t callers_sp)
+{
+	static __thread uintptr_t end;
+	pthread_attr_t attributes;
+	void *begin;
+	size_t nbytes;
+
+	if (!end && !pthread_getattr_np(pthread_self(), &attributes)) {
+		if (!pthread_attr_getstack(&attributes, &begin, &nbytes))
+			end = (uintptr_t)begin + nbytes;
+		pthread_attr_destroy(&attributes);
+	}
+	return end > callers_sp ? end : callers_sp;
+}
+
 /* A function that has left by longjmp() goes on where its thread was before, over frames that are
- * the host's by now. */
-static void look_where_it_is(const struct limit *l, uint64_t sp)
+ * the host's by now. It may be on a third stack, one that it has made itself. */
+static void look_where_it_is(const struct umpa_vmm_cpu *cpu, const struct limit *l, uint64_t sp)
 {
 	uintptr_t below = (uintptr_t)__builtin_frame_address(0) - LEFT_NBYTES;
 
-	if (likely(sp < below || sp > l->callers_sp))
+	if (likely(sp - cpu->stack_begin <= cpu->stack_end - cpu->stack_begin) || sp < below ||
+		!l->callers_sp || (sp > l->callers_sp && sp > end_of_stack(l->callers_sp)))
 		return;
 	umpa_misuse("umpa_vmm_run", (const void *)sp,
 		"a function in guest mode has left its stack, by longjmp perhaps");
@@ -339,7 +356,7 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *
 		}
 		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
 			umpa_kvm_hush();
-		look_where_it_is(limit, e->registers.rsp);
+		look_where_it_is(cpu, limit, e->registers.rsp);
 		outcome = obey(cpu, e, limit, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
@@ -370,7 +387,7 @@ static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e,
 		return go(cpu, e, &limit, ret, fault);
 	error = umpa_kvm_arm(&cpu->kvm, ns, &limit.alarm);
 	if (error)
-		return error;
+		return error == -EAGAIN ? error : -EIO;
 	limit.is_armed = 1;
 	thread = take_interrupts(cpu);
 	error = go(cpu, e, &limit, ret, fault);

@@ -33,7 +33,7 @@ static char *at(const struct view *v, size_t page)
 /* The page of the range that one leads to. */
 static size_t home_of(const struct view *v, size_t page)
 {
-	const char *home = umpa_g_home(v->g, at(v, page));
+	const char *home = umpa_peers_home(v->g, at(v, page));
 
 	if (!home)
 		return NOWHERE;
@@ -99,13 +99,26 @@ static void note_led_to(const struct view *v, size_t page, size_t n)
 		v->led_to[w] = UINT64_MAX;
 }
 
-/* Notes where each page leads. -EINVAL: out of the range, or two to one. */
+/* A superpage that is made of pages has a table; another leads to where one begins. */
+static int is_entry(const struct view *v, size_t page, size_t home)
+{
+	uint64_t entry = *umpa_g_pte(v->g, at(v, page), 1);
+
+	if (umpa_g_is_split(entry))
+		return umpa_peers_has_table(v->g, entry);
+	return !leads_whole(v, page) || home >= OUTSIDE ||
+	       umpa_g_is_superpage(at(v, home), SLOT_NPAGES);
+}
+
+/* Notes where each page leads. -EINVAL: out of the range, or two to one, or it is no entry. */
 static int look(const struct view *v)
 {
 	for (size_t page = 0, n; page < v->npages; page += n) {
 		size_t home = home_of(v, page);
 
 		n = in_one(v, page);
+		if (!is_entry(v, page, home))
+			return -EINVAL;
 		if (home == NOWHERE)
 			continue;
 		if (home == OUTSIDE || home + n > v->npages || any_is_led_to(v, home, n))

@@ -1002,24 +1002,34 @@ GUEST static long jump_away(struct umpa_guest *g, void *arg)
 	__builtin_longjmp(outside, 1);
 }
 
-GUEST static void run_jump_away(void)
+/* From so many frames below the one that is jumped to. */
+GUEST static void run_below(int nframes)
+{
+	volatile char frame[3000];
+
+	frame[0] = frame[2999] = 1;
+	if (nframes)
+		run_below(nframes - 1);
+	else
+		umpa_vmm_run(vmm, jump_away, NULL, NULL, NULL);
+	frame[1] = 2;
+}
+
+GUEST static void run_jump_away(int nframes)
 {
 	if (__builtin_setjmp(outside)) {
 		guest_call(SYS_getpid, 0, 0, 0);
 		_exit(3);
 	}
-	umpa_vmm_run(vmm, jump_away, NULL, NULL, NULL);
+	run_below(nframes);
 }
 
-TEST(vmm_ends_a_program_that_jumps_out)
+static void jump_out_of(int nframes)
 {
 	int status = 0, lines[2];
 	char said[200] = "";
 	pid_t child;
 
-	PLAN(4);
-	begin();
-	umpa_vmm_destroy(vmm);
 	REQUIRE(!pipe(lines));
 	fflush(stdout);
 	child = fork();
@@ -1028,14 +1038,79 @@ TEST(vmm_ends_a_program_that_jumps_out)
 
 		dup2(lines[1], 2);
 		vmm = guest_machine((struct umpa_vmm_options){0}, &caps);
-		run_jump_away();
+		run_jump_away(nframes);
 		_exit(4);
 	}
 	close(lines[1]);
 	waitpid(child, &status, 0);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 	CHECK(read(lines[0], said, sizeof(said) - 1) > 0 && strstr(said, "has left its stack"));
+	close(lines[0]);
+}
+
+TEST(vmm_ends_a_program_that_jumps_out)
+{
+	PLAN(7);
+	begin();
+	umpa_vmm_destroy(vmm);
+	jump_out_of(0);
+	jump_out_of(7);
 	vmm = NULL;
 	end();
-	close(lines[0]);
+}
+
+/* --- what a function leaves behind -------------------------------------------------------- */
+
+GUEST static long write_entry(struct umpa_guest *g, void *entry)
+{
+	*umpa_g_pte(g, page(5), 1) = (uintptr_t)entry;
+	return guest_call(SYS_write, 1, (long)page(5), 8);
+}
+
+GUEST static long write_it_right(struct umpa_guest *g, void *arg)
+{
+	*umpa_g_pte(g, page(5), 1) = umpa_g_entry(g, page(0)) | UMPA_G_LEAF;
+	umpa_g_flush_all();
+	return (long)arg;
+}
+
+/* A superpage's entry that is none: neither a system call nor the host is led by it. */
+TEST(vmm_is_not_led_by_wrong_entries)
+{
+	static const uint64_t wrong[] = {0x2, 0x3, 0x1000, 0x800000003, 0x7fffffffffe003};
+
+	PLAN(1 + 5 * 5);
+	begin();
+	for (int i = 0; i < 5; i++) {
+		CHECK_EQ(run(write_entry, (void *)wrong[i]), 0);
+		CHECK_EQ(ret, -EFAULT);
+		CHECK_EQ(umpa_vmm_sync(vmm, block, NSLOTS * 2 * MIB), -EINVAL);
+		CHECK_EQ(run(write_it_right, NULL), 0);
+		CHECK_EQ(umpa_vmm_sync(vmm, block, NSLOTS * 2 * MIB), 0);
+	}
+	end();
+}
+
+/* A program that closes what it doesn't know, as daemons do, and opens files of its own. */
+TEST(vmm_closes_its_own_alone)
+{
+	struct umpa_vmm *other;
+	int first, own[3];
+
+	PLAN(8);
+	begin();
+	first = dup(0);
+	close(first);
+	REQUIRE(first > 2);
+	REQUIRE(!umpa_vmm_create(&other, &(struct umpa_vmm_options){.flags = UMPA_VMM_ALLOW_SLOW}));
+	for (int i = 0; i < 3; i++)
+		close(first + i);
+	for (int i = 0; i < 3; i++)
+		own[i] = open("/dev/null", O_RDONLY);
+	CHECK(own[0] == first && own[2] == first + 2);
+	CHECK_EQ(umpa_vmm_run(other, guest_add_one, NULL, &ret, &fault), -EIO);
+	umpa_vmm_destroy(other);
+	for (int i = 0; i < 3; i++)
+		REQUIRE(!close(own[i]));
+	end();
 }

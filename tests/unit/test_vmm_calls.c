@@ -76,11 +76,12 @@ static int maps(
 TEST(vmm_calls_that_map)
 {
 	struct umpa_call mapped = {SYS_mmap, {0}}, attached = {SYS_shmat, {0}},
-			 broken = {SYS_brk, {0}};
+			 broken = {SYS_brk, {0}}, back,
+			 moved = {SYS_mremap, {0x5000, 0x2000, 0x3000, MREMAP_MAYMOVE}};
 	uintptr_t begin;
 	size_t n;
 
-	PLAN(9);
+	PLAN(11);
 	CHECK(maps(SYS_mmap, 0x3000, 0, 0x7000, &begin, &n) && begin == 0x7000 && n == 0x3000);
 	CHECK(maps(SYS_mremap, 0x3000, 0x5000, 0x7000, &begin, &n) && begin == 0x7000 &&
 		n == 0x5000);
@@ -88,9 +89,15 @@ TEST(vmm_calls_that_map)
 	CHECK(maps(SYS_brk, 0, 0, 0x7000, &begin, &n) && begin == 0x6fff);
 	CHECK(!maps(SYS_mmap, 0x3000, 0, (uint64_t)-ENOMEM, &begin, &n));
 	CHECK(!maps(SYS_read, 0x3000, 0, 0x7000, &begin, &n));
-	CHECK_EQ(umpa_call_undo(&mapped), SYS_munmap);
-	CHECK_EQ(umpa_call_undo(&attached), SYS_shmdt);
-	CHECK_EQ(umpa_call_undo(&broken), 0);
+	back = umpa_call_undo(&mapped, 0x7000, 0x3000);
+	CHECK(back.number == SYS_munmap && back.argument[1] == 0x3000);
+	back = umpa_call_undo(&moved, 0x7000, 0x3000);
+	CHECK(back.number == SYS_mremap && back.argument[1] == 0x3000 &&
+		back.argument[2] == 0x2000 && back.argument[4] == 0x5000);
+	moved.argument[1] = 0; /* a copy */
+	CHECK_EQ(umpa_call_undo(&moved, 0x7000, 0x3000).number, SYS_munmap);
+	CHECK_EQ(umpa_call_undo(&attached, 0x7000, 1).number, SYS_shmdt);
+	CHECK_EQ(umpa_call_undo(&broken, 0, 1).number, 0);
 }
 
 TEST(vmm_calls_and_their_pointers)
