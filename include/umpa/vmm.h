@@ -76,7 +76,8 @@ struct umpa_vmm;
  * /dev/kvm, or it may not be used; -ENOTSUP: it lacks something, the process needs more bits of
  * physical address than it has, or it is slow and that was not allowed, or functions would run
  * outside and a time is set for them; -ENOMEM, also where the machine does not reach that much
- * holding; -EINVAL. Thread-safe.
+ * holding, or there is no memory for the page tables of so many CPUs, each of which has one for
+ * every superpage and 64 for every CPU; -EMFILE, -ENFILE; -EINVAL. Thread-safe.
  */
 int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
 
@@ -118,13 +119,13 @@ struct umpa_guest;
  * the CPU that it had last, where that is free.
  *
  * fn must return: no longjmp, exception or cancellation may leave it. (Where one has, the program
- * ends with a line that says so, when guest mode is left next.) It may call any code of the
- * program. System calls are made for it, but fork, clone, exec and the like (ENOSYS), and those
- * that would take away what it stands on (EINVAL); memory that the system maps where the machine
- * does not reach is given back at once (ENOMEM). A pointer into the window in a system call means
- * what fn sees there; where that is nothing, or in several places and the call can be made neither
- * with a list of them nor with a copy, EFAULT, as it is where another structure that is given
- * points to pages which are led elsewhere.
+ * ends with a line that says so, when guest mode is left next, if the host's frames are still
+ * whole.) It may call any code of the program. System calls are made for it, but fork, clone, exec
+ * and the like (ENOSYS), and those that would take away what it stands on (EINVAL); memory that the
+ * system maps where the machine does not reach is given back at once (ENOMEM). A pointer into the
+ * window in a system call means what fn sees there; where that is nothing, or in several places and
+ * the call can be made neither with a list of them nor with a copy, EFAULT, as it is where another
+ * structure that is given points to pages which are led elsewhere.
  */
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);

@@ -1,6 +1,7 @@
 #include "vmm/calls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -108,7 +109,8 @@ enum {
 	ACTION_NBYTES = 32, /* what is done about one */
 	STATX_NBYTES = 256,
 	RLIMIT_NBYTES = 16,
-	EPOLL_EVENT_NBYTES = 12
+	EPOLL_EVENT_NBYTES = 12,
+	IOCTL_NBYTES = 4096 /* or less: what most take has a few words */
 };
 
 struct buffers {
@@ -210,6 +212,62 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(epoll_ctl, {3, -1, EPOLL_EVENT_NBYTES, 0})
 		HAS(rt_sigprocmask, {1, -1, SIGNALS_NBYTES, 0}, {2, -1, SIGNALS_NBYTES, 0})
 		HAS(rt_sigaction, {1, -1, ACTION_NBYTES, 0}, {2, -1, ACTION_NBYTES, 0})
+		HAS(ioctl, {2, -1, IOCTL_NBYTES, 0})
+		HAS(fcntl, {2, -1, sizeof(struct flock), 0})
+		HAS(mkdir, {0, CALL_TEXT, 0, 0})
+		HAS(rmdir, {0, CALL_TEXT, 0, 0})
+		HAS(chdir, {0, CALL_TEXT, 0, 0})
+		HAS(creat, {0, CALL_TEXT, 0, 0})
+		HAS(chmod, {0, CALL_TEXT, 0, 0})
+		HAS(chown, {0, CALL_TEXT, 0, 0})
+		HAS(truncate, {0, CALL_TEXT, 0, 0})
+		HAS(rename, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0})
+		HAS(link, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0})
+		HAS(symlink, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0})
+		HAS(mkdirat, {1, CALL_TEXT, 0, 0})
+		HAS(unlinkat, {1, CALL_TEXT, 0, 0})
+		HAS(fchmodat, {1, CALL_TEXT, 0, 0})
+		HAS(fchownat, {1, CALL_TEXT, 0, 0})
+		HAS(renameat, {1, CALL_TEXT, 0, 0}, {3, CALL_TEXT, 0, 0})
+		HAS(renameat2, {1, CALL_TEXT, 0, 0}, {3, CALL_TEXT, 0, 0})
+		HAS(linkat, {1, CALL_TEXT, 0, 0}, {3, CALL_TEXT, 0, 0})
+		HAS(symlinkat, {0, CALL_TEXT, 0, 0}, {2, CALL_TEXT, 0, 0})
+		HAS(readlinkat, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(utimensat, {1, CALL_TEXT, 0, 0}, {2, -1, 2 * sizeof(struct timespec), 0})
+		HAS(memfd_create, {0, CALL_TEXT, 0, 0})
+		HAS(inotify_add_watch, {1, CALL_TEXT, 0, 0})
+		HAS(getxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(lgetxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(fgetxattr, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(setxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(lsetxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(fsetxattr, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(listxattr, {0, CALL_TEXT, 0, 0}, {1, 2, 1, 0})
+		HAS(llistxattr, {0, CALL_TEXT, 0, 0}, {1, 2, 1, 0})
+		HAS(flistxattr, {1, 2, 1, 0})
+		HAS(bind, {1, 2, 1, 0})
+		HAS(connect, {1, 2, 1, 0})
+		HAS(accept, {1, -1, sizeof(struct sockaddr_storage), 0}, {2, -1, sizeof(int), 0})
+		HAS(accept4, {1, -1, sizeof(struct sockaddr_storage), 0}, {2, -1, sizeof(int), 0})
+		HAS(getsockname, {1, -1, sizeof(struct sockaddr_storage), 0},
+			{2, -1, sizeof(int), 0})
+		HAS(getpeername, {1, -1, sizeof(struct sockaddr_storage), 0},
+			{2, -1, sizeof(int), 0})
+		HAS(socketpair, {3, -1, 2 * sizeof(int), 0})
+		HAS(getgroups, {1, 0, sizeof(int), 0})
+		HAS(setgroups, {1, 0, sizeof(int), 0})
+		HAS(sched_getaffinity, {2, 1, 1, 0})
+		HAS(sched_setaffinity, {2, 1, 1, 0})
+		HAS(setitimer, {1, -1, sizeof(struct itimerval), 0},
+			{2, -1, sizeof(struct itimerval), 0})
+		HAS(getitimer, {1, -1, sizeof(struct itimerval), 0})
+		HAS(timerfd_settime, {2, -1, sizeof(struct itimerspec), 0},
+			{3, -1, sizeof(struct itimerspec), 0})
+		HAS(timerfd_gettime, {1, -1, sizeof(struct itimerspec), 0})
+		HAS(epoll_pwait, {1, 2, EPOLL_EVENT_NBYTES, 0}, {4, 5, 1, 0})
+		HAS(sendfile, {2, -1, sizeof(off_t), 0})
+		HAS(splice, {1, -1, sizeof(off_t), 0}, {3, -1, sizeof(off_t), 0})
+		HAS(copy_file_range, {1, -1, sizeof(off_t), 0}, {3, -1, sizeof(off_t), 0})
 		HAS(futex, {0, -1, sizeof(int), 0}, {3, -1, sizeof(struct timespec), 0},
 			{4, -1, sizeof(int), 0})
 	/* None. (mmap has a wish, which stays one.) */

@@ -92,7 +92,7 @@ static int copy_out(void *own, uintptr_t to, size_t nbytes)
 
 /* A pointer to what is of unknown length: so much of it must be in a row. */
 enum {
-	GUESS_NBYTES = 4096
+	GUESS_NBYTES = 65536
 };
 
 static size_t nbytes_of(const struct umpa_call *call, const struct umpa_call_buffer *b)

@@ -36,7 +36,8 @@ static void explain(struct umpa_vmm_caps *caps, const struct umpa_kvm_facts *f)
 			say(caps, "the kernel shadows page tables: slow", NULL);
 		else
 			umpa_format(caps->why, sizeof(caps->why),
-				"the process's mappings lie too far apart for %u bits of address",
+				"the process's mappings lie too far apart for %u bits of address, "
+				"or are more than 4096",
 				f->physical_nbits);
 		break;
 	case -ENOMEM:

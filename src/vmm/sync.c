@@ -293,8 +293,7 @@ static int may_be(const struct umpa_vmm *vmm, const void *addr, size_t nbytes)
 	const struct umpa_guest *g = &vmm->cpu[0].guest;
 	uintptr_t at_byte = (uintptr_t)addr - g->base;
 
-	return !(((uintptr_t)addr | nbytes) & (PAGE_NBYTES - 1)) && at_byte <= g->nbytes &&
-	       nbytes <= g->nbytes - at_byte;
+	return at_byte <= g->nbytes && nbytes <= g->nbytes - at_byte;
 }
 
 /* Up to the last slot that was used. */
@@ -330,7 +329,8 @@ public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
 	int error, kept = errno;
 
-	if (!vmm || ((addr || nbytes) && !vmm->is_host && !may_be(vmm, addr, nbytes)))
+	if (!vmm || (((uintptr_t)addr | nbytes) & (PAGE_NBYTES - 1)) ||
+		((addr || nbytes) && !vmm->is_host && !may_be(vmm, addr, nbytes)))
 		return -EINVAL;
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;

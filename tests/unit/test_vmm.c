@@ -320,7 +320,7 @@ TEST(vmm_runs_outside_where_that_is_allowed)
 				late = o, odd = o;
 	size_t mapped;
 
-	PLAN(13);
+	PLAN(15);
 	begin();
 	mapped = fake_mapped_nbytes();
 	late.time_ns = 1;
@@ -337,6 +337,7 @@ TEST(vmm_runs_outside_where_that_is_allowed)
 		CHECK_EQ(umpa_vmm_run(vmm, allocate, (void *)(3 * MIB), &ret, &fault), 0);
 		CHECK_EQ(ret, 11);
 		CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+		CHECK_EQ(umpa_vmm_sync(vmm, (void *)5, 4096), -EINVAL);
 		umpa_vmm_destroy(vmm);
 	}
 	fake_kvm.error = -ENODEV;
@@ -373,7 +374,8 @@ TEST(vmm_machine_is_as_good_as_its_host)
 	CHECK_EQ(umpa_vmm_create(&vmm, NULL), -ENOTSUP);
 	umpa_vmm_probe(&caps);
 	CHECK(caps.level == UMPA_VMM_NATIVE && caps.error == -ENOTSUP);
-	CHECK_STR(caps.why, "the process's mappings lie too far apart for 33 bits of address");
+	CHECK_STR(caps.why, "the process's mappings lie too far apart for 33 bits of address, "
+			    "or are more than 4096");
 	fake_kvm_reset();
 	fake_fail_from(1, -ENOMEM);
 	umpa_vmm_probe(&caps);
