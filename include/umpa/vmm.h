@@ -218,7 +218,7 @@ static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *ad
 		g, __atomic_load_n(superpage, __ATOMIC_ACQUIRE))[(uintptr_t)addr >> 12 & 511];
 }
 
-/* What this CPU remembers of the page at addr. */
+/* What this CPU remembers of the page at addr; where its superpage is not split, of all of that. */
 static inline void umpa_g_flush(const void *addr)
 {
 #if defined(__x86_64__)
@@ -263,7 +263,7 @@ static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
 	char *home;
 
 	if (umpa_g_is_split(entry)) {
-		entry = *umpa_g_pte(g, addr, 0);
+		entry = umpa_g_table(g, entry)[inside >> 12];
 		inside &= 4095;
 	}
 	home = (char *)umpa_g_home_of(g, entry);
@@ -284,11 +284,15 @@ static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
 	if (umpa_g_is_split(led_to))
 		return;
 	table = umpa_g_begin_table(g);
-	for (i = 0; i < 512; i++)
-		table[i] = led_to ? (led_to & ~UMPA_G_LEAF) + (i << 12) : 0;
-	if (!__atomic_compare_exchange_n(superpage, &led_to, (uintptr_t)table - g->table_offset, 0,
-		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		umpa_g_end_table(g, table); /* another one was first */
+	do {
+		for (i = 0; i < 512; i++)
+			table[i] = led_to ? (led_to & ~UMPA_G_LEAF) + (i << 12) : 0;
+		if (__atomic_compare_exchange_n(superpage, &led_to,
+			    (uintptr_t)table - g->table_offset, 0, __ATOMIC_ACQ_REL,
+			    __ATOMIC_ACQUIRE))
+			return;
+	} while (!umpa_g_is_split(led_to));
+	umpa_g_end_table(g, table); /* another one was first */
 }
 
 /* Leads all of a superpage somewhere, or with 0 nowhere. */
@@ -446,18 +450,19 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * umpa_g_flush_others(), where others run. Frames are not balanced between holdings.
  *
  * umpa_g_move() and umpa_g_swap() bring pages by their entries, wherever they lie in blocks of
- * holdings; what is moved in part is led to page by page until umpa_vmm_sync(). They copy pages of
- * other blocks, and fewer than 64 where other CPUs would have to be interrupted.
+ * holdings; what is moved in part is led to page by page until umpa_vmm_sync(). Bytes are copied
+ * where pages are of other blocks, or protected, and of fewer than 64 where other CPUs would have
+ * to be interrupted.
  *
  * A block of a holding is the machine's: all of them go with it. Outside it may be freed, resized
  * and asked for its size by the page API, like any. It is at its address inside; for the host,
  * after umpa_vmm_sync(). A pointer into it may be given to system calls as it is: they get the page
  * that is seen. What is seen in several places may be read, written, sent and received, also by
- * lists (readv, sendmsg), 64 places at a time: of files and streams that many, of a datagram all
- * or none (EFAULT). Of structures and names, up to a KiB, calls get a copy; where the place itself
- * matters (futex), and of calls that umpa doesn't know, it must be one (EFAULT). Blocks from
- * umpa_alloc() may be passed, too. Handlers of page faults may call these for blocks of the
- * holding.
+ * lists (readv, sendmsg): up to 4 KiB as a copy, else 1024 places at a time, which of more are done
+ * alone, or, where they make a message, none (EFAULT). Of structures and names, up to 4 KiB, calls
+ * get a copy; where the place itself matters (futex), and of calls that umpa doesn't know, it must
+ * be one (EFAULT). Blocks from umpa_alloc() may be passed, too. Handlers of page faults may call
+ * these for blocks of the holding.
  */
 void *umpa_g_alloc(struct umpa_guest *g, size_t nbytes, unsigned flags);
 void umpa_g_free(struct umpa_guest *g, void *block);

@@ -1,5 +1,7 @@
 #include "vmm/entries.h"
 
+#include <errno.h>
+
 #include "base/units.h"
 
 /* More than so many are forgotten by forgetting all: an instruction each, against all that is
@@ -14,22 +16,70 @@ static void flush(char *addr, size_t n, size_t one_nbytes)
 		umpa_g_flush(addr);
 }
 
-static int exchange(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done)
+int umpa_entries_forget_all(struct umpa_guest *g, void *a, void *b, size_t npages)
 {
-	struct umpa_guest *g = ((struct umpa_entries_mover *)m)->guest;
-	int whole = !(((uintptr_t)a | (uintptr_t)b | nbytes) & (SLOT_NBYTES - 1));
-	size_t one_nbytes = whole ? SLOT_NBYTES : PAGE_NBYTES, n = nbytes / one_nbytes;
+	size_t n = npages / SLOT_NPAGES;
+
+	if (!umpa_g_is_superpage(a, npages) || !umpa_g_is_superpage(b, npages) ||
+		npages % SLOT_NPAGES)
+		return npages > NFLUSHED_MAX;
+	for (size_t i = 0; i < n && n <= NFLUSHED_MAX; i++)
+		if (umpa_g_is_split(umpa_g_pte(g, a, 1)[i]) ||
+			umpa_g_is_split(umpa_g_pte(g, b, 1)[i]))
+			return 1;
+	return n > NFLUSHED_MAX;
+}
+
+static int is_open(const volatile uint64_t *entry, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((entry[i] & UMPA_G_OPEN) != UMPA_G_OPEN)
+			return 0;
+	return 1;
+}
+
+int umpa_entries_are_open(struct umpa_guest *g, void *addr, size_t npages)
+{
+	char *at = addr;
+
+	for (size_t n; npages; npages -= n, at += n << PAGE_SHIFT) {
+		int split = umpa_g_is_split(*umpa_g_pte(g, at, 1));
+
+		n = umpa_g_npages_left(at) < npages ? umpa_g_npages_left(at) : npages;
+		if (!is_open(umpa_g_pte(g, at, !split), split ? n : 1))
+			return 0;
+	}
+	return 1;
+}
+
+static void exchange_and_forget(struct umpa_guest *g, char *a, char *b, size_t npages)
+{
+	int whole = !(((uintptr_t)a | (uintptr_t)b | npages << PAGE_SHIFT) & (SLOT_NBYTES - 1));
+	size_t one_nbytes = whole ? SLOT_NBYTES : PAGE_NBYTES;
+	size_t n = (npages << PAGE_SHIFT) / one_nbytes;
 
 	if (whole)
 		umpa_g_exchange(g, a, b, n);
 	else
 		umpa_g_exchange_pages(g, a, b, n);
-	if (n <= NFLUSHED_MAX) {
+	if (umpa_entries_forget_all(g, a, b, npages)) {
+		umpa_g_flush_all();
+	} else {
 		flush(a, n, one_nbytes);
 		flush(b, n, one_nbytes);
-	} else {
-		umpa_g_flush_all();
 	}
+}
+
+/* What a page may be used for stays with its address: pages of which that is less are left. */
+static int exchange(struct umpa_mover *m, void *a, void *b, size_t nbytes, size_t *done)
+{
+	struct umpa_guest *g = ((struct umpa_entries_mover *)m)->guest;
+	size_t npages = nbytes >> PAGE_SHIFT;
+
+	*done = 0;
+	if (!umpa_entries_are_open(g, a, npages) || !umpa_entries_are_open(g, b, npages))
+		return -EBUSY;
+	exchange_and_forget(g, a, b, npages);
 	*done = nbytes;
 	return 0;
 }
@@ -39,7 +89,10 @@ static int move(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	(void)flags;
-	return exchange(m, dst, src, nbytes, moved);
+	exchange_and_forget(
+		((struct umpa_entries_mover *)m)->guest, dst, src, nbytes >> PAGE_SHIFT);
+	*moved = nbytes;
+	return 0;
 }
 
 void umpa_entries_mover_init(struct umpa_entries_mover *m, struct umpa_guest *guest)

@@ -175,6 +175,18 @@ static int may_end(
 	       (b->nbytes_at == CALL_TEXT && memchr(umpa_peers_home(g, addr), 0, n));
 }
 
+/* The kernel refuses so much, wherever it is. */
+static int is_too_much(const struct umpa_call *call, const struct umpa_call_buffer *b)
+{
+	uintptr_t list;
+	size_t n;
+
+	if (umpa_call_list(call, &list, &n))
+		return n > IOV_MAX;
+	return umpa_call_of_pieces(call->number) && b->position == 1 &&
+	       call->argument[b->nbytes_at] > SSIZE_MAX;
+}
+
 /* The host is given its home, or all its homes. */
 static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 {
@@ -184,11 +196,14 @@ static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 	size_t nbytes, n;
 
 	b = umpa_call_buffer(&led->call, position);
-	if (b.position < 0)
+	if (b.position < 0 || is_too_much(&led->call, &b))
 		return 0;
 	nbytes = nbytes_of(&led->call, &b);
 	n = in_a_row(g, addr, nbytes ? nbytes : 1);
 	if (n < nbytes && position == 1 && umpa_call_of_pieces(led->call.number)) {
+		/* What is small goes at once: some files take no pieces. */
+		if (!give_copy(g, led, &argument[position], nbytes, 0))
+			return 0;
 		n = add_pieces(g, led, addr, nbytes);
 		if (!n || (n < nbytes && !b.may_be_less))
 			return -EFAULT;
@@ -220,9 +235,11 @@ static int lead_message_of_buffer(struct umpa_led *led)
 		led->length_at = a[5];
 		error = copy_in(&length, a[5], sizeof(length));
 	}
-	if (!error && a[4] &&
-		(length < 0 || (led->call.number == SYS_sendmsg &&
-				       (size_t)length > sizeof(struct sockaddr_storage))))
+	/* A message would leave out a name of no length, and cut one that is too long. */
+	if (!error && a[4] && led->call.number == SYS_sendmsg &&
+		(length < 1 || (size_t)length > sizeof(struct sockaddr_storage)))
+		error = -EINVAL;
+	if (!error && a[4] && length < 0)
 		error = -EINVAL;
 	led->message.msg_namelen = a[4] ? (socklen_t)length : 0;
 	a[1] = (uintptr_t)&led->message;
@@ -273,11 +290,11 @@ static int each_entry(uintptr_t list, size_t n, struct umpa_guest *g, struct ump
 	return result;
 }
 
-/* 1: it is not where it is seen, or no length. */
+/* 1: it is not where it is seen. What is no length is for the kernel to refuse. */
 static int is_away(struct umpa_guest *g, struct umpa_led *led, const struct iovec *v)
 {
 	(void)led;
-	return v->iov_len <= SSIZE_MAX && !is_at_home(g, v->iov_base, v->iov_len);
+	return v->iov_len && v->iov_len <= SSIZE_MAX && !is_at_home(g, v->iov_base, v->iov_len);
 }
 
 /* 1: not all of it is there any more, and the list ends. */
@@ -314,6 +331,13 @@ static int lead_home(struct umpa_guest *g, void **addr, size_t nbytes)
 	return 0;
 }
 
+/* The kernel takes no more. */
+static size_t name_nbytes(const struct msghdr *m)
+{
+	return m->msg_namelen < sizeof(struct sockaddr_storage) ? m->msg_namelen
+								: sizeof(struct sockaddr_storage);
+}
+
 static int points_alike(const struct msghdr *a, const struct msghdr *b)
 {
 	return a->msg_name == b->msg_name && a->msg_control == b->msg_control &&
@@ -329,7 +353,7 @@ static int lead_message(struct umpa_guest *g, struct umpa_led *led)
 	if (error)
 		return error;
 	*m = led->of_guest;
-	if (lead_home(g, &m->msg_name, m->msg_namelen) ||
+	if (lead_home(g, &m->msg_name, name_nbytes(m)) ||
 		lead_home(g, &m->msg_control, m->msg_controllen) ||
 		(m->msg_iovlen <= IOV_MAX &&
 			lead_home(g, (void **)&m->msg_iov, m->msg_iovlen * sizeof(*m->msg_iov))))
@@ -357,7 +381,7 @@ static int check_message(struct umpa_guest *g, uintptr_t header)
 
 	if (error)
 		return error;
-	if (!is_at_home(g, m.msg_name, m.msg_namelen) ||
+	if (!is_at_home(g, m.msg_name, name_nbytes(&m)) ||
 		!is_at_home(g, m.msg_control, m.msg_controllen) ||
 		!is_at_home(g, m.msg_iov, m.msg_iovlen * sizeof(*m.msg_iov)))
 		return -EFAULT;

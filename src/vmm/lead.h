@@ -16,11 +16,11 @@
 
 #include "vmm/calls.h"
 
-/* Of more the first ones are read or written, or the call is refused: enough for any datagram. */
+/* Of more the first ones are read or written, or the call is refused: the kernel takes no more. */
 enum {
-	LED_NPIECES_MAX = 64,
+	LED_NPIECES_MAX = 1024,
 	LED_NCOPIES_MAX = 4,
-	LED_COPY_NBYTES_MAX = 1024 /* of all together */
+	LED_COPY_NBYTES_MAX = 4096 /* of all together */
 };
 
 /* What a call gets a copy of: from there on in the memory for it. */

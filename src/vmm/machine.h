@@ -21,6 +21,7 @@
 #include "vmm/guest.h"
 #include "vmm/holding.h"
 #include "vmm/layout.h"
+#include "vmm/lead.h"
 #include "vmm/peers.h"
 #include "vmm/tables.h"
 
@@ -45,6 +46,7 @@ struct umpa_vmm_cpu {
 	int is_busy;     /* atomic */
 	int thread; /* atomic: that runs a function on it, and takes interrupts; negative: one is
 		       being sent; 0: none does */
+	struct umpa_led led; /* the system call that is being made */
 	struct umpa_guest_cpu inner;
 };
 

@@ -52,6 +52,15 @@ static void give_back(struct umpa_guest *g, uint64_t *table)
 		returned, &first, table, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
+static void give_all_back(struct umpa_guest *g, struct umpa_peer *own)
+{
+	umpa_g_flush_others(g);
+	if (is_in_guest_mode(g))
+		g->peers->forget();
+	while (own->nfreed)
+		give_back(g, own->freed[--own->nfreed]);
+}
+
 public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
 {
 	struct umpa_peer *own = &g->peers->peer[g->number];
@@ -60,14 +69,12 @@ public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
 		link_free(g, table);
 		return;
 	}
+	/* A function may have been ended while it gave them back. */
+	if (unlikely(own->nfreed == PEER_NFREED))
+		give_all_back(g, own);
 	own->freed[own->nfreed++] = table;
-	if (own->nfreed < PEER_NFREED)
-		return;
-	umpa_g_flush_others(g);
-	if (is_in_guest_mode(g))
-		g->peers->forget();
-	while (own->nfreed)
-		give_back(g, own->freed[--own->nfreed]);
+	if (own->nfreed == PEER_NFREED)
+		give_all_back(g, own);
 }
 
 public_api uint64_t *umpa_g_begin_table(struct umpa_guest *g)

@@ -8,7 +8,6 @@
 #include "base/panic.h"
 #include "os/os.h"
 #include "os/process.h"
-#include "vmm/lead.h"
 #include "vmm/machine.h"
 
 /* --- system calls ------------------------------------------------------------------------- */
@@ -76,21 +75,21 @@ static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers 
 	const struct umpa_vmm *vmm = cpu->vmm;
 	struct umpa_call call = call_of(r);
 	int refused = umpa_call_verdict(&call, vmm->ground, array_len(vmm->ground));
-	struct umpa_led led;
+	struct umpa_led *led = &cpu->led;
 
 	for (unsigned i = 0; !refused && umpa_call_changes(&call) && i < vmm->ncpus; i++)
 		refused = umpa_call_verdict(&call, &vmm->cpu[i].ground, 1);
 	if (!refused)
-		refused = umpa_lead(&cpu->guest, &call, &led);
-	if (!refused && orders_out_of_reach(vmm, &led.call))
+		refused = umpa_lead(&cpu->guest, &call, led);
+	if (!refused && orders_out_of_reach(vmm, &led->call))
 		refused = -ENOMEM;
 	if (refused)
 		return refused;
 	if (call.number == SYS_brk)
-		return set_break(vmm, &led.call);
-	return unless_out_of_reach(vmm, &led.call,
+		return set_break(vmm, &led->call);
+	return unless_out_of_reach(vmm, &led->call,
 		umpa_led_result(
-			&cpu->guest, &led, umpa_process_call(led.call.number, led.call.argument)));
+			&cpu->guest, led, umpa_process_call(led->call.number, led->call.argument)));
 }
 
 /* --- faults ------------------------------------------------------------------------------- */

@@ -4,9 +4,12 @@
  *
  * Entries say where from: a permutation of the pages of a range, once pages that lead nowhere are
  * given those that nobody leads to. It is undone cycle by cycle, with one swap less than a cycle
- * has members; superpages that lead to superpages as such, by carrying frames.
+ * has members; superpages that lead to superpages as such, by carrying frames. So those of which
+ * most pages lead to one are made whole first, page by page, or a page that has changed places
+ * would have all of a cycle copied.
  */
 #include <errno.h>
+#include <umpa/page.h>
 #include <umpa/rewire.h>
 
 #include "core/core.h"
@@ -20,6 +23,8 @@ struct view {
 	char *begin;
 	size_t npages;
 	uint64_t *led_to; /* a bit a page: some page leads to it */
+	uint32_t *leader; /* the page that leads to it, where straighten() has been */
+	int by_pages;     /* contents of single pages were swapped */
 };
 
 #define NOWHERE SIZE_MAX /* it leads nowhere */
@@ -174,6 +179,95 @@ static void complete_pages(const struct view *v)
 	}
 }
 
+/* --- superpages of which most pages lead to one ------------------------------------------- */
+
+static int is_split(const struct view *v, size_t page)
+{
+	return umpa_g_is_split(*umpa_g_pte(v->g, at(v, page), 1));
+}
+
+static int any_is_split(const struct view *v)
+{
+	for (size_t page = first_superpage(v); is_superpage(v, page); page += SLOT_NPAGES)
+		if (is_split(v, page))
+			return 1;
+	return 0;
+}
+
+static size_t nlead_to(const struct view *v, size_t page, size_t home)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SLOT_NPAGES; i++)
+		n += home_of(v, page + i) == home + i;
+	return n;
+}
+
+/* The superpage that more than half of a superpage's pages lead to, each to the one in its place;
+ * NOWHERE: none. Each that leads elsewhere takes one away that might: one that is left at the end
+ * is the only one it can be. */
+static size_t most_lead_to(const struct view *v, size_t page)
+{
+	size_t most = NOWHERE, n = 0;
+
+	for (size_t i = 0; i < SLOT_NPAGES; i++) {
+		size_t home = home_of(v, page + i) - i;
+
+		if (!n)
+			most = home;
+		n += home == most ? 1 : (size_t)-1;
+	}
+	return n && is_superpage(v, most) && nlead_to(v, page, most) > SLOT_NPAGES / 2 ? most
+										       : NOWHERE;
+}
+
+/* A page leads to where it should, and who has led there to where it did: the contents have changed
+ * places. 0: they can't. */
+static int set_right(struct view *v, size_t page, size_t home)
+{
+	size_t was = home_of(v, page), other = v->leader[home];
+
+	if (was == home)
+		return 1;
+	if (umpa_swap(at(v, was), at(v, home), PAGE_NBYTES))
+		return 0;
+	v->by_pages = 1;
+	umpa_g_map(v->g, at(v, page), at(v, home), 1);
+	umpa_g_map(v->g, at(v, other), at(v, was), 1);
+	v->leader[home] = (uint32_t)page;
+	v->leader[was] = (uint32_t)other;
+	return 1;
+}
+
+static void straighten_one(struct view *v, size_t page)
+{
+	size_t home = most_lead_to(v, page), i = 0;
+
+	if (home == NOWHERE)
+		return;
+	while (i < SLOT_NPAGES && set_right(v, page + i, home + i))
+		i++;
+	if (i == SLOT_NPAGES)
+		umpa_g_map(v->g, at(v, page), at(v, home), SLOT_NPAGES);
+}
+
+/* Without memory for it all is undone page by page. */
+static void straighten(struct view *v)
+{
+	size_t nbytes = pages_of(v->npages * sizeof(*v->leader)) << PAGE_SHIFT;
+	void *memory;
+
+	if (v->npages > UINT32_MAX || !any_is_split(v) || umpa_os_map(nbytes, &memory))
+		return;
+	v->leader = memory;
+	for (size_t page = 0; page < v->npages; page++)
+		v->leader[home_of(v, page)] = (uint32_t)page;
+	for (size_t page = first_superpage(v); is_superpage(v, page); page += SLOT_NPAGES)
+		if (is_split(v, page))
+			straighten_one(v, page);
+	umpa_os_unmap(memory, nbytes);
+}
+
 /* --- cycles ------------------------------------------------------------------------------- */
 
 /* All that lead on from a superpage, until it comes again, do so as wholes. */
@@ -229,15 +323,17 @@ static int undo_superpages(const struct view *v)
 	return error;
 }
 
-static int undo_pages(const struct view *v)
+static int undo_pages(struct view *v)
 {
 	int error = 0;
 
 	for (size_t page = 0; !error && page < v->npages;) {
-		if (home_of(v, page) == page)
+		if (home_of(v, page) == page) {
 			page += in_one(v, page);
-		else
+		} else {
+			v->by_pages = 1;
 			error = undo_cycle(v, page++, 1);
+		}
 	}
 	return error;
 }
@@ -264,6 +360,7 @@ static int sync_view(struct view *v)
 	if (!error) {
 		complete_superpages(v);
 		complete_pages(v);
+		straighten(v);
 		error = undo_superpages(v);
 	}
 	if (!error)
@@ -309,19 +406,38 @@ static struct view all_held(struct umpa_vmm *vmm)
 				 h->extents.nslots;
 	}
 	return (struct view){
-		&vmm->cpu[0].guest, (char *)vmm->peers.held, nslots * SLOT_NPAGES, NULL};
+		&vmm->cpu[0].guest, (char *)vmm->peers.held, nslots * SLOT_NPAGES, NULL, NULL, 0};
+}
+
+/* Where contents went page by page, frames may have come to where there are none. No CPU runs, so
+ * none remembers what is in limbo. */
+static void empty_void_slots(struct umpa_vmm *vmm)
+{
+	uint32_t n;
+
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		struct umpa_holding *h = &vmm->cpu[i].holding;
+
+		umpa_holding_end_limbo(h);
+		for (uint32_t k = 0; k < h->extents.nslots; k += n)
+			if (umpa_holding_kind(h, k, &n) == EXTENT_VOID)
+				(void)!umpa_unback(h->begin + ((size_t)k << SLOT_SHIFT),
+					(size_t)n << SLOT_SHIFT);
+	}
 }
 
 static int sync_all_cpus(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
-	struct view v =
-		addr || nbytes ? (struct view){&vmm->cpu[0].guest, addr, nbytes >> PAGE_SHIFT, NULL}
-			       : all_held(vmm);
+	struct view v = addr || nbytes ? (struct view){&vmm->cpu[0].guest, addr,
+						 nbytes >> PAGE_SHIFT, NULL, NULL, 0}
+				       : all_held(vmm);
 	int error;
 
 	if (!v.npages || vmm->is_host)
 		return 0;
 	error = sync_view(&v);
+	if (!error && !addr && v.by_pages)
+		empty_void_slots(vmm);
 	return tell(vmm, &v) ? -EIO : error;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -182,6 +183,43 @@ TEST(vmm_leaves_nothing_behind)
 	umpa_free(after);
 }
 
+/* Frames of one block have gone to a larger one; then so many pages of two of its superpages change
+ * places that neither is mostly one. Result: where the frames were. */
+GUEST static long mix_pages(struct umpa_guest *g, void *arg)
+{
+	char *small = umpa_g_alloc(g, 8 * MIB, 0), *large;
+
+	(void)arg;
+	for (size_t i = 0; i < 8 * MIB; i += 4096)
+		small[i] = 1;
+	umpa_g_alloc(g, 2 * MIB, UMPA_NOBACK); /* no room behind it */
+	umpa_g_free(g, small);
+	large = umpa_g_alloc(g, 16 * MIB, 0);
+	if (umpa_g_swap(g, large, large + 2 * MIB + 4096, (size_t)300 * 4096) ||
+		umpa_g_home(g, large + 4 * MIB) == large + 4 * MIB)
+		return 0;
+	large[0] = 2;
+	return (long)small;
+}
+
+/* Then all is brought page by page, also what is seen where nothing is; which has no frames still.
+ */
+TEST(vmm_sync_leaves_no_frames_behind)
+{
+	unsigned char resident[2048];
+	unsigned nresident = 0;
+
+	PLAN(5);
+	begin((struct umpa_vmm_options){.holding_nbytes = 64 * MIB});
+	CHECK(!run(mix_pages, NULL) && ret);
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+	REQUIRE(!mincore((void *)ret, 8 * MIB, resident));
+	for (size_t i = 0; i < 2048; i++)
+		nresident += resident[i] & 1;
+	CHECK_EQ(nresident, 0);
+	umpa_vmm_destroy(vmm);
+}
+
 /* What is seen at two superpages has changed places, so their homes are elsewhere. */
 GUEST static long speak_of_blocks(struct umpa_guest *g, void *arg)
 {
@@ -245,7 +283,7 @@ enum {
 };
 
 static struct {
-	int file, to, from; /* sockets */
+	int file, event, to, from; /* the last two are sockets */
 	struct sockaddr_un name, name_of_from;
 	socklen_t name_nbytes, name_of_from_nbytes;
 } talk;
@@ -275,9 +313,15 @@ GUEST static long give_pieces_of_files(uint64_t *a, uint64_t *b)
 	wrong |= (guest_call_6(SYS_pread64, talk.file, (long)b, 4096 * 5, 4096, 0, 0) != 5 * 4096)
 		 << 1;
 	wrong |= !is_numbered(b, 5, 1) << 2;
-	/* More than can be given at a time. */
-	wrong |= (guest_call(SYS_write, talk.file, (long)a, PIECES_NPAGES * 4096) != 64 * 4096)
+	wrong |= (guest_call(SYS_write, talk.file, (long)a, PIECES_NPAGES * 4096) !=
+			 PIECES_NPAGES * 4096)
 		 << 3;
+	/* Takes eight bytes at once, and no pieces. */
+	((char *)a)[4095] = 7;
+	a[512] = 0;
+	wrong |= (guest_call(SYS_write, talk.event, (long)((char *)a + 4095), 8) != 8) << 13;
+	wrong |= (guest_call(SYS_read, talk.event, (long)((char *)a + 8191), 8) != 8) << 14;
+	wrong |= (((char *)a)[8191] != 7 || a[1024] & 0xffffff) << 15;
 	wrong |= (guest_call(SYS_lseek, talk.file, 4096, SEEK_SET) != 4096) << 4;
 	wrong |= (guest_call(SYS_read, talk.file, (long)(a + 10 * 512), 3 * 4096) != 3 * 4096) << 5;
 	wrong |= !is_numbered(a + 10 * 512, 3, 2) << 6;
@@ -317,8 +361,10 @@ GUEST static long give_pieces_of_datagrams(uint64_t *a, uint64_t *b)
 	wrong |= (*from_nbytes != talk.name_of_from_nbytes) << 3;
 	for (size_t i = 0; i < *from_nbytes; i++)
 		wrong |= (((char *)from)[i] != ((char *)&talk.name_of_from)[i]) << 4;
-	/* A datagram is not cut: it would have to be, or its sender. */
-	wrong |= (guest_call_6(SYS_sendto, talk.from, (long)a, 66 * 4096, 0, 0, 0) != -EFAULT) << 5;
+	/* A datagram is not cut, nor is its receiver's name. */
+	wrong |= (guest_call_6(SYS_sendto, talk.from, (long)a, 66 * 4096, 0, (long)&talk.name,
+			  talk.name_nbytes) != -EMSGSIZE)
+		 << 5;
 	wrong |= (guest_call_6(SYS_sendto, talk.from, (long)a, DATAGRAM_NBYTES, 0, (long)&talk.name,
 			  1000) != -EINVAL)
 		 << 6;
@@ -376,7 +422,8 @@ TEST(vmm_calls_take_pieces)
 	PLAN(10);
 	begin((struct umpa_vmm_options){.holding_nbytes = 64 * MIB});
 	talk.file = memfd_create("pieces", MFD_CLOEXEC);
-	REQUIRE(talk.file >= 0);
+	talk.event = eventfd(0, EFD_CLOEXEC);
+	REQUIRE(talk.file >= 0 && talk.event >= 0);
 	talk.to = named_socket(&talk.name, &talk.name_nbytes);
 	talk.from = named_socket(&talk.name_of_from, &talk.name_of_from_nbytes);
 	CHECK_EQ(run(give_pieces, NULL), 0);
@@ -384,6 +431,7 @@ TEST(vmm_calls_take_pieces)
 	CHECK_EQ(run(give_pieces, &talk), 0);
 	CHECK_EQ(ret, 0);
 	close(talk.file);
+	close(talk.event);
 	close(talk.to);
 	close(talk.from);
 	umpa_vmm_destroy(vmm);

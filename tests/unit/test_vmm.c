@@ -499,6 +499,61 @@ TEST(vmm_sync_brings_superpages_home)
 	umpa_free(pages);
 }
 
+/* A page of each of some superpages that have changed places has done so, too: the others come by
+ * their frames, still. */
+TEST(vmm_sync_brings_superpages_but_for_pages)
+{
+	uint64_t frame[512];
+	unsigned nfound = 0;
+
+	PLAN(5);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	for (size_t i = 0; i < 512; i++)
+		frame[i] = fake_frame(page(i));
+	exchange_superpages(0, 512);
+	exchange_superpages(512, 1024);
+	exchange(7, 700, 3); /* of two of them */
+	exchange(20, 1900, 1);
+	CHECK_EQ(sync_all(), 0);
+	CHECK(all_are_seen() && all_are_home());
+	/* The first went to the third. */
+	for (size_t i = 0; i < 512; i++)
+		nfound += fake_frame(page(1024 + i)) == frame[i];
+	CHECK(nfound >= 500);
+	CHECK(fake_consistent());
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
+/* Of a superpage made of pages each page is remembered by itself. */
+TEST(vmm_entries_know_what_to_forget)
+{
+	struct umpa_guest *g;
+
+	PLAN(13);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	g = &vmm->cpu->guest;
+	CHECK(!umpa_entries_forget_all(g, page(0), page(1024), 1024));
+	CHECK(!umpa_entries_forget_all(g, page(3), page(1024), 64));
+	CHECK(umpa_entries_forget_all(g, page(3), page(1024), 65));
+	CHECK(umpa_entries_forget_all(g, page(0), page(512), 500));
+	CHECK(umpa_entries_are_open(g, page(0), 1024));
+	umpa_g_split(g, page(1536));
+	CHECK(umpa_entries_forget_all(g, page(0), page(1024), 1024));
+	CHECK(umpa_entries_forget_all(g, page(1024), page(0), 1024));
+	CHECK(!umpa_entries_forget_all(g, page(1024), page(0), 512));
+	CHECK(umpa_entries_are_open(g, page(1500), 100));
+	umpa_g_protect(g, page(1540), 1, 0);
+	CHECK(!umpa_entries_are_open(g, page(1500), 100));
+	CHECK(umpa_entries_are_open(g, page(1500), 40) && umpa_entries_are_open(g, page(1541), 40));
+	umpa_g_protect(g, page(0), 512, 0);
+	CHECK(!umpa_entries_are_open(g, page(511), 2));
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
 /* Superpages are some, wherever the range begins. */
 TEST(vmm_sync_of_any_range)
 {

@@ -122,6 +122,9 @@ static unsigned wrong_buffer(struct numbers *n)
 
 	if (error || !nbytes)
 		return error != (seen || !nbytes ? 0 : -EFAULT);
+	if (led.ncopies)
+		return led.call.argument[1] != (uintptr_t)led.given || nbytes > sizeof(led.given) ||
+		       seen != nbytes;
 	if (led.call.number == SYS_pread64)
 		return (const char *)led.call.argument[1] != umpa_g_home(g, addr) ||
 		       led.call.argument[2] != seen;
@@ -364,9 +367,41 @@ TEST(lead_copies_names)
 	CHECK_EQ(umpa_lead(
 			 g, &(struct umpa_call){SYS_futex, {(uintptr_t)(page(1) - 2), 1, 1}}, &led),
 		-EFAULT);
-	CHECK_EQ(umpa_lead(g, &(struct umpa_call){SYS_poll, {(uintptr_t)at, 129}}, &led), -EFAULT);
+	CHECK_EQ(umpa_lead(g, &(struct umpa_call){SYS_poll, {(uintptr_t)at, 513}}, &led), -EFAULT);
 	memset(umpa_g_home(g, page(1)), 'x', 4096);
 	CHECK_EQ(lead(SYS_openat, at, O_RDONLY, 0, NULL, 0), -EFAULT);
-	CHECK_EQ(lead(SYS_ioctl, at, (uintptr_t)at, 0, NULL, 0), -EFAULT);
+	CHECK_EQ(lead(SYS_msgrcv, at, 3, 0, NULL, 0), -EFAULT);
+	end();
+}
+
+/* --- limits ------------------------------------------------------------------------------- */
+
+/* Two lists' worth of pages, each apart from the next. */
+TEST(lead_takes_so_many_pieces)
+{
+	struct iovec v[2] = {{page(0), NPAGES * 4096}, {page(0), NPAGES * 4096}};
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
+
+	PLAN(11);
+	begin();
+	v[0].iov_base = v[1].iov_base = block;
+	for (size_t i = 0; i < NPAGES; i++)
+		umpa_g_map(g, page(i), page(NPAGES - 1 - i), 1);
+	CHECK(!lead(SYS_write, block, NPAGES * 4096, 0, NULL, 0) && led.npieces == NPAGES);
+	CHECK(!lead(SYS_writev, v, 2, 0, NULL, 0) && led.call.argument[2] == LED_NPIECES_MAX);
+	CHECK_EQ(lead(SYS_sendmsg, &m, 0, 0, NULL, 0), -EFAULT);
+	/* Nothing is in no place. */
+	v[0].iov_len = v[1].iov_len = 0;
+	CHECK(!lead(SYS_writev, v, 2, 0, NULL, 0) && led.call.argument[1] == (uintptr_t)v);
+	/* What is small goes at once. */
+	CHECK(!lead(SYS_write, page(1) - 4, 8, 0, NULL, 0) && led.call.number == SYS_write);
+	CHECK(led.call.argument[1] == (uintptr_t)led.given && led.call.argument[2] == 8);
+	/* The kernel refuses, and so says why. */
+	CHECK(!lead(SYS_read, page(1) - 4, SIZE_MAX, 0, NULL, 0));
+	CHECK(led.call.number == SYS_read && led.call.argument[2] == SIZE_MAX);
+	CHECK(!lead(SYS_readv, block, SIZE_MAX, 0, NULL, 0) && led.call.argument[2] == SIZE_MAX);
+	/* A name is no longer than the longest. */
+	m = (struct msghdr){.msg_name = page(1) - 128, .msg_namelen = 400};
+	CHECK(!lead(SYS_recvmsg, &m, 0, 0, NULL, 0));
 	end();
 }
