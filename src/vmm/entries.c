@@ -30,12 +30,15 @@ int umpa_entries_forget_all(struct umpa_guest *g, void *a, void *b, size_t npage
 	return n > NFLUSHED_MAX;
 }
 
-static int is_open(const volatile uint64_t *entry, size_t n)
+/* The bits that all of them have. */
+static uint64_t bits_of_all(const volatile uint64_t *entry, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if ((entry[i] & UMPA_G_OPEN) != UMPA_G_OPEN)
-			return 0;
-	return 1;
+	const volatile uint64_t *end = entry + n;
+	uint64_t bits = UMPA_G_OPEN;
+
+	while (entry < end)
+		bits &= *entry++;
+	return bits;
 }
 
 int umpa_entries_are_open(struct umpa_guest *g, void *addr, size_t npages)
@@ -46,7 +49,7 @@ int umpa_entries_are_open(struct umpa_guest *g, void *addr, size_t npages)
 		int split = umpa_g_is_split(*umpa_g_pte(g, at, 1));
 
 		n = umpa_g_npages_left(at) < npages ? umpa_g_npages_left(at) : npages;
-		if (!is_open(umpa_g_pte(g, at, !split), split ? n : 1))
+		if (bits_of_all(umpa_g_pte(g, at, !split), split ? n : 1) != UMPA_G_OPEN)
 			return 0;
 	}
 	return 1;
