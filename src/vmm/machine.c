@@ -213,7 +213,7 @@ static void give_all(struct umpa_vmm *vmm)
 
 static int may_be(const struct umpa_vmm_options *o)
 {
-	return !(o->flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST)) &&
+	return !(o->flags & ~(UMPA_VMM_ALLOW_SLOW | UMPA_VMM_ALLOW_HOST | VMM_MIRROR_BY_PAGES)) &&
 	       o->frames_nbytes <= o->holding_nbytes && o->stack_nbytes % PAGE_NBYTES == 0 &&
 	       o->stack_nbytes <= STACK_NBYTES_MAX && o->ncpus <= UMPA_VMM_NCPUS_MAX;
 }
@@ -254,6 +254,7 @@ static int begin(struct umpa_vmm **out, const struct umpa_vmm_options *o)
 		.books = piece,
 		.ncpus = ncpus,
 		.time_ns = o->time_ns,
+		.is_by_pages = (o->flags & VMM_MIRROR_BY_PAGES) != 0,
 		.pid = umpa_process_id()};
 	seat_cpus(&books->vmm, books);
 	*out = &books->vmm;

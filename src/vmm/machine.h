@@ -25,6 +25,10 @@
 #include "vmm/peers.h"
 #include "vmm/tables.h"
 
+/* A flag of the options, for tests: the mirror is made of pages. Else an emulated processor forgets
+ * all that is in one of its leaves where it is told to forget an address. */
+#define VMM_MIRROR_BY_PAGES 0x80000000u
+
 /* Memory that the machine has taken. */
 struct umpa_vmm_piece {
 	void *addr;
@@ -62,6 +66,7 @@ struct umpa_vmm {
 	unsigned ncpus;
 	struct umpa_vmm_cpu *cpu;
 	int is_host;           /* there is no machine: functions run outside */
+	int is_by_pages;       /* VMM_MIRROR_BY_PAGES */
 	uint64_t time_ns;      /* that a function may take; 0: any */
 	size_t nslots;         /* of the window, that the machine reaches */
 	uint64_t *page_tables; /* for the pages of those */

@@ -154,7 +154,7 @@ static int physical_of(const struct umpa_vmm *vmm, const void *addr, uint64_t *p
 
 static int mirror_level(const struct umpa_vmm *vmm)
 {
-	return vmm->kvm.facts.gib_leaves ? 2 : 1;
+	return vmm->is_by_pages ? 0 : vmm->kvm.facts.gib_leaves ? 2 : 1;
 }
 
 static uint64_t whole_nbytes(const struct umpa_cluster *c)
@@ -170,7 +170,7 @@ static uint64_t ntables_most(const struct umpa_vmm *vmm)
 	for (unsigned i = 0; i < vmm->layout.nclusters; i++) {
 		const struct umpa_cluster *c = &vmm->layout.cluster[i];
 
-		n += umpa_tables_most(c->begin, whole_nbytes(c), 1);
+		n += umpa_tables_most(c->begin, whole_nbytes(c), !vmm->is_by_pages);
 	}
 	return n;
 }

@@ -71,6 +71,13 @@ plan_shadowed()
 	done
 }
 
+# Tests of what is forgotten, where each page is remembered by itself: behind a huge page the emulated processor
+# remembers, and forgets, all of it.
+plan_remembered()
+{
+	echo "test_vmm_blocks@never|user|never|$build_dir/tests/real/test_vmm_blocks vmm_forgets vmm_exchanges"
+}
+
 # Huge pages off: how a mover is found, and that it moves. What becomes of base pages is among the cases of
 # test_mover_memory and of the weather, whatever the mode.
 plan_never()
@@ -90,6 +97,7 @@ plan_of()
 	findings="uffd 0"
 	[ "$1" != 6.1 ] || findings="mremap 1"
 	plan_always
+	plan_remembered
 	plan_shadowed test_vmm test_vmm_blocks test_vmm_cpus
 	[ "$1" != 6.1 ] || plan_never
 }

@@ -15,6 +15,7 @@
 
 #include "support/check.h"
 #include "support/guest.h"
+#include "vmm/machine.h"
 
 static struct umpa_vmm *vmm;
 static struct umpa_vmm_fault fault;
@@ -115,6 +116,41 @@ TEST(vmm_exchanges_pages)
 		CHECK_EQ(ret, 0);
 		umpa_vmm_destroy(vmm);
 	}
+}
+
+/* Superpages that are made of pages change places as wholes: each page is remembered by itself. */
+GUEST static long exchange_split_superpages(struct umpa_guest *g, void *arg)
+{
+	volatile uint64_t *a = umpa_g_alloc(g, 2 * MIB, 0), *b = umpa_g_alloc(g, 2 * MIB, 0);
+	long nwrong = 0;
+
+	(void)arg;
+	for (int round = 0; round < 4; round++) {
+		for (size_t i = 0; i < 512; i++) {
+			a[i * 512] = i;
+			b[i * 512] = 1000 + i;
+		}
+		nwrong += umpa_g_swap(g, (char *)&a[5 * 512], (char *)&b[5 * 512], 4096) != 0;
+		/* A way out, on which all that there was to forget is forgotten. */
+		guest_call(SYS_getppid, 0, 0, 0);
+		for (size_t i = 0; i < 64; i++)
+			nwrong += a[i * 512] != (i == 5 ? 1005 : i);
+		nwrong += umpa_g_swap(g, (char *)a, (char *)b, 2 * MIB) != 0;
+		for (size_t i = 0; i < 64; i++)
+			nwrong += a[i * 512] != (i == 5 ? 5 : 1000 + i);
+	}
+	return nwrong;
+}
+
+TEST(vmm_forgets_each_page)
+{
+	PLAN(5);
+	begin((struct umpa_vmm_options){.flags = VMM_MIRROR_BY_PAGES, .holding_nbytes = 64 * MIB});
+	CHECK_EQ(run(exchange_split_superpages, NULL), 0);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(run(exchange_pages, (void *)15), 0);
+	CHECK_EQ(ret, 0);
+	umpa_vmm_destroy(vmm);
 }
 
 /* Two blocks, one of which has moved, are the program's outside. */
