@@ -107,15 +107,17 @@ static size_t nbytes_of(const struct umpa_call *call, const struct umpa_call_buf
 
 /* --- copies --- */
 
-/* Between the guest's memory, wherever its pieces are, and a copy. Result: bytes, from the front.
- */
-static size_t copy_pieces(struct umpa_guest *g, char *addr, char *own, size_t nbytes,
+/* Between the guest's memory, wherever its pages are, and a copy. Result: bytes, from the front, up
+ * to a page that is nowhere, or may not be used. */
+static size_t copy_pages(struct umpa_guest *g, char *addr, char *own, size_t nbytes,
 	int (*way)(void *own, uintptr_t addr, size_t nbytes))
 {
 	size_t n = 0;
 
 	while (n < nbytes) {
-		struct iovec piece = next_piece(g, addr + n, nbytes - n);
+		size_t of_page = PAGE_NBYTES - (uintptr_t)(addr + n) % PAGE_NBYTES;
+		struct iovec piece =
+			next_piece(g, addr + n, nbytes - n < of_page ? nbytes - n : of_page);
 
 		if (!piece.iov_len || way(own + n, (uintptr_t)piece.iov_base, piece.iov_len))
 			break;
@@ -134,7 +136,7 @@ static int give_copy(
 
 	if (led->ncopies == LED_NCOPIES_MAX || (!is_text && nbytes > room))
 		return -EFAULT;
-	c.nbytes = copy_pieces(g, c.addr, own, is_text ? room : nbytes, copy_in);
+	c.nbytes = copy_pages(g, c.addr, own, is_text ? room : nbytes, copy_in);
 	if (is_text ? !memchr(own, 0, c.nbytes) : c.nbytes < nbytes)
 		return -EFAULT;
 	if (is_text)
@@ -158,21 +160,11 @@ static int bring_back(struct umpa_guest *g, const struct umpa_led *led)
 			first++;
 		while (end > first && given[end - 1] == was[end - 1])
 			end--;
-		if (copy_pieces(g, c->addr + first, (char *)given + first, end - first, copy_out) <
+		if (copy_pages(g, c->addr + first, (char *)given + first, end - first, copy_out) <
 			end - first)
 			return -EFAULT;
 	}
 	return 0;
-}
-
-/* What is of unknown length may end before n bytes of a row do, or where the window does. */
-static int may_end(
-	struct umpa_guest *g, const struct umpa_call_buffer *b, const char *addr, size_t n)
-{
-	if (!n || b->nbytes)
-		return 0;
-	return !is_led(g, addr + n) ||
-	       (b->nbytes_at == CALL_TEXT && memchr(umpa_peers_home(g, addr), 0, n));
 }
 
 /* The kernel refuses so much, wherever it is. */
@@ -212,12 +204,16 @@ static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 		if (!n)
 			return -EFAULT;
 		argument[b.nbytes_at] = n;
-	} else if (n < nbytes && !may_end(g, &b, addr, n)) {
+	} else if (n < nbytes) {
 		int is_text = b.nbytes_at == CALL_TEXT;
 
-		return (is_text || b.nbytes) && umpa_call_takes_copies(&led->call)
-			       ? give_copy(g, led, &argument[position], nbytes, is_text)
-			       : -EFAULT;
+		if (is_text || b.nbytes)
+			return umpa_call_takes_copies(&led->call)
+				       ? give_copy(g, led, &argument[position], nbytes, is_text)
+				       : -EFAULT;
+		/* What is of unknown length may end where the window does. */
+		if (!n || is_led(g, addr + n))
+			return -EFAULT;
 	}
 	if (n)
 		argument[position] = (uintptr_t)umpa_peers_home(g, addr);

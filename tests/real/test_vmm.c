@@ -435,6 +435,27 @@ TEST(vmm_calls_are_given_what_is_seen)
 	end();
 }
 
+/* A name where the host may not look, with nothing behind it. */
+GUEST static long name_what_is_closed(struct umpa_guest *g, void *arg)
+{
+	(void)arg;
+	umpa_g_map(g, page(5), page(8), 1);
+	umpa_g_unmap(g, page(6), 1);
+	umpa_g_flush_all();
+	return guest_call(SYS_access, (long)(page(5) + 100), 0, 0);
+}
+
+TEST(vmm_calls_are_given_names_nowhere)
+{
+	PLAN(5);
+	begin();
+	REQUIRE(!mprotect(page(8), 4096, PROT_NONE));
+	CHECK_EQ(run(name_what_is_closed, NULL), 0);
+	CHECK_EQ(ret, -EFAULT);
+	REQUIRE(!mprotect(page(8), 4096, PROT_READ | PROT_WRITE));
+	end();
+}
+
 GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 {
 	long wrong = 0;
