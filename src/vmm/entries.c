@@ -16,12 +16,17 @@ static void flush(char *addr, size_t n, size_t one_nbytes)
 		umpa_g_flush(addr);
 }
 
+/* Superpages and no pages. */
+static int are_superpages(const void *a, const void *b, size_t npages)
+{
+	return !(((uintptr_t)a | (uintptr_t)b | npages << PAGE_SHIFT) & (SLOT_NBYTES - 1));
+}
+
 int umpa_entries_forget_all(struct umpa_guest *g, void *a, void *b, size_t npages)
 {
 	size_t n = npages / SLOT_NPAGES;
 
-	if (!umpa_g_is_superpage(a, npages) || !umpa_g_is_superpage(b, npages) ||
-		npages % SLOT_NPAGES)
+	if (!are_superpages(a, b, npages))
 		return npages > NFLUSHED_MAX;
 	for (size_t i = 0; i < n && n <= NFLUSHED_MAX; i++)
 		if (umpa_g_is_split(umpa_g_pte(g, a, 1)[i]) ||
@@ -57,7 +62,7 @@ int umpa_entries_are_open(struct umpa_guest *g, void *addr, size_t npages)
 
 static void exchange_and_forget(struct umpa_guest *g, char *a, char *b, size_t npages)
 {
-	int whole = !(((uintptr_t)a | (uintptr_t)b | npages << PAGE_SHIFT) & (SLOT_NBYTES - 1));
+	int whole = are_superpages(a, b, npages);
 	size_t one_nbytes = whole ? SLOT_NBYTES : PAGE_NBYTES;
 	size_t n = (npages << PAGE_SHIFT) / one_nbytes;
 

@@ -526,6 +526,34 @@ TEST(vmm_sync_brings_superpages_but_for_pages)
 	umpa_free(pages);
 }
 
+/* Without the memory to do so all comes page by page. */
+TEST(vmm_sync_does_without_memory)
+{
+	unsigned nwrong = 0, nrefused = 0;
+
+	PLAN(4);
+	begin_with_pages();
+	REQUIRE(!umpa_vmm_create(&vmm, NULL));
+	for (unsigned n = 1; n <= 4; n++) {
+		int error;
+
+		exchange_superpages(0, 512);
+		exchange(7, 700, 3);
+		fake_fail_at(n, -ENOMEM);
+		error = sync_all();
+		fake_fail_at(0, 0);
+		nrefused += error == -ENOMEM;
+		nwrong += error && error != -ENOMEM;
+		nwrong += sync_all() != 0;
+		nwrong += !all_are_seen() || !all_are_home();
+	}
+	CHECK_EQ(nwrong, 0);
+	CHECK_EQ(nrefused, 1); /* of what it can't do without */
+	CHECK(fake_consistent());
+	umpa_vmm_destroy(vmm);
+	umpa_free(pages);
+}
+
 /* Of a superpage made of pages each page is remembered by itself. */
 TEST(vmm_entries_know_what_to_forget)
 {
