@@ -16,7 +16,7 @@ glob_sources(core_sources src/base src/os src/va src/frame src/core
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
 	list(FILTER core_sources EXCLUDE REGEX "/src/vmm/elsewhere\\.c$")
 else()
-	list(FILTER core_sources EXCLUDE REGEX "/src/(os/os_kvm|vmm/(calls|entries|guest|held|lead|machine|mirror|probe|run|sync))\\.c$|\\.S$")
+	list(FILTER core_sources EXCLUDE REGEX "/src/(os/os_kvm|vmm/(calls|entries|guest|held|hide|lead|left|machine|mirror|probe|run|sync))\\.c$|\\.S$")
 endif()
 glob_sources(heap_sources src/heap)
 glob_sources(shim_sources src/shim)
@@ -44,8 +44,8 @@ endif()
 
 # What may run inside a trap: all but the general registers are those of what was interrupted.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
-	foreach(name base/bitmap base/heights frame/shelf va/extents vmm/entries vmm/guest vmm/holding
-			vmm/holding_resize vmm/inside vmm/peers)
+	foreach(name base/bitmap base/heights frame/shelf va/extents vmm/entries vmm/guest vmm/hide
+			vmm/holding vmm/holding_resize vmm/inside vmm/peers vmm/tables)
 		set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/${name}.c
 			APPEND PROPERTY COMPILE_OPTIONS -mgeneral-regs-only)
 	endforeach()

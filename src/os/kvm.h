@@ -73,6 +73,14 @@ struct umpa_kvm_state {
 
 must_check int umpa_kvm_set_state(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s);
 
+/* What the CPU has in other registers than the general ones, as XSAVE stores it, at a multiple of
+ * 64. *parts: what of it XRSTOR is to take; 0: the processor knows FXRSTOR alone. */
+enum {
+	KVM_VECTORS_NBYTES = 4096
+};
+
+must_check int umpa_kvm_get_vectors(struct umpa_kvm_cpu *cpu, void *vectors, uint64_t *parts);
+
 enum umpa_kvm_exit {
 	KVM_PORT,     /* it wrote to a port */
 	KVM_SIGNAL,   /* a signal was delivered to the thread, or is about to be */

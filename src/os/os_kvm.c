@@ -342,6 +342,17 @@ static int reset_floating_point(const struct umpa_kvm_cpu *cpu)
 	return ask_with(cpu->fd, KVM_SET_FPU, &f);
 }
 
+/* x87, SSE, AVX, AVX-512: not what protects memory from the thread, or describes it. */
+#define PARTS_OF_CODE ((uint64_t)0xe7)
+
+_Static_assert(sizeof(struct kvm_xsave) == KVM_VECTORS_NBYTES, "the kernel's");
+
+int umpa_kvm_get_vectors(struct umpa_kvm_cpu *cpu, void *vectors, uint64_t *parts)
+{
+	*parts = cpu->xcr0 & PARTS_OF_CODE;
+	return ask_with(cpu->fd, KVM_GET_XSAVE, vectors);
+}
+
 static int set_msrs(const struct umpa_kvm_cpu *cpu, const struct umpa_kvm_state *s)
 {
 	struct {

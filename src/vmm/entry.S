@@ -1,12 +1,94 @@
-/* The ways into guest mode, and out of it by ports (vmm/guest.h). */
+/* The ways into guest mode, and out of it: by ports (vmm/guest.h), and for good. */
 #include "vmm/guest.h"
+#include "vmm/left.h"
 
 	.text
+
+/* Calls umpa_vmm_run_apart() further down the stack, a page at least of which is nobody's, with a
+ * sixth argument: where the frame pointer is. That page is touched, as it may be hidden: from a
+ * function that has left, and runs another. */
+	.globl umpa_vmm_run
+	.type umpa_vmm_run, @function
+umpa_vmm_run:
+	.cfi_startproc
+	push	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset %rbp, -16
+	mov	%rsp, %rbp
+	.cfi_def_cfa_register %rbp
+	push	%rbx
+	.cfi_offset %rbx, -24
+	push	%r12
+	.cfi_offset %r12, -32
+	push	%r13
+	.cfi_offset %r13, -40
+	push	%r14
+	.cfi_offset %r14, -48
+	push	%r15
+	.cfi_offset %r15, -56
+	sub	$4096, %rsp
+	and	$-4096, %rsp
+	orq	$0, (%rsp)
+	mov	%rbp, %r9
+	call	umpa_vmm_run_apart
+	lea	-LEFT_SAVED_NBYTES(%rbp), %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	.cfi_def_cfa %rsp, 8
+	ret
+	.cfi_endproc
+	.size umpa_vmm_run, . - umpa_vmm_run
+
+/* Goes on outside: registers of a trap (RDI); before that what is in the other ones (RSI, or none),
+ * by XRSTOR of these parts (RDX), or FXRSTOR where there are none; and gives the CPU back (RCX). */
+	.globl umpa_left_go_on
+	.hidden umpa_left_go_on
+	.type umpa_left_go_on, @function
+umpa_left_go_on:
+	test	%rsi, %rsi
+	jz	2f
+	mov	%edx, %eax
+	shr	$32, %rdx
+	mov	%edx, %r8d
+	or	%eax, %r8d
+	jz	1f
+	xrstor64 (%rsi)
+	jmp	2f
+1:
+	fxrstor64 (%rsi)
+2:
+	mov	%rdi, %rsp
+	movl	$0, (%rcx)
+	jmp	go_on
 
 	.globl umpa_guest_enter
 	.hidden umpa_guest_enter
 	.type umpa_guest_enter, @function
 umpa_guest_enter:
+	.cfi_startproc
+	.cfi_def_cfa %rbp, 16 /* of umpa_vmm_run(), so that an exception finds who called that */
+	.cfi_offset %rbp, -16
+	.cfi_offset %rbx, -24
+	.cfi_offset %r12, -32
+	.cfi_offset %r13, -40
+	.cfi_offset %r14, -48
+	.cfi_offset %r15, -56
+	test	$GUEST_ENTER_HIDES, %cl
+	jz	1f
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	call	umpa_guest_hide
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+1:
 	test	$GUEST_ENTER_FORGETS, %cl
 	jz	1f
 	mov	%cr3, %rax
@@ -20,6 +102,7 @@ umpa_guest_enter:
 	call	*%rdx
 	out	%al, $GUEST_PORT_DONE
 	ud2
+	.cfi_endproc
 
 /* Where a `syscall` goes. It has changed RCX, the way back, and R11 alone, and so does this: the red
  * zone below the stack stays. */
@@ -84,6 +167,7 @@ trap:
 	mov	%rsp, %rdi
 	cld
 	call	umpa_guest_trap
+go_on:
 	pop	%r15
 	pop	%r14
 	pop	%r13

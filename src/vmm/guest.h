@@ -18,6 +18,7 @@
 /* What is to be done before the function. */
 #define GUEST_ENTER_FORGETS 1
 #define GUEST_ENTER_ROUNDS  2
+#define GUEST_ENTER_HIDES   4
 
 /* In struct umpa_guest_cpu. */
 #define GUEST_MXCSR 24
@@ -27,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <umpa/vmm.h>
+
+#include "vmm/hide.h"
 
 /* As entry.S pushes it. */
 struct umpa_trap {
@@ -76,6 +79,9 @@ struct umpa_guest_cpu {
 	uint16_t fcw, padding;
 	struct umpa_task task;
 	uint64_t descriptor[GUEST_NDESCRIPTORS] __attribute__((aligned(16)));
+	struct umpa_hide hide;
+	uintptr_t hide_begin, hide_end; /* that the function is to find hidden */
+	uint64_t way[HIDE_NTABLES * TABLE_NENTRIES] __attribute__((aligned(4096)));
 	char trap_stack[GUEST_NTRAPS * GUEST_TRAP_STACK_NBYTES] __attribute__((aligned(4096)));
 };
 
@@ -100,6 +106,9 @@ struct umpa_guest_range {
 
 /* Writes what entries of the range (struct umpa_guest_range) are once more. */
 long umpa_guest_rewrite(struct umpa_guest *g, void *range);
+
+/* Hides what this CPU is told to, on its way in. */
+void umpa_guest_hide(void);
 
 /* Floating point inside is as the calling thread's. */
 void umpa_guest_take_rounding(struct umpa_guest_cpu *cpu);

@@ -86,7 +86,7 @@ static void fill_state(struct umpa_vmm_cpu *cpu)
 	const struct umpa_vmm *vmm = cpu->vmm;
 	const struct umpa_guest_cpu *c = &cpu->inner;
 
-	cpu->state = (struct umpa_kvm_state){.tables = vmm->tables.physical,
+	cpu->state = (struct umpa_kvm_state){.tables = umpa_hide_root(&c->hide),
 		.gdt = (uintptr_t)c->descriptor,
 		.gdt_limit = sizeof(c->descriptor) - 1,
 		.idt = (uintptr_t)vmm->gates,
@@ -129,6 +129,18 @@ static int guard_traps(struct umpa_guest_cpu *c)
 	return error;
 }
 
+static int prepare_to_hide(struct umpa_vmm_cpu *cpu)
+{
+	struct umpa_vmm *vmm = cpu->vmm;
+	struct umpa_guest_cpu *c = &cpu->inner;
+	uint64_t physical;
+	int error = umpa_layout_physical(&vmm->layout, (uintptr_t)c->way, &physical);
+
+	if (!error)
+		umpa_hide_init(&c->hide, &vmm->tables, c->way, physical, umpa_guest_forget);
+	return error == -EFAULT ? -ENOMEM : error;
+}
+
 static int add_cpu(struct umpa_vmm_cpu *cpu)
 {
 	int error = umpa_kvm_add_cpu(&cpu->vmm->kvm, cpu->guest.number, &cpu->kvm);
@@ -136,8 +148,10 @@ static int add_cpu(struct umpa_vmm_cpu *cpu)
 	if (error)
 		return error;
 	umpa_guest_cpu_init(&cpu->inner, &cpu->guest);
+	error = prepare_to_hide(cpu);
 	fill_state(cpu);
-	error = guard_traps(&cpu->inner);
+	if (!error)
+		error = guard_traps(&cpu->inner);
 	if (!error)
 		error = umpa_kvm_set_state(&cpu->kvm, &cpu->state);
 	if (error)

@@ -35,6 +35,19 @@ struct umpa_vmm_piece {
 	size_t nbytes;
 };
 
+/* On the stack of a thread that runs a function (vmm/left.h): where umpa_vmm_run()'s frame pointer
+ * is, 0 for who does not look whether the function leaves; and a page below it that is nobody's. */
+struct umpa_stand {
+	uintptr_t frame, guard;
+};
+
+/* Where a function that has left goes on. */
+struct umpa_left {
+	struct umpa_trap at;
+	const void *vectors;
+	uint64_t parts;
+};
+
 /* A CPU. */
 struct umpa_vmm_cpu {
 	struct umpa_vmm *vmm;
@@ -51,6 +64,7 @@ struct umpa_vmm_cpu {
 	int thread; /* atomic: that runs a function on it, and takes interrupts; negative: one is
 		       being sent; 0: none does */
 	struct umpa_led led; /* the system call that is being made */
+	struct umpa_left left;
 	struct umpa_guest_cpu inner;
 };
 
@@ -87,12 +101,15 @@ struct umpa_vmm_visit {
 	long (*fn)(struct umpa_guest *g, void *arg);
 	void *arg;
 	uint64_t time_ns;
-	/* Where the stack of umpa_vmm_run()'s caller ended: a function that is below has left; 0:
-	 * not looked for. */
-	uintptr_t callers_sp;
+	struct umpa_stand stand;
 };
 
-/* umpa_vmm_run() for who has the CPU. */
+enum {
+	VMM_LEFT = 1
+};
+
+/* umpa_vmm_run() for who has the CPU; or VMM_LEFT: the function has, and goes on where cpu->left
+ * says. */
 must_check int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *ret,
 	struct umpa_vmm_fault *fault);
 

@@ -1,13 +1,12 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "base/panic.h"
 #include "os/os.h"
 #include "os/process.h"
+#include "vmm/left.h"
 #include "vmm/machine.h"
 
 /* --- system calls ------------------------------------------------------------------------- */
@@ -94,16 +93,26 @@ static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers 
 
 /* --- faults ------------------------------------------------------------------------------- */
 
-static struct umpa_vmm_fault fault_of_trap(
-	const struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers *r)
+/* NULL: none is told of. Anybody may write to the port. */
+static const struct umpa_trap *trap_of(
+	const struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e)
 {
-	const struct umpa_trap *t = (const struct umpa_trap *)r->rax;
-	const char *stack = cpu->inner.trap_stack;
+	uintptr_t at = e->registers.rax, stack = (uintptr_t)cpu->inner.trap_stack;
 
-	/* Anybody may write to the port. */
-	if (r->rax % sizeof(uint64_t) || r->rax < (uintptr_t)stack ||
-		r->rax > (uintptr_t)stack + sizeof(cpu->inner.trap_stack) - sizeof(*t))
-		return (struct umpa_vmm_fault){UMPA_VMM_FAULT_BROKEN, 0, 0, 0, r->rip, r->rsp};
+	if (e->exit != KVM_PORT || e->port != GUEST_PORT_TRAP || at % sizeof(uint64_t) ||
+		at < stack || at > stack + sizeof(cpu->inner.trap_stack) - sizeof(struct umpa_trap))
+		return NULL;
+	return (const struct umpa_trap *)at;
+}
+
+static struct umpa_vmm_fault fault_of_trap(
+	const struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e)
+{
+	const struct umpa_trap *t = trap_of(cpu, e);
+
+	if (!t)
+		return (struct umpa_vmm_fault){
+			UMPA_VMM_FAULT_BROKEN, 0, 0, 0, e->registers.rip, e->registers.rsp};
 	return (struct umpa_vmm_fault){UMPA_VMM_FAULT_TRAP, (unsigned)t->vector, t->code,
 		cpu->inner.fault_address, t->rip, t->rsp};
 }
@@ -207,22 +216,16 @@ static void take_no_interrupts(struct umpa_vmm_cpu *cpu, int thread)
 
 /* --- the run ------------------------------------------------------------------------------ */
 
-/* What a function that has left may use of the thread's stack before it comes to frames of these
- * functions: little, as threads may have little. */
-enum {
-	LEFT_NBYTES = 4096
-};
-
 enum outcome {
 	GO_ON,
 	DONE,
-	FAULT
+	FAULT,
+	LEFT
 };
 
 /* Until when a function may run, and what calls it out then. */
 struct limit {
-	uint64_t end_ns;      /* 0: none */
-	uintptr_t callers_sp; /* of umpa_vmm_run()'s */
+	uint64_t end_ns; /* 0: none */
 	int is_armed;
 	struct umpa_kvm_alarm alarm;
 };
@@ -260,33 +263,33 @@ static void call_for(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct 
 			UMPA_VMM_FAULT_TIME, 0, 0, 0, e->registers.rcx, e->registers.rsp};
 }
 
-/* Of this thread; if that is not to be learned, what is surely of it. Asked for once a thread. */
-static uintptr_t end_of_stack(uintptr_t callers_sp)
+/* A function that has left takes what it has with it; the CPU is to be made anew. */
+static void take_along(
+	struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e, const struct umpa_trap *trap)
 {
-	static __thread uintptr_t end;
-	pthread_attr_t attributes;
-	void *begin;
-	size_t nbytes;
+	struct umpa_left *left = &cpu->left;
+	void *vectors =
+		cpu->inner.trap_stack + PAGE_NBYTES; /* of a trap that nobody comes back to */
 
-	if (!end && !pthread_getattr_np(pthread_self(), &attributes)) {
-		if (!pthread_attr_getstack(&attributes, &begin, &nbytes))
-			end = (uintptr_t)begin + nbytes;
-		pthread_attr_destroy(&attributes);
-	}
-	return end > callers_sp ? end : callers_sp;
+	left->at = umpa_left_at(e, trap);
+	left->vectors = NULL;
+	if (!cpu->vmm->kvm.facts.lacking && !umpa_kvm_get_vectors(&cpu->kvm, vectors, &left->parts))
+		left->vectors = vectors;
 }
 
-/* A function that has left by longjmp() goes on where its thread was before, over frames that are
- * the host's by now. It may be on a third stack, one that it has made itself. */
-static void look_where_it_is(const struct umpa_vmm_cpu *cpu, const struct limit *l, uint64_t sp)
+/* One that comes back has not left, nor has one that only speaks to the host. */
+static int has_left(
+	struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e, const struct umpa_stand *stand)
 {
-	uintptr_t below = (uintptr_t)__builtin_frame_address(0) - LEFT_NBYTES;
+	const struct umpa_trap *trap = trap_of(cpu, e);
+	uint64_t sp = trap ? trap->rsp : e->registers.rsp;
 
-	if (likely(sp - cpu->stack_begin <= cpu->stack_end - cpu->stack_begin) || sp < below ||
-		!l->callers_sp || (sp > l->callers_sp && sp > end_of_stack(l->callers_sp)))
-		return;
-	umpa_misuse("umpa_vmm_run", (const void *)sp,
-		"a function in guest mode has left its stack, by longjmp perhaps");
+	if (likely(!umpa_stand_left(stand, cpu, sp)) ||
+		(e->exit == KVM_PORT &&
+			(e->port == GUEST_PORT_DONE || e->port == GUEST_PORT_FLUSH)))
+		return 0;
+	take_along(cpu, e, trap);
+	return 1;
 }
 
 static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *l,
@@ -299,7 +302,7 @@ static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, str
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_FLUSH)
 		interrupt_others(cpu);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
-		*fault = fault_of_trap(cpu, &e->registers);
+		*fault = fault_of_trap(cpu, e);
 	else if (e->exit != KVM_SIGNAL || is_over(cpu, l))
 		*fault = fault_of_exit(cpu->vmm, e);
 	return fault->cause ? FAULT : GO_ON;
@@ -343,8 +346,8 @@ static int visit(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
 	return error;
 }
 
-static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *limit, long *ret,
-	struct umpa_vmm_fault *fault)
+static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct umpa_stand *stand,
+	struct limit *limit, long *ret, struct umpa_vmm_fault *fault)
 {
 	enum outcome outcome;
 
@@ -355,13 +358,14 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *
 		}
 		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
 			umpa_kvm_hush();
-		look_where_it_is(cpu, limit, e->registers.rsp);
-		outcome = obey(cpu, e, limit, fault);
+		outcome = has_left(cpu, e, stand) ? LEFT : obey(cpu, e, limit, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
 		*ret = (long)e->registers.rax;
-	else if (renew(cpu))
+	else if (renew(cpu) && outcome == FAULT)
 		return -EIO;
+	if (outcome == LEFT)
+		return VMM_LEFT;
 	return outcome == DONE ? 0 : fault->cause == UMPA_VMM_FAULT_TIME ? -ETIMEDOUT : -EFAULT;
 }
 
@@ -379,17 +383,17 @@ static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e,
 	const struct umpa_vmm_visit *v, long *ret, struct umpa_vmm_fault *fault)
 {
 	uint64_t ns = v->time_ns;
-	struct limit limit = {end_of(ns), v->callers_sp, 0, {0, -1}};
+	struct limit limit = {end_of(ns), 0, {0, -1}};
 	int error, thread;
 
 	if (cpu->vmm->ncpus == 1 && !ns)
-		return go(cpu, e, &limit, ret, fault);
+		return go(cpu, e, &v->stand, &limit, ret, fault);
 	error = umpa_kvm_arm(&cpu->kvm, ns, &limit.alarm);
 	if (error)
 		return error == -EAGAIN ? error : -EIO;
 	limit.is_armed = 1;
 	thread = take_interrupts(cpu);
-	error = go(cpu, e, &limit, ret, fault);
+	error = go(cpu, e, &v->stand, &limit, ret, fault);
 	take_no_interrupts(cpu, thread);
 	umpa_kvm_disarm(&cpu->kvm, &limit.alarm);
 	return error;
@@ -404,6 +408,17 @@ static int follow_thread(struct umpa_vmm_cpu *cpu)
 		return 0;
 	__atomic_store_n(&cpu->state.fs_base, fs_base, __ATOMIC_RELAXED);
 	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
+}
+
+/* Result: what is to be done about it on the way in. */
+static uint64_t hide(struct umpa_vmm_cpu *cpu, const struct umpa_stand *stand)
+{
+	struct umpa_guest_cpu *inner = &cpu->inner;
+
+	umpa_stand_hidden(stand, &cpu->guest, &inner->hide_begin, &inner->hide_end);
+	return inner->hide_begin == inner->hide.begin && inner->hide_end == inner->hide.end
+		       ? 0
+		       : GUEST_ENTER_HIDES;
 }
 
 int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *ret,
@@ -421,11 +436,14 @@ int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, lon
 	e.registers.rdi = (uintptr_t)&cpu->guest;
 	e.registers.rsi = (uintptr_t)v->arg;
 	e.registers.rdx = (uintptr_t)v->fn;
+	e.registers.rcx = hide(cpu, &v->stand);
+	/* As if umpa_vmm_run() had called, for who looks who did. */
+	e.registers.rbp = v->stand.frame;
 	e.registers.rflags = 2; /* always set; interrupts off */
 	/* An emulated processor does not know how. */
 	if (!cpu->vmm->kvm.facts.lacking) {
 		umpa_guest_take_rounding(&cpu->inner);
-		e.registers.rcx = GUEST_ENTER_ROUNDS;
+		e.registers.rcx |= GUEST_ENTER_ROUNDS;
 	}
 	return go_armed(cpu, &e, v, ret, fault);
 }
@@ -486,24 +504,32 @@ void umpa_vmm_give_all(struct umpa_vmm *vmm)
 		umpa_vmm_give_cpu(&vmm->cpu[i]);
 }
 
-/* Away from the frames of who called. */
-__attribute__((noinline)) static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v,
-	long *ret, struct umpa_vmm_fault *fault)
+static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *ret,
+	struct umpa_vmm_fault *fault)
 {
-	char apart[LEFT_NBYTES];
-
-	__asm__ volatile("" : : "r"(apart) : "memory");
 	if (!cpu->vmm->is_host)
 		return umpa_vmm_enter(cpu, v, ret, fault);
 	*ret = v->fn(&cpu->guest, v->arg);
 	return 0;
 }
 
-public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
-	void *arg, long *ret, struct umpa_vmm_fault *fault)
+/* Goes on where the function has gone; says so, unless that is in the frames that it has left. */
+static _Noreturn void go_after(
+	struct umpa_vmm_cpu *cpu, const struct umpa_stand *stand, struct umpa_vmm_fault *fault)
 {
-	/* Above what is saved of the frame pointer, and the way back. */
-	uintptr_t callers_sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(void *);
+	const struct umpa_left *left = &cpu->left;
+
+	if ((uintptr_t)fault < stand->guard || (uintptr_t)fault >= left->at.rsp)
+		*fault = (struct umpa_vmm_fault){
+			UMPA_VMM_FAULT_LEFT, 0, 0, 0, left->at.rip, left->at.rsp};
+	umpa_left_go_on(&left->at, left->vectors, left->parts, &cpu->is_busy);
+}
+
+/* By umpa_vmm_run() in entry.S, which is the public one. */
+int umpa_vmm_run_apart(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
+	void *arg, long *ret, struct umpa_vmm_fault *fault, uintptr_t frame)
+{
+	struct umpa_vmm_visit visit = {fn, arg, 0, umpa_stand_at(frame)};
 	struct umpa_vmm_fault unasked;
 	struct umpa_vmm_cpu *cpu;
 	long unwanted;
@@ -516,10 +542,12 @@ public_api int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *
 	cpu = umpa_vmm_take_cpu(vmm);
 	if (!cpu)
 		return -EBUSY;
+	visit.time_ns = vmm->time_ns;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = call(cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns, callers_sp},
-		ret ? ret : &unwanted, fault);
+	error = call(cpu, &visit, ret ? ret : &unwanted, fault);
+	if (error == VMM_LEFT)
+		go_after(cpu, &visit.stand, fault);
 	umpa_vmm_give_cpu(cpu);
 	return error;
 }

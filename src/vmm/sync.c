@@ -375,7 +375,7 @@ static int sync_view(struct view *v)
 static int tell(struct umpa_vmm *vmm, const struct view *v)
 {
 	struct umpa_guest_range range = {v->begin, v->npages};
-	const struct umpa_vmm_visit rewrite = {umpa_guest_rewrite, &range, 0, 0};
+	const struct umpa_vmm_visit rewrite = {umpa_guest_rewrite, &range, 0, {0, 0}};
 	struct umpa_vmm_fault fault = {.cause = UMPA_VMM_FAULT_NONE};
 	long ret;
 

@@ -98,7 +98,7 @@ plan_of()
 	[ "$1" != 6.1 ] || findings="mremap 1"
 	plan_always
 	plan_remembered
-	plan_shadowed test_vmm test_vmm_blocks test_vmm_cpus
+	plan_shadowed test_vmm test_vmm_blocks test_vmm_cpus test_vmm_left
 	[ "$1" != 6.1 ] || plan_never
 }
 

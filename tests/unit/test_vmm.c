@@ -74,7 +74,7 @@ TEST(vmm_machine_mirrors_the_process)
 	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) &&
 		mirrors((void *)vmm->stacks.addr));
 	CHECK_EQ(fake_kvm.shown_end > 0 && fake_kvm.shown_end <= (uint64_t)1 << 46, 1);
-	CHECK_EQ(fake_kvm.state.tables, vmm->tables.physical);
+	CHECK_EQ(fake_kvm.state.tables, umpa_hide_root(&vmm->cpu->inner.hide));
 	/* The window by entries of its own. */
 	CHECK_EQ(vmm->cpu->guest.base, umpa_core.window.base);
 	CHECK(umpa_g_home(&vmm->cpu->guest, block + 5) == block + 5);

@@ -1,0 +1,446 @@
+/* Functions that leave guest mode without returning: the program goes on where they went. */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <umpa/umpa.h>
+#include <umpa/vmm.h>
+#include <unistd.h>
+
+#include "support/check.h"
+#include "support/guest.h"
+
+static struct umpa_vmm *vmm;
+static struct umpa_vmm_caps caps;
+static __thread struct umpa_vmm_fault fault;
+static __thread long ret;
+
+static void begin(struct umpa_vmm_options options)
+{
+	vmm = guest_machine(options, &caps);
+	memset(&fault, 0, sizeof(fault));
+}
+
+static void end(void)
+{
+	umpa_vmm_destroy(vmm);
+}
+
+/* The ring that this runs in says where. */
+GUEST static int is_outside(void)
+{
+	uint64_t cs;
+
+	__asm__ volatile("mov %%cs, %0" : "=r"(cs));
+	return (cs & 3) == 3;
+}
+
+GUEST static long where(struct umpa_guest *g, void *arg)
+{
+	(void)g, (void)arg;
+	return is_outside();
+}
+
+/* The machine is as good as before. */
+static int is_fine(void)
+{
+	ret = -1;
+	return !umpa_vmm_run(vmm, where, NULL, &ret, NULL) && !ret;
+}
+
+/* --- longjmp, in general registers -------------------------------------------------------- */
+
+static __thread void *outside[5]; /* as the builtin has it */
+
+GUEST static long jump_away(struct umpa_guest *g, void *arg)
+{
+	(void)g, (void)arg;
+	__builtin_longjmp(outside, 1);
+}
+
+/* From so many frames below the one that is jumped to. */
+GUEST static void run_below(int nframes)
+{
+	volatile char frame[3000];
+
+	frame[0] = frame[2999] = 1;
+	if (nframes)
+		run_below(nframes - 1);
+	else
+		umpa_vmm_run(vmm, jump_away, NULL, NULL, &fault);
+	frame[1] = 2;
+}
+
+/* Of the stack so much, and what is in it. */
+GUEST static long go_down(int nframes)
+{
+	volatile long frame[400];
+	long below;
+
+	for (int i = 0; i < 400; i++)
+		frame[i] = nframes + i;
+	below = nframes ? go_down(nframes - 1) : 0;
+	for (int i = 0; i < 400; i++)
+		below += frame[i];
+	return below;
+}
+
+enum after {
+	AFTER_CALL, /* a system call */
+	AFTER_DEEP, /* the stack that the host's frames are on */
+	AFTER_LEAP  /* and that, with the first frame of all beyond the page that is nobody's */
+};
+
+GUEST __attribute__((noclone)) static long leap(void)
+{
+	volatile long frame[2500];
+
+	frame[0] = frame[2499] = 4;
+	return frame[0] + frame[2499] + go_down(3);
+}
+
+/* Where the jump goes to. Result: 1 if all is as it was, outside. */
+GUEST static int jump(int nframes, enum after after)
+{
+	volatile long mine[4] = {1, 2, 3, 4};
+	long got = 0, wanted = after == AFTER_DEEP ? 24079800 : after == AFTER_LEAP ? 321608 : 0;
+
+	if (__builtin_setjmp(outside) == 0) {
+		run_below(nframes);
+		return 0; /* never */
+	}
+	if (after == AFTER_DEEP)
+		got = go_down(200);
+	else if (after == AFTER_LEAP)
+		got = leap();
+	guest_call(SYS_getpid, 0, 0, 0);
+	return is_outside() && mine[0] + mine[1] + mine[2] + mine[3] == 10 && got == wanted;
+}
+
+TEST(vmm_left_by_a_jump)
+{
+	PLAN(62);
+	begin((struct umpa_vmm_options){0});
+	CHECK_EQ(go_down(200), 24079800);
+	for (int nframes = 0; nframes < 4; nframes++)
+		for (int after = AFTER_CALL; after <= AFTER_LEAP; after++) {
+			memset(&fault, 0, sizeof(fault));
+			CHECK(jump(nframes * nframes, (enum after)after));
+			CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
+			CHECK(fault.ip && fault.sp);
+			CHECK(is_fine() && !umpa_vmm_sync(vmm, NULL, 0));
+			CHECK_EQ(fault.vector + fault.code + fault.address, 0);
+		}
+	end();
+}
+
+/* --- what goes along ---------------------------------------------------------------------- */
+
+/* All registers but RAX, RSP and RSI, by RDI, at the moment it looks at the hidden page; and the
+ * carry. To RSI. */
+void registers_across(const uint64_t in[13], uint64_t out[14]);
+__asm__(".text\n"
+	"registers_across:\n"
+	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push %r14\n	"
+	"push %r15\n"
+	"	mov (%rdi), %rbx\n	mov 8(%rdi), %rbp\n	mov 16(%rdi), %r12\n"
+	"	mov 24(%rdi), %r13\n	mov 32(%rdi), %r14\n	mov 40(%rdi), %r15\n"
+	"	mov 48(%rdi), %rcx\n	mov 56(%rdi), %rdx\n	mov 64(%rdi), %r8\n"
+	"	mov 72(%rdi), %r9\n	mov 80(%rdi), %r10\n	mov 88(%rdi), %r11\n"
+	"	mov 96(%rdi), %rdi\n"
+	"	stc\n"
+	"	mov -16384(%rsp), %rax\n"
+	"	setc 104(%rsi)\n"
+	"	mov %rbx, (%rsi)\n	mov %rbp, 8(%rsi)\n	mov %r12, 16(%rsi)\n"
+	"	mov %r13, 24(%rsi)\n	mov %r14, 32(%rsi)\n	mov %r15, 40(%rsi)\n"
+	"	mov %rcx, 48(%rsi)\n	mov %rdx, 56(%rsi)\n	mov %r8, 64(%rsi)\n"
+	"	mov %r9, 72(%rsi)\n	mov %r10, 80(%rsi)\n	mov %r11, 88(%rsi)\n"
+	"	mov %rdi, 96(%rsi)\n"
+	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbp\n	"
+	"pop %rbx\n"
+	"	ret\n");
+
+GUEST static void keep_registers(const uint64_t in[13], uint64_t out[14])
+{
+	if (__builtin_setjmp(outside) == 0)
+		run_below(0);
+	registers_across(in, out);
+}
+
+TEST(vmm_left_with_all_registers)
+{
+	uint64_t in[13], out[14] = {0};
+	unsigned nwrong = 0;
+
+	PLAN(5);
+	begin((struct umpa_vmm_options){0});
+	for (unsigned i = 0; i < 13; i++)
+		in[i] = 0x8123456789abcdef + i;
+	keep_registers(in, out);
+	for (unsigned i = 0; i < 13; i++)
+		nwrong += in[i] != out[i];
+	CHECK(is_outside());
+	CHECK_EQ(nwrong, 0);
+	CHECK_EQ(out[13], 1);
+	CHECK(is_fine());
+	end();
+}
+
+GUEST static void keep_vectors(const char in[32], char out[32], int is_wide)
+{
+	if (__builtin_setjmp(outside) == 0)
+		run_below(0);
+	if (is_wide)
+		__asm__ volatile(
+			"vmovdqu (%0), %%ymm7; mov -16384(%%rsp), %%rax; vmovdqu %%ymm7, (%1)"
+			:
+			: "r"(in), "r"(out)
+			: "rax", "memory");
+	else
+		__asm__ volatile(
+			"movdqu (%0), %%xmm7; mov -16384(%%rsp), %%rax; movdqu %%xmm7, (%1)"
+			:
+			: "r"(in), "r"(out)
+			: "rax", "memory");
+}
+
+TEST(vmm_left_with_vectors)
+{
+	int is_wide = __builtin_cpu_supports("avx");
+	char in[32] = "thirty-one letters, and a zero.", out[32] = "";
+
+	PLAN(4);
+	begin((struct umpa_vmm_options){0});
+	if (caps.level == UMPA_VMM_EMULATED) {
+		end();
+		SKIP("this host interprets what a guest does, and not all of it");
+	}
+	keep_vectors(in, out, is_wide);
+	CHECK(is_outside());
+	CHECK(!memcmp(in, out, is_wide ? 32 : 16));
+	CHECK(is_fine());
+	end();
+}
+
+/* --- when it is seen ---------------------------------------------------------------------- */
+
+GUEST static long compute(void)
+{
+	long n = 0;
+
+	if (__builtin_setjmp(outside) == 0)
+		run_below(0);
+	while (!is_outside())
+		n++;
+	return n;
+}
+
+/* In no system call, and not down the stack. */
+TEST(vmm_left_when_time_is_over)
+{
+	PLAN(4);
+	begin((struct umpa_vmm_options){.time_ns = 20000000});
+	CHECK(compute() > 0);
+	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
+	CHECK(is_fine());
+	end();
+}
+
+GUEST static int run_again(int nframes)
+{
+	if (__builtin_setjmp(outside) == 0)
+		run_below(nframes);
+	return is_fine() && is_outside();
+}
+
+/* Nothing else comes between. */
+TEST(vmm_left_and_runs_another)
+{
+	PLAN(5);
+	begin((struct umpa_vmm_options){0});
+	CHECK(run_again(0));
+	CHECK(run_again(1));
+	CHECK(run_again(5));
+	CHECK(run_again(0));
+	end();
+}
+
+/* --- in threads, and on other stacks ------------------------------------------------------ */
+
+static void *leave_often(void *nothing)
+{
+	long nwrong = 0;
+
+	(void)nothing;
+	for (int i = 0; i < 40; i++) {
+		nwrong += !jump(i % 3, i % 2 ? AFTER_DEEP : AFTER_CALL);
+		nwrong += fault.cause != UMPA_VMM_FAULT_LEFT || !is_fine();
+	}
+	return (void *)nwrong;
+}
+
+TEST(vmm_left_by_several_threads)
+{
+	enum {
+		NTHREADS = 4
+	};
+	pthread_t thread[NTHREADS];
+	void *nwrong;
+
+	PLAN(10);
+	begin((struct umpa_vmm_options){.ncpus = NTHREADS});
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < NTHREADS; i++)
+			if (round == 0) {
+				REQUIRE(!pthread_create(&thread[i], NULL, leave_often, NULL));
+			} else {
+				pthread_join(thread[i], &nwrong);
+				CHECK(!nwrong);
+			}
+	CHECK(is_fine());
+	end();
+}
+
+/* One CPU, and threads that have it in turns: what is hidden follows them. */
+TEST(vmm_left_by_threads_in_turns)
+{
+	PLAN(9);
+	begin((struct umpa_vmm_options){0});
+	for (int i = 0; i < 4; i++) {
+		pthread_attr_t attributes;
+		pthread_t thread;
+		void *nwrong;
+
+		pthread_attr_init(&attributes);
+		pthread_attr_setstacksize(&attributes, (size_t)(i + 1) * MIB);
+		REQUIRE(!pthread_create(&thread, &attributes, leave_often, NULL));
+		pthread_join(thread, &nwrong);
+		CHECK(!nwrong);
+		pthread_attr_destroy(&attributes);
+	}
+	end();
+}
+
+static ucontext_t back, coroutine;
+static int coroutine_is_fine;
+
+/* From who called: how far up such a stack goes nobody can know. */
+GUEST static int jump_directly(int is_deep)
+{
+	if (__builtin_setjmp(outside) == 0)
+		umpa_vmm_run(vmm, jump_away, NULL, NULL, &fault);
+	if (is_deep)
+		return go_down(200) == 24079800 && is_outside();
+	guest_call(SYS_getpid, 0, 0, 0);
+	return is_outside();
+}
+
+static void in_coroutine(void)
+{
+	coroutine_is_fine = jump_directly(0) && is_fine() && jump_directly(1);
+}
+
+TEST(vmm_left_on_a_stack_of_its_own)
+{
+	static char stack[2 * MIB];
+
+	PLAN(5);
+	begin((struct umpa_vmm_options){0});
+	REQUIRE(!getcontext(&coroutine));
+	coroutine.uc_stack.ss_sp = stack;
+	coroutine.uc_stack.ss_size = sizeof(stack);
+	coroutine.uc_link = &back;
+	makecontext(&coroutine, in_coroutine, 0);
+	REQUIRE(!swapcontext(&back, &coroutine));
+	CHECK(coroutine_is_fine);
+	CHECK(is_fine());
+	end();
+}
+
+/* --- libc's ways -------------------------------------------------------------------------- */
+
+static sigjmp_buf libc_outside;
+
+static long jump_by_libc(struct umpa_guest *g, void *arg)
+{
+	(void)g;
+	siglongjmp(libc_outside, (int)(long)arg);
+}
+
+TEST(vmm_left_by_siglongjmp)
+{
+	sigset_t usr1, now;
+	volatile int got;
+
+	PLAN(6);
+	begin((struct umpa_vmm_options){0});
+	if (caps.level == UMPA_VMM_EMULATED) {
+		end();
+		SKIP("this host interprets what a guest does, and not all of it");
+	}
+	got = sigsetjmp(libc_outside, 1);
+	if (!got) {
+		sigemptyset(&usr1);
+		sigaddset(&usr1, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &usr1, NULL);
+		umpa_vmm_run(vmm, jump_by_libc, (void *)5, NULL, &fault);
+	}
+	CHECK_EQ(got, 5);
+	sigprocmask(SIG_BLOCK, NULL, &now);
+	CHECK(is_outside());
+	CHECK(!sigismember(&now, SIGUSR1));
+	CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
+	CHECK(is_fine());
+	end();
+}
+
+static int ncleanups;
+
+static void clean_up(void *arg)
+{
+	ncleanups += (int)(long)arg;
+}
+
+static long exit_thread(struct umpa_guest *g, void *arg)
+{
+	(void)g;
+	pthread_exit(arg);
+}
+
+static void *run_exit_thread(void *arg)
+{
+	pthread_cleanup_push(clean_up, (void *)1);
+	pthread_cleanup_push(clean_up, (void *)2);
+	umpa_vmm_run(vmm, exit_thread, arg, NULL, NULL);
+	pthread_cleanup_pop(0);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+/* By way of what its callers clean up. */
+TEST(vmm_left_by_pthread_exit)
+{
+	pthread_t thread;
+	void *result = NULL;
+
+	PLAN(6);
+	begin((struct umpa_vmm_options){0});
+	if (caps.level == UMPA_VMM_EMULATED) {
+		end();
+		SKIP("this host interprets what a guest does, and not all of it");
+	}
+	for (int i = 0; i < 2; i++) {
+		ncleanups = 0;
+		pthread_create(&thread, NULL, run_exit_thread, (void *)7);
+		pthread_join(thread, &result);
+		CHECK_EQ(ncleanups, 3);
+		CHECK(result == (void *)7);
+	}
+	CHECK(is_fine());
+	end();
+}
