@@ -16,7 +16,7 @@ glob_sources(core_sources src/base src/os src/va src/frame src/core
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
 	list(FILTER core_sources EXCLUDE REGEX "/src/vmm/elsewhere\\.c$")
 else()
-	list(FILTER core_sources EXCLUDE REGEX "/src/(os/os_kvm|vmm/(calls|entries|guest|held|hide|lead|left|machine|mirror|probe|run|sync))\\.c$|\\.S$")
+	list(FILTER core_sources EXCLUDE REGEX "/src/(os/os_kvm|vmm/(calls|entries|guest|held|hide|lead|left|machine|mirror|probe|run|sync|taken))\\.c$|\\.S$")
 endif()
 glob_sources(heap_sources src/heap)
 glob_sources(shim_sources src/shim)

@@ -119,9 +119,14 @@ struct umpa_guest;
  * (RLIMIT_SIGPENDING); -EIO: the host can't go on. Thread-safe: a thread gets
  * the CPU that it had last, where that is free.
  *
- * fn must return: no longjmp, exception or cancellation may leave it. (Where one has, the program
- * ends with a line that says so, when guest mode is left next, if the host's frames are still
- * whole.) It may call any code of the program. System calls are made for it, but fork, clone, exec
+ * fn may be left by longjmp(), an exception or pthread_exit(), as any function: umpa_vmm_run() does
+ * not come back then, and the CPU is free. The program goes on where that led to: outside from its
+ * next system call on, or when it needs the stack that was the host's, or when its time is over;
+ * and *fault, if that was not left behind, says UMPA_VMM_FAULT_LEFT and where it was. (What
+ * functions see and the host does not is out of sight from there on; see umpa_vmm_sync().) Of a CPU
+ * that was left by longjmp() outside, out of a signal's handler, or by a function that runs
+ * outside, the thread learns that it is free when it calls umpa_vmm_run() next, or umpa_vmm_sync().
+ * fn may call any code of the program. System calls are made for it, but fork, clone, exec
  * and the like (ENOSYS), and those that would take away what it stands on (EINVAL); memory that the
  * system maps where the machine does not reach is given back at once (ENOMEM). A pointer into the
  * window in a system call means what fn sees there; where that is nothing, or in several places and

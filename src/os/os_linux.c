@@ -41,6 +41,14 @@
 #define SPREAD_NBYTES     ((uintptr_t)1 << 42)
 #define STACK_ROOM_NBYTES ((uintptr_t)1 << 34)
 
+/* From which size on a reservation is aligned to a GiB, and how many places are tried. */
+#define LARGE_NBYTES ((size_t)1 << 34)
+#define GIB_NBYTES   ((size_t)1 << 30)
+
+enum {
+	NPLACES = 4
+};
+
 static int confined; /* atomic */
 
 static int result_of(long result)
@@ -67,43 +75,57 @@ static uintptr_t random_word(void)
 	return word;
 }
 
-static void *random_place(size_t nbytes)
+static void *random_place(size_t nbytes, size_t align)
 {
 	uintptr_t below = STACK_ROOM_NBYTES + nbytes + random_word() % SPREAD_NBYTES;
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	return here > below ? (void *)((here - below) & ~(SLOT_NBYTES - 1)) : NULL;
+	return here > below ? (void *)((here - below) & ~(align - 1)) : NULL;
 }
 
-/* Reserves a superpage more than needed and gives back what lies before and behind. */
-static int reserve_and_trim(size_t nbytes, void **addr)
+/* Reserves so much more than needed and gives back what lies before and behind. */
+static int reserve_and_trim(size_t nbytes, size_t align, void **addr)
 {
-	long got = sys_mmap(NULL, nbytes + SLOT_NBYTES, PROT_NONE, MAP_NORESERVE);
+	long got = sys_mmap(NULL, nbytes + align, PROT_NONE, MAP_NORESERVE);
 	uintptr_t base, head_nbytes;
 
 	if (sys_failed(got))
 		return (int)got;
-	base = ((uintptr_t)got + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	base = ((uintptr_t)got + align - 1) & ~(align - 1);
 	head_nbytes = base - (uintptr_t)got;
 	if (head_nbytes)
 		umpa_os_release((void *)got, head_nbytes);
-	umpa_os_release((void *)(base + nbytes), SLOT_NBYTES - head_nbytes);
+	umpa_os_release((void *)(base + nbytes), align - head_nbytes);
 	*addr = (void *)base;
 	return 0;
 }
 
+/* At random. Where something is in the way the kernel takes a place of its own, next to others: one
+ * in ten of half a TiB, where libraries lie at random too. */
+static int reserve_at_random(size_t nbytes, size_t align, void **addr)
+{
+	for (int i = 0; i < NPLACES; i++) {
+		long got = sys_mmap(random_place(nbytes, align), nbytes, PROT_NONE, MAP_NORESERVE);
+
+		if (sys_failed(got))
+			return (int)got;
+		*addr = (void *)got;
+		if ((uintptr_t)got % align == 0)
+			return 0;
+		umpa_os_release((void *)got, nbytes);
+	}
+	return -EAGAIN;
+}
+
 int umpa_os_reserve(size_t nbytes, void **addr)
 {
-	long got = sys_mmap(random_place(nbytes), nbytes, PROT_NONE, MAP_NORESERVE);
+	size_t align = nbytes < LARGE_NBYTES ? SLOT_NBYTES : GIB_NBYTES;
+	int error = reserve_at_random(nbytes, align, addr);
 
-	if (sys_failed(got))
-		return (int)got;
-	if ((uintptr_t)got % SLOT_NBYTES == 0) {
-		*addr = (void *)got;
-		return 0;
-	}
-	umpa_os_release((void *)got, nbytes);
-	return reserve_and_trim(nbytes, addr);
+	if (error == -EAGAIN)
+		error = reserve_and_trim(nbytes, align, addr);
+	return error == -ENOMEM && align > SLOT_NBYTES ? reserve_and_trim(nbytes, SLOT_NBYTES, addr)
+						       : error;
 }
 
 int umpa_os_reserve_at(void *addr, size_t nbytes)

@@ -15,8 +15,11 @@ enum {
 
 struct umpa_stand umpa_stand_at(uintptr_t frame)
 {
-	return (struct umpa_stand){
-		frame, (frame - LEFT_SAVED_NBYTES - PAGE_NBYTES) & ~(PAGE_NBYTES - 1)};
+	const uintptr_t *saved = (const uintptr_t *)frame;
+
+	return (struct umpa_stand){frame,
+		(frame - LEFT_SAVED_NBYTES - PAGE_NBYTES) & ~(PAGE_NBYTES - 1),
+		{saved[0], saved[1]}};
 }
 
 static int shares_gib_with_window(const struct umpa_guest *g, uintptr_t at)
@@ -25,14 +28,14 @@ static int shares_gib_with_window(const struct umpa_guest *g, uintptr_t at)
 }
 
 /* The way to what is hidden is that to one superpage. */
-void umpa_stand_hidden(
-	const struct umpa_stand *s, const struct umpa_guest *g, uintptr_t *begin, uintptr_t *end)
+void umpa_stand_hidden(const struct umpa_vmm_cpu *cpu, uintptr_t *begin, uintptr_t *end)
 {
+	const struct umpa_stand *s = &cpu->stand;
 	uintptr_t lowest = s->guard - (HIDDEN_NPAGES - 1) * PAGE_NBYTES;
 	uintptr_t superpage = s->guard & ~(SLOT_NBYTES - 1);
 
 	*begin = *end = 0;
-	if (!s->frame || shares_gib_with_window(g, s->guard))
+	if (!s->frame || shares_gib_with_window(&cpu->guest, s->guard))
 		return;
 	*begin = lowest > superpage ? lowest : superpage;
 	*end = s->guard + PAGE_NBYTES;
@@ -56,8 +59,15 @@ static int on_threads_stack(uintptr_t sp)
 	return sp > begin && sp <= end;
 }
 
-int umpa_stand_left(const struct umpa_stand *s, const struct umpa_vmm_cpu *cpu, uint64_t sp)
+int umpa_stand_is_known(const struct umpa_stand *s)
 {
+	return on_threads_stack(s->frame);
+}
+
+int umpa_stand_left(const struct umpa_vmm_cpu *cpu, uint64_t sp)
+{
+	const struct umpa_stand *s = &cpu->stand;
+
 	if (likely(sp - cpu->stack_begin <= cpu->stack_end - cpu->stack_begin) || !s->frame)
 		return 0;
 	return (sp >= s->guard - HIDDEN_NPAGES * PAGE_NBYTES && sp <= s->frame + CALL_NBYTES) ||

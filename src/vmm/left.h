@@ -32,12 +32,15 @@ int umpa_vmm_run_apart(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest
 /* By that frame pointer. */
 struct umpa_stand umpa_stand_at(uintptr_t frame);
 
-/* What is hidden of it from functions on a CPU: [*begin, *end), or nothing, 0. */
-void umpa_stand_hidden(
-	const struct umpa_stand *s, const struct umpa_guest *g, uintptr_t *begin, uintptr_t *end);
+/* 1: it is on the stack that the thread was made with. */
+int umpa_stand_is_known(const struct umpa_stand *s);
 
-/* 1: with its stack there, a function has left. */
-int umpa_stand_left(const struct umpa_stand *s, const struct umpa_vmm_cpu *cpu, uint64_t sp);
+/* What is hidden from functions on a CPU, of where its thread stands: [*begin, *end), or nothing,
+ * 0. */
+void umpa_stand_hidden(const struct umpa_vmm_cpu *cpu, uintptr_t *begin, uintptr_t *end);
+
+/* 1: with its stack there, a function on a CPU has left. */
+int umpa_stand_left(const struct umpa_vmm_cpu *cpu, uint64_t sp);
 
 /* Where one that has left goes on outside, by what it came out with: a trap, if not NULL. A system
  * call is made anew. */

@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "os/process.h"
+#include "vmm/left.h"
 #include "vmm/mirror.h"
 
 #define STACK_NBYTES     ((size_t)1 << 20)
@@ -332,11 +333,14 @@ public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_opti
 
 public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
 {
+	struct umpa_stand stand = umpa_stand_at((uintptr_t)__builtin_frame_address(0));
 	struct umpa_vmm_piece books;
 	struct umpa_kvm kvm;
 
 	if (!vmm)
 		return;
+	if (vmm->pid == umpa_process_id())
+		(void)!umpa_vmm_take_all(vmm, &stand); /* and what was left behind */
 	if (vmm->is_host) {
 		books = vmm->books;
 		umpa_vmm_give(&books);

@@ -36,9 +36,10 @@ struct umpa_vmm_piece {
 };
 
 /* On the stack of a thread that runs a function (vmm/left.h): where umpa_vmm_run()'s frame pointer
- * is, 0 for who does not look whether the function leaves; and a page below it that is nobody's. */
+ * is; and a page below it that is nobody's. */
 struct umpa_stand {
 	uintptr_t frame, guard;
+	uintptr_t saved[2]; /* at the frame pointer: its caller's, and the way back */
 };
 
 /* Where a function that has left goes on. */
@@ -59,8 +60,14 @@ struct umpa_vmm_cpu {
 	uintptr_t stack_begin, stack_end;
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
-	uint64_t forgot; /* the epoch that it had reached when it came out; 0: not known */
-	int is_busy;     /* atomic */
+	uint64_t forgot;         /* the epoch that it had reached when it came out; 0: not known */
+	int is_busy;             /* atomic */
+	uintptr_t thread_at;     /* atomic: whose it is, for that thread to know; 0: nobody's */
+	struct umpa_stand stand; /* where that has called from; frame 0: it is not looked whether a
+				    function leaves */
+	uint64_t end_ns;         /* until when a function may run; 0: as long as it likes */
+	int is_armed;            /* it may be called out, and has what does that: */
+	struct umpa_kvm_alarm alarm;
 	int thread; /* atomic: that runs a function on it, and takes interrupts; negative: one is
 		       being sent; 0: none does */
 	struct umpa_led led; /* the system call that is being made */
@@ -87,21 +94,24 @@ struct umpa_vmm {
 	int pid;               /* who made it */
 };
 
-/* A CPU that nobody has: the one that this thread had last, or that no thread ever had, if there is
- * such a one; NULL. And back. */
-struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm);
+/* A CPU that nobody has (taken.c), for who stands there: the one that this thread had last, or that
+ * no thread ever had, if there is such a one; NULL. And back: at once, or for is_busy to be 0. */
+struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_stand *stand);
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
+void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu);
 
 /* All of them: 1, or 0 and none. */
-int umpa_vmm_take_all(struct umpa_vmm *vmm);
+int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand);
 void umpa_vmm_give_all(struct umpa_vmm *vmm);
+
+/* Of a function that nobody will come back to: the CPU as new. */
+void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu);
 
 /* A function to be run, and how long it may take in guest mode; 0: as long as it likes. */
 struct umpa_vmm_visit {
 	long (*fn)(struct umpa_guest *g, void *arg);
 	void *arg;
 	uint64_t time_ns;
-	struct umpa_stand stand;
 };
 
 enum {

@@ -223,42 +223,35 @@ enum outcome {
 	LEFT
 };
 
-/* Until when a function may run, and what calls it out then. */
-struct limit {
-	uint64_t end_ns; /* 0: none */
-	int is_armed;
-	struct umpa_kvm_alarm alarm;
-};
-
 enum {
 	LET_NS = 1000000,        /* that it is let go on, to the end of a change, at a time; */
 	LATE_NS_MAX = 1000000000 /* and so long at most */
 };
 
 /* It is called out once more where it is let go on. */
-static int is_over(const struct umpa_vmm_cpu *cpu, const struct limit *l)
+static int is_over(const struct umpa_vmm_cpu *cpu)
 {
-	uint64_t now = l->end_ns ? umpa_os_clock_ns() : 0;
+	uint64_t now = cpu->end_ns ? umpa_os_clock_ns() : 0;
 
-	if (now < l->end_ns || !l->end_ns)
+	if (now < cpu->end_ns || !cpu->end_ns)
 		return 0;
-	if (!cpu->guest.nchanges || now - l->end_ns > LATE_NS_MAX)
+	if (!cpu->guest.nchanges || now - cpu->end_ns > LATE_NS_MAX)
 		return 1;
-	umpa_kvm_rearm(&l->alarm, LET_NS);
+	umpa_kvm_rearm(&cpu->alarm, LET_NS);
 	return 0;
 }
 
 /* Signals that were blocked by the call are in guest mode too; and an alarm may have come meanwhile
  * where somebody else has taken it. */
-static void call_for(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *l,
-	struct umpa_vmm_fault *fault)
+static void call_for(
+	struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct umpa_vmm_fault *fault)
 {
 	uint64_t number = e->registers.rax;
 
 	e->registers.rax = (uint64_t)make_call(cpu, &e->registers);
-	if (number == SYS_rt_sigprocmask && l->is_armed)
-		umpa_kvm_follow_mask(&cpu->kvm, &l->alarm);
-	if (is_over(cpu, l))
+	if (number == SYS_rt_sigprocmask && cpu->is_armed)
+		umpa_kvm_follow_mask(&cpu->kvm, &cpu->alarm);
+	if (is_over(cpu))
 		*fault = (struct umpa_vmm_fault){
 			UMPA_VMM_FAULT_TIME, 0, 0, 0, e->registers.rcx, e->registers.rsp};
 }
@@ -278,13 +271,12 @@ static void take_along(
 }
 
 /* One that comes back has not left, nor has one that only speaks to the host. */
-static int has_left(
-	struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e, const struct umpa_stand *stand)
+static int has_left(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e)
 {
 	const struct umpa_trap *trap = trap_of(cpu, e);
 	uint64_t sp = trap ? trap->rsp : e->registers.rsp;
 
-	if (likely(!umpa_stand_left(stand, cpu, sp)) ||
+	if (likely(!umpa_stand_left(cpu, sp)) ||
 		(e->exit == KVM_PORT &&
 			(e->port == GUEST_PORT_DONE || e->port == GUEST_PORT_FLUSH)))
 		return 0;
@@ -292,18 +284,18 @@ static int has_left(
 	return 1;
 }
 
-static enum outcome obey(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct limit *l,
-	struct umpa_vmm_fault *fault)
+static enum outcome obey(
+	struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, struct umpa_vmm_fault *fault)
 {
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_DONE)
 		return DONE;
 	if (e->exit == KVM_PORT && e->port == GUEST_PORT_CALL)
-		call_for(cpu, e, l, fault);
+		call_for(cpu, e, fault);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_FLUSH)
 		interrupt_others(cpu);
 	else if (e->exit == KVM_PORT && e->port == GUEST_PORT_TRAP)
 		*fault = fault_of_trap(cpu, e);
-	else if (e->exit != KVM_SIGNAL || is_over(cpu, l))
+	else if (e->exit != KVM_SIGNAL || is_over(cpu))
 		*fault = fault_of_exit(cpu->vmm, e);
 	return fault->cause ? FAULT : GO_ON;
 }
@@ -346,8 +338,8 @@ static int visit(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e)
 	return error;
 }
 
-static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct umpa_stand *stand,
-	struct limit *limit, long *ret, struct umpa_vmm_fault *fault)
+static int go(
+	struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, long *ret, struct umpa_vmm_fault *fault)
 {
 	enum outcome outcome;
 
@@ -358,7 +350,7 @@ static int go(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, const struct u
 		}
 		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
 			umpa_kvm_hush();
-		outcome = has_left(cpu, e, stand) ? LEFT : obey(cpu, e, limit, fault);
+		outcome = has_left(cpu, e) ? LEFT : obey(cpu, e, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)
 		*ret = (long)e->registers.rax;
@@ -378,25 +370,47 @@ static uint64_t end_of(uint64_t ns)
 	return ns ? end_ns : 0;
 }
 
-/* Where there is somebody to interrupt it, or something. */
-static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e,
-	const struct umpa_vmm_visit *v, long *ret, struct umpa_vmm_fault *fault)
+static void disarm(struct umpa_vmm_cpu *cpu)
 {
-	uint64_t ns = v->time_ns;
-	struct limit limit = {end_of(ns), 0, {0, -1}};
+	cpu->is_armed = 0;
+	umpa_kvm_disarm(&cpu->kvm, &cpu->alarm);
+}
+
+/* Where there is somebody to interrupt it, or something. */
+static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t ns, long *ret,
+	struct umpa_vmm_fault *fault)
+{
 	int error, thread;
 
+	cpu->end_ns = end_of(ns);
 	if (cpu->vmm->ncpus == 1 && !ns)
-		return go(cpu, e, &v->stand, &limit, ret, fault);
-	error = umpa_kvm_arm(&cpu->kvm, ns, &limit.alarm);
+		return go(cpu, e, ret, fault);
+	error = umpa_kvm_arm(&cpu->kvm, ns, &cpu->alarm);
 	if (error)
 		return error == -EAGAIN ? error : -EIO;
-	limit.is_armed = 1;
+	cpu->is_armed = 1;
 	thread = take_interrupts(cpu);
-	error = go(cpu, e, &v->stand, &limit, ret, fault);
+	error = go(cpu, e, ret, fault);
 	take_no_interrupts(cpu, thread);
-	umpa_kvm_disarm(&cpu->kvm, &limit.alarm);
+	disarm(cpu);
 	return error;
+}
+
+/* What the thread has blocked since stays as it is. */
+void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu)
+{
+	int thread = __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED);
+
+	if (cpu->vmm->is_host)
+		return;
+	umpa_epoch_leave(&cpu->vmm->peers.epochs, cpu->guest.number);
+	if (thread)
+		take_no_interrupts(cpu, thread < 0 ? -thread : thread);
+	if (cpu->is_armed) {
+		umpa_kvm_follow_mask(&cpu->kvm, &cpu->alarm);
+		disarm(cpu);
+	}
+	(void)!renew(cpu);
 }
 
 /* Thread-local variables are those of the thread that runs it now. */
@@ -411,11 +425,11 @@ static int follow_thread(struct umpa_vmm_cpu *cpu)
 }
 
 /* Result: what is to be done about it on the way in. */
-static uint64_t hide(struct umpa_vmm_cpu *cpu, const struct umpa_stand *stand)
+static uint64_t hide(struct umpa_vmm_cpu *cpu)
 {
 	struct umpa_guest_cpu *inner = &cpu->inner;
 
-	umpa_stand_hidden(stand, &cpu->guest, &inner->hide_begin, &inner->hide_end);
+	umpa_stand_hidden(cpu, &inner->hide_begin, &inner->hide_end);
 	return inner->hide_begin == inner->hide.begin && inner->hide_end == inner->hide.end
 		       ? 0
 		       : GUEST_ENTER_HIDES;
@@ -436,73 +450,19 @@ int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, lon
 	e.registers.rdi = (uintptr_t)&cpu->guest;
 	e.registers.rsi = (uintptr_t)v->arg;
 	e.registers.rdx = (uintptr_t)v->fn;
-	e.registers.rcx = hide(cpu, &v->stand);
+	e.registers.rcx = hide(cpu);
 	/* As if umpa_vmm_run() had called, for who looks who did. */
-	e.registers.rbp = v->stand.frame;
+	e.registers.rbp = cpu->stand.frame;
 	e.registers.rflags = 2; /* always set; interrupts off */
 	/* An emulated processor does not know how. */
 	if (!cpu->vmm->kvm.facts.lacking) {
 		umpa_guest_take_rounding(&cpu->inner);
 		e.registers.rcx |= GUEST_ENTER_ROUNDS;
 	}
-	return go_armed(cpu, &e, v, ret, fault);
+	return go_armed(cpu, &e, v->time_ns, ret, fault);
 }
 
-/* --- who has a CPU ------------------------------------------------------------------------ */
-
-static int take(struct umpa_vmm_cpu *cpu)
-{
-	return !__atomic_exchange_n(&cpu->is_busy, 1, __ATOMIC_ACQUIRE);
-}
-
-void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu)
-{
-	__atomic_store_n(&cpu->is_busy, 0, __ATOMIC_RELEASE);
-}
-
-/* One that a thread had last, by where its thread-local variables are. */
-static struct umpa_vmm_cpu *take_cpu_of(struct umpa_vmm *vmm, uint64_t fs_base)
-{
-	for (unsigned i = 0; i < vmm->ncpus; i++) {
-		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
-
-		if (__atomic_load_n(&cpu->state.fs_base, __ATOMIC_RELAXED) == fs_base && take(cpu))
-			return cpu;
-	}
-	return NULL;
-}
-
-struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm)
-{
-	struct umpa_vmm_cpu *cpu;
-
-	if (vmm->ncpus == 1)
-		return take(vmm->cpu) ? vmm->cpu : NULL;
-	cpu = take_cpu_of(vmm, umpa_kvm_fs_base());
-	if (!cpu)
-		cpu = take_cpu_of(vmm, 0);
-	for (unsigned i = 0; !cpu && i < vmm->ncpus; i++)
-		if (take(&vmm->cpu[i]))
-			cpu = &vmm->cpu[i];
-	return cpu;
-}
-
-int umpa_vmm_take_all(struct umpa_vmm *vmm)
-{
-	for (unsigned i = 0; i < vmm->ncpus; i++)
-		if (!take(&vmm->cpu[i])) {
-			while (i)
-				umpa_vmm_give_cpu(&vmm->cpu[--i]);
-			return 0;
-		}
-	return 1;
-}
-
-void umpa_vmm_give_all(struct umpa_vmm *vmm)
-{
-	for (unsigned i = 0; i < vmm->ncpus; i++)
-		umpa_vmm_give_cpu(&vmm->cpu[i]);
-}
+/* --- the call ----------------------------------------------------------------------------- */
 
 static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *ret,
 	struct umpa_vmm_fault *fault)
@@ -514,14 +474,14 @@ static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *
 }
 
 /* Goes on where the function has gone; says so, unless that is in the frames that it has left. */
-static _Noreturn void go_after(
-	struct umpa_vmm_cpu *cpu, const struct umpa_stand *stand, struct umpa_vmm_fault *fault)
+static _Noreturn void go_after(struct umpa_vmm_cpu *cpu, struct umpa_vmm_fault *fault)
 {
 	const struct umpa_left *left = &cpu->left;
 
-	if ((uintptr_t)fault < stand->guard || (uintptr_t)fault >= left->at.rsp)
+	if ((uintptr_t)fault < cpu->stand.guard || (uintptr_t)fault >= left->at.rsp)
 		*fault = (struct umpa_vmm_fault){
 			UMPA_VMM_FAULT_LEFT, 0, 0, 0, left->at.rip, left->at.rsp};
+	umpa_vmm_forsake_cpu(cpu);
 	umpa_left_go_on(&left->at, left->vectors, left->parts, &cpu->is_busy);
 }
 
@@ -529,7 +489,7 @@ static _Noreturn void go_after(
 int umpa_vmm_run_apart(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
 	void *arg, long *ret, struct umpa_vmm_fault *fault, uintptr_t frame)
 {
-	struct umpa_vmm_visit visit = {fn, arg, 0, umpa_stand_at(frame)};
+	struct umpa_stand stand = umpa_stand_at(frame);
 	struct umpa_vmm_fault unasked;
 	struct umpa_vmm_cpu *cpu;
 	long unwanted;
@@ -539,15 +499,15 @@ int umpa_vmm_run_apart(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest
 		return -EINVAL;
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
-	cpu = umpa_vmm_take_cpu(vmm);
+	cpu = umpa_vmm_take_cpu(vmm, &stand);
 	if (!cpu)
 		return -EBUSY;
-	visit.time_ns = vmm->time_ns;
 	fault = fault ? fault : &unasked;
 	memset(fault, 0, sizeof(*fault));
-	error = call(cpu, &visit, ret ? ret : &unwanted, fault);
+	error = call(
+		cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns}, ret ? ret : &unwanted, fault);
 	if (error == VMM_LEFT)
-		go_after(cpu, &visit.stand, fault);
+		go_after(cpu, fault);
 	umpa_vmm_give_cpu(cpu);
 	return error;
 }

@@ -15,6 +15,7 @@
 #include "core/core.h"
 #include "os/os.h"
 #include "os/process.h"
+#include "vmm/left.h"
 #include "vmm/machine.h"
 
 /* Pages, or superpages, of the range: numbered from its begin. */
@@ -375,7 +376,7 @@ static int sync_view(struct view *v)
 static int tell(struct umpa_vmm *vmm, const struct view *v)
 {
 	struct umpa_guest_range range = {v->begin, v->npages};
-	const struct umpa_vmm_visit rewrite = {umpa_guest_rewrite, &range, 0, {0, 0}};
+	const struct umpa_vmm_visit rewrite = {.fn = umpa_guest_rewrite, .arg = &range};
 	struct umpa_vmm_fault fault = {.cause = UMPA_VMM_FAULT_NONE};
 	long ret;
 
@@ -443,6 +444,7 @@ static int sync_all_cpus(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 
 public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 {
+	struct umpa_stand stand = umpa_stand_at((uintptr_t)__builtin_frame_address(0));
 	int error, kept = errno;
 
 	if (!vmm || (((uintptr_t)addr | nbytes) & (PAGE_NBYTES - 1)) ||
@@ -450,7 +452,7 @@ public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)
 		return -EINVAL;
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
-	if (!umpa_vmm_take_all(vmm))
+	if (!umpa_vmm_take_all(vmm, &stand))
 		return -EBUSY;
 	error = sync_all_cpus(vmm, addr, nbytes);
 	umpa_vmm_give_all(vmm);

@@ -57,6 +57,26 @@ TEST(os_reservations_lie_at_random)
 	CHECK(nalike <= 2);
 }
 
+/* Wherever something is in the way already. */
+TEST(os_reserves_what_is_large_in_whole_gib)
+{
+	enum {
+		NLARGE = 24
+	};
+	const size_t nbytes = (size_t)256 << 30;
+	void *addr[NLARGE];
+	unsigned nwrong = 0;
+
+	PLAN(NLARGE + 1);
+	for (int i = 0; i < NLARGE; i++) {
+		REQUIRE(!umpa_os_reserve(nbytes, &addr[i]));
+		nwrong += (uintptr_t)addr[i] % ((size_t)1 << 30) != 0;
+	}
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < NLARGE; i++)
+		umpa_os_release(addr[i], nbytes);
+}
+
 static int reserve_without_random(void *arg)
 {
 	const int calls[] = {SYS_getrandom};

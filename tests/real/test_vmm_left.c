@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
@@ -362,9 +363,75 @@ TEST(vmm_left_on_a_stack_of_its_own)
 	end();
 }
 
-/* --- libc's ways -------------------------------------------------------------------------- */
+/* --- out of a handler, outside ------------------------------------------------------------ */
 
 static sigjmp_buf libc_outside;
+
+static void leave_handler(int signal)
+{
+	siglongjmp(libc_outside, signal);
+}
+
+/* A loop, until the alarm rings. */
+static int jump_out_of_handler(void)
+{
+	struct itimerval soon = {.it_value = {0, 30000}};
+
+	if (!sigsetjmp(libc_outside, 1)) {
+		setitimer(ITIMER_REAL, &soon, NULL);
+		umpa_vmm_run(vmm, guest_loop, NULL, NULL, NULL);
+	}
+	return is_fine();
+}
+
+GUEST static int is_fine_below(int nframes)
+{
+	volatile char frame[3000];
+	int fine;
+
+	memset((void *)(uintptr_t)frame, 1, sizeof(frame));
+	fine = nframes ? is_fine_below(nframes - 1) : is_fine();
+	return fine && frame[5] == 1;
+}
+
+static int jump_out_of_handler_and_go_down(void)
+{
+	struct itimerval soon = {.it_value = {0, 30000}};
+
+	if (!sigsetjmp(libc_outside, 1)) {
+		setitimer(ITIMER_REAL, &soon, NULL);
+		umpa_vmm_run(vmm, guest_loop, NULL, NULL, NULL);
+	}
+	return is_fine_below(3);
+}
+
+static int blocks_alarms(void)
+{
+	sigset_t now;
+
+	sigprocmask(SIG_BLOCK, NULL, &now);
+	return sigismember(&now, SIGSTKFLT);
+}
+
+TEST(vmm_left_out_of_a_handler)
+{
+	static const struct umpa_vmm_options options[] = {
+		{0}, {.time_ns = (uint64_t)3600 * 1000000000}, {.ncpus = 2}};
+
+	PLAN(15);
+	signal(SIGALRM, leave_handler);
+	for (unsigned i = 0; i < 3; i++) {
+		begin(options[i]);
+		CHECK(jump_out_of_handler());
+		CHECK(jump_out_of_handler_and_go_down());
+		CHECK(!blocks_alarms());
+		CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+		end();
+	}
+	signal(SIGALRM, SIG_DFL);
+}
+
+/* --- libc's ways -------------------------------------------------------------------------- */
 
 static long jump_by_libc(struct umpa_guest *g, void *arg)
 {

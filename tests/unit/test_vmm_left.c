@@ -1,0 +1,230 @@
+/* Functions that leave without returning, on a fake /dev/kvm: where the program goes on, and that
+ * nobody has the CPU. */
+#include <errno.h>
+#include <setjmp.h>
+#include <string.h>
+#include <umpa/umpa.h>
+#include <umpa/vmm.h>
+
+#include "core/core.h"
+#include "support/check.h"
+#include "support/fake_kvm.h"
+#include "support/fake_os.h"
+#include "vmm/left.h"
+
+static struct umpa_vmm *vmm;
+static struct umpa_vmm_fault fault;
+
+static void begin(const struct umpa_vmm_options *o)
+{
+	umpa_core_stop();
+	fake_reset();
+	fake_kvm_reset();
+	umpa_core_start();
+	REQUIRE(!umpa_vmm_create(&vmm, o));
+	memset(&fault, 0, sizeof(fault));
+}
+
+static long function(struct umpa_guest *g, void *arg)
+{
+	(void)g;
+	return (long)arg;
+}
+
+static int return_at_once(struct umpa_kvm_event *e)
+{
+	e->exit = KVM_PORT;
+	e->port = GUEST_PORT_DONE;
+	e->registers.rax = 3;
+	return 0;
+}
+
+static int is_fine(void)
+{
+	long ret = 0;
+
+	fake_kvm.run = return_at_once;
+	return !umpa_vmm_run(vmm, function, NULL, &ret, NULL) && ret == 3 &&
+	       !umpa_vmm_sync(vmm, NULL, 0);
+}
+
+/* --- seen where it comes out -------------------------------------------------------------- */
+
+static void *outside[5]; /* as __builtin_setjmp() has it: frame pointer, where to, stack */
+
+static void go_outside(struct umpa_kvm_registers *r)
+{
+	r->rbp = (uintptr_t)outside[0];
+	r->rip = (uintptr_t)outside[1];
+	r->rsp = (uintptr_t)outside[2];
+}
+
+/* Interrupted there. */
+static int come_out_interrupted(struct umpa_kvm_event *e)
+{
+	go_outside(&e->registers);
+	e->exit = KVM_SIGNAL;
+	return 0;
+}
+
+/* In a system call, to be made anew. */
+static int come_out_in_call(struct umpa_kvm_event *e)
+{
+	go_outside(&e->registers);
+	e->exit = KVM_PORT;
+	e->port = GUEST_PORT_CALL;
+	e->registers.rcx = e->registers.rip + 2;
+	e->registers.rip = (uintptr_t)umpa_guest_call;
+	return 0;
+}
+
+/* At what is hidden. */
+static int come_out_in_trap(struct umpa_kvm_event *e)
+{
+	struct umpa_guest_cpu *inner = &vmm->cpu[0].inner;
+	struct umpa_trap *trap =
+		(struct umpa_trap *)(inner->trap_stack + sizeof(inner->trap_stack)) - 1;
+
+	*trap = (struct umpa_trap){.vector = 14,
+		.rbp = (uintptr_t)outside[0],
+		.rip = (uintptr_t)outside[1],
+		.rsp = (uintptr_t)outside[2]};
+	e->exit = KVM_PORT;
+	e->port = GUEST_PORT_TRAP;
+	e->registers.rax = (uintptr_t)trap;
+	e->registers.rsp = (uintptr_t)trap - 64;
+	return 0;
+}
+
+__attribute__((noinline)) static int leaves(int (*by)(struct umpa_kvm_event *))
+{
+	fake_kvm.run = by;
+	if (__builtin_setjmp(outside))
+		return 1;
+	umpa_vmm_run(vmm, function, NULL, NULL, &fault);
+	return 0;
+}
+
+TEST(vmm_left_goes_on_outside)
+{
+	static int (*const ways[])(struct umpa_kvm_event *) = {
+		come_out_interrupted, come_out_in_call, come_out_in_trap};
+	struct umpa_vmm_options o = {.ncpus = 2};
+
+	PLAN(18);
+	for (unsigned i = 0; i < 3; i++) {
+		begin(&o);
+		CHECK(leaves(ways[i]));
+		CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
+		CHECK(fault.ip == (uintptr_t)outside[1] && fault.sp == (uintptr_t)outside[2]);
+		CHECK_EQ(fake_kvm.nalarms, 0);
+		CHECK(is_fine());
+		umpa_vmm_destroy(vmm);
+	}
+}
+
+/* Whatever is refused then, it goes on. */
+TEST(vmm_left_whatever_is_refused)
+{
+	unsigned nleft = 0;
+
+	PLAN(7);
+	for (uint64_t n = 1; n <= 6; n++) {
+		begin(NULL);
+		fake_fail_at(n, -ENOMEM);
+		nleft += (unsigned)leaves(come_out_interrupted);
+		fake_fail_at(0, 0);
+		umpa_vmm_destroy(vmm);
+	}
+	CHECK(nleft >= 4);
+}
+
+/* What is hidden is said on the way in. */
+TEST(vmm_left_is_prepared_for)
+{
+	struct umpa_guest_cpu *inner;
+	char here = 0;
+
+	PLAN(5);
+	begin(NULL);
+	inner = &vmm->cpu[0].inner;
+	CHECK(is_fine());
+	CHECK_EQ(inner->hide.begin, 0); /* by nobody yet: there is no guest */
+	fake_kvm.run = return_at_once;
+	umpa_vmm_run(vmm, function, NULL, NULL, NULL);
+	CHECK(inner->hide_end < (uintptr_t)&here && inner->hide_end > (uintptr_t)&here - 12288);
+	CHECK(inner->hide_end - inner->hide_begin >= 4096 &&
+		inner->hide_end - inner->hide_begin <= 65536);
+	umpa_vmm_destroy(vmm);
+}
+
+/* --- not seen, until the thread comes by again -------------------------------------------- */
+
+static jmp_buf back;
+
+static int leave_handler(struct umpa_kvm_event *e)
+{
+	(void)e;
+	longjmp(back, 1);
+}
+
+static long leave_outside(struct umpa_guest *g, void *arg)
+{
+	(void)g, (void)arg;
+	longjmp(back, 1);
+}
+
+__attribute__((noinline)) static int run_below(int nframes)
+{
+	volatile char frame[700];
+	int error;
+
+	memset((void *)(uintptr_t)frame, nframes, sizeof(frame));
+	error = nframes ? run_below(nframes - 1)
+			: umpa_vmm_run(vmm, leave_outside, NULL, NULL, NULL);
+	return error + frame[5] * 0;
+}
+
+/* From so many frames below. Result: of the call; 1: it was left. */
+__attribute__((noinline)) static int leave_from(int nframes)
+{
+	fake_kvm.run = leave_handler;
+	return setjmp(back) ? 1 : run_below(nframes);
+}
+
+static void check_all_depths(void)
+{
+	static const int depths[] = {0, 0, 3, 3, 1, 9, 9, 0, 2, 5};
+	unsigned nleft = 0;
+
+	for (unsigned i = 0; i < 10; i++)
+		nleft += leave_from(depths[i]) == 1;
+	CHECK_EQ(nleft, 10);
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+	CHECK_EQ(leave_from(4), 1);
+	umpa_vmm_destroy(vmm);
+	CHECK_EQ(fake_kvm.nalarms, 0);
+}
+
+TEST(vmm_left_behind_is_taken_back)
+{
+	struct umpa_vmm_options one = {.time_ns = 1000000000}, two = {.ncpus = 2};
+
+	PLAN(10);
+	begin(&one);
+	check_all_depths();
+	begin(&two);
+	check_all_depths();
+}
+
+TEST(vmm_left_behind_outside_is_taken_back)
+{
+	struct umpa_vmm_options o = {.flags = UMPA_VMM_ALLOW_HOST};
+
+	PLAN(6);
+	begin(&o);
+	umpa_vmm_destroy(vmm);
+	fake_kvm.error = -ENODEV;
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	check_all_depths();
+}
