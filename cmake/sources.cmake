@@ -45,7 +45,7 @@ endif()
 # What may run inside a trap: all but the general registers are those of what was interrupted.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
 	foreach(name base/bitmap base/heights frame/shelf va/extents vmm/entries vmm/guest vmm/hide
-			vmm/holding vmm/holding_resize vmm/inside vmm/peers vmm/tables)
+			vmm/holding vmm/holding_resize vmm/inside vmm/peers vmm/stock vmm/tables)
 		set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/${name}.c
 			APPEND PROPERTY COMPILE_OPTIONS -mgeneral-regs-only)
 	endforeach()

@@ -76,8 +76,8 @@ struct umpa_vmm;
  * /dev/kvm, or it may not be used; -ENOTSUP: it lacks something, the process needs more bits of
  * physical address than it has, or it is slow and that was not allowed, or functions would run
  * outside and a time is set for them; -ENOMEM, also where the machine does not reach that much
- * holding, or there is no memory for the page tables of so many CPUs, each of which has one for
- * every superpage and 64 for every CPU; -EMFILE, -ENFILE; -EINVAL. Thread-safe.
+ * holding, or there is no memory for page tables, one for every superpage and 129 for every
+ * CPU; -EMFILE, -ENFILE; -EINVAL. Thread-safe.
  */
 int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
 
@@ -175,9 +175,6 @@ struct umpa_guest {
 	uint64_t physical;      /* where page tables find it */
 	uint64_t *superpage;    /* an entry a superpage */
 	uintptr_t table_offset; /* from the entry that leads to a table to where it is */
-	uint64_t *free_table;   /* entries for the pages of a superpage: led to by the first word of
-				   each, */
-	uint64_t *fresh_table, *end_table; /* and those from here on that never were any's */
 	umpa_g_fault_fn *on_fault;
 	void *on_fault_arg;
 	struct umpa_holding *holding; /* where blocks are allocated; NULL: none is set apart */

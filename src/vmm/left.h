@@ -46,8 +46,9 @@ int umpa_stand_left(const struct umpa_vmm_cpu *cpu, uint64_t sp);
  * call is made anew. */
 struct umpa_trap umpa_left_at(const struct umpa_kvm_event *e, const struct umpa_trap *trap);
 
-/* Goes on there, with vectors (umpa_kvm_get_vectors(); NULL: as they are), and gives the CPU back
- * that all of this lies in. In entry.S. */
+/* Goes on there, with vectors (umpa_kvm_get_vectors(); NULL: as they are), and gives the CPU back,
+ * which the vectors may lie in. `at` is the stack for a moment: so it must be on this thread's. In
+ * entry.S. */
 _Noreturn void umpa_left_go_on(
 	const struct umpa_trap *at, const void *vectors, uint64_t parts, int *is_busy);
 #endif

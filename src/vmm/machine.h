@@ -86,12 +86,11 @@ struct umpa_vmm {
 	struct umpa_lent lent; /* its holdings */
 	unsigned ncpus;
 	struct umpa_vmm_cpu *cpu;
-	int is_host;           /* there is no machine: functions run outside */
-	int is_by_pages;       /* VMM_MIRROR_BY_PAGES */
-	uint64_t time_ns;      /* that a function may take; 0: any */
-	size_t nslots;         /* of the window, that the machine reaches */
-	uint64_t *page_tables; /* for the pages of those */
-	int pid;               /* who made it */
+	int is_host;      /* there is no machine: functions run outside */
+	int is_by_pages;  /* VMM_MIRROR_BY_PAGES */
+	uint64_t time_ns; /* that a function may take; 0: any */
+	size_t nslots;    /* of the window, that the machine reaches */
+	int pid;          /* who made it */
 };
 
 /* A CPU that nobody has (taken.c), for who stands there: the one that this thread had last, or that

@@ -49,15 +49,14 @@ static size_t superpages_nbytes(const struct umpa_vmm *vmm)
 
 int umpa_vmm_take_window_tables(struct umpa_vmm *vmm)
 {
-	size_t each = umpa_peer_ntables(vmm->ncpus, vmm->nslots) << PAGE_SHIFT;
-	int error = umpa_vmm_take(&vmm->window, superpages_nbytes(vmm) + each * vmm->ncpus);
+	uint32_t ntables = (uint32_t)umpa_peers_ntables(vmm->ncpus, vmm->nslots);
+	int error =
+		umpa_vmm_take(&vmm->window, superpages_nbytes(vmm) + umpa_stock_nbytes(ntables));
 
-	if (error)
-		return error;
-	vmm->page_tables = (uint64_t *)((char *)vmm->window.addr + superpages_nbytes(vmm));
-	vmm->peers.tables = (uintptr_t)vmm->page_tables;
-	vmm->peers.tables_nbytes = each;
-	return 0;
+	if (!error)
+		umpa_stock_init(&vmm->peers.stock,
+			(char *)vmm->window.addr + superpages_nbytes(vmm), ntables);
+	return error;
 }
 
 /* --- how the process lies ----------------------------------------------------------------- */
@@ -229,19 +228,15 @@ static int hang_in_superpages(struct umpa_vmm *vmm)
 	return error;
 }
 
-/* What a function on a CPU finds: the window, and tables of its own. */
+/* What a function on a CPU finds: the window, and its tables. */
 static void fill_guest(
 	struct umpa_vmm *vmm, struct umpa_guest *g, uint64_t physical, uint64_t tables_physical)
 {
-	size_t ntable_words = vmm->peers.tables_nbytes / sizeof(*g->fresh_table);
-
 	g->base = window_base();
 	g->nbytes = vmm->nslots << SLOT_SHIFT;
 	g->physical = physical;
 	g->superpage = (uint64_t *)vmm->window.addr + nslots_before();
-	g->fresh_table = vmm->page_tables + ntable_words * g->number;
-	g->end_table = g->fresh_table + ntable_words;
-	g->table_offset = (uintptr_t)vmm->page_tables - (tables_physical | UMPA_G_OPEN);
+	g->table_offset = (uintptr_t)vmm->peers.stock.tables - (tables_physical | UMPA_G_OPEN);
 	g->peers = &vmm->peers;
 }
 
@@ -251,7 +246,7 @@ static int fill_guests(struct umpa_vmm *vmm)
 	int error = physical_of(vmm, (void *)window_base(), &physical);
 
 	if (!error)
-		error = physical_of(vmm, vmm->page_tables, &tables_physical);
+		error = physical_of(vmm, vmm->peers.stock.tables, &tables_physical);
 	for (unsigned i = 0; !error && i < vmm->ncpus; i++)
 		fill_guest(vmm, &vmm->cpu[i].guest, physical, tables_physical);
 	return error;

@@ -29,27 +29,14 @@ static int is_in_guest_mode(const struct umpa_guest *g)
 	return umpa_epoch_reached(&g->peers->epochs, g->number) != EPOCH_OUT;
 }
 
-static void link_free(struct umpa_guest *g, uint64_t *table)
-{
-	*table = (uintptr_t)g->free_table;
-	g->free_table = table;
-}
-
 static void give_back(struct umpa_guest *g, uint64_t *table)
 {
-	struct umpa_peers *p = g->peers;
-	size_t owner = ((uintptr_t)table - p->tables) / p->tables_nbytes;
-	uint64_t **returned = &p->peer[owner].returned;
-	uint64_t *first = __atomic_load_n(returned, __ATOMIC_RELAXED);
+	struct umpa_peer *own = &g->peers->peer[g->number];
 
-	if (owner == g->number) {
-		link_free(g, table);
-		return;
-	}
-	do {
-		*table = (uintptr_t)first;
-	} while (!__atomic_compare_exchange_n(
-		returned, &first, table, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	if (own->nkept < PEER_NKEPT)
+		own->kept[own->nkept++] = table;
+	else
+		umpa_stock_give(&g->peers->stock, table);
 }
 
 static void give_all_back(struct umpa_guest *g, struct umpa_peer *own)
@@ -66,7 +53,7 @@ public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
 	struct umpa_peer *own = &g->peers->peer[g->number];
 
 	if (g->peers->epochs.ncpus == 1) {
-		link_free(g, table);
+		give_back(g, table);
 		return;
 	}
 	/* A function may have been ended while it gave them back. */
@@ -79,17 +66,12 @@ public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
 
 public_api uint64_t *umpa_g_begin_table(struct umpa_guest *g)
 {
-	uint64_t *table = g->free_table;
+	struct umpa_peer *own = &g->peers->peer[g->number];
+	uint64_t *table;
 
-	if (!table)
-		table = __atomic_exchange_n(
-			&g->peers->peer[g->number].returned, NULL, __ATOMIC_ACQUIRE);
-	if (table) {
-		g->free_table = (uint64_t *)(uintptr_t)*table;
-		return table;
-	}
-	INVARIANT(g->fresh_table < g->end_table);
-	table = g->fresh_table;
-	g->fresh_table += 512;
+	if (own->nkept)
+		return own->kept[--own->nkept];
+	table = umpa_stock_take(&g->peers->stock);
+	INVARIANT(table);
 	return table;
 }

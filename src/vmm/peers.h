@@ -1,9 +1,10 @@
 /*
- * The CPUs of a machine among themselves: which of them remember what (vmm/epoch.h), whose a table
- * of entries is, and whose a block. By functions in guest mode, each on its CPU; no lock.
+ * The CPUs of a machine among themselves: which of them remember what (vmm/epoch.h), where tables
+ * of entries for pages come from and go to, and whose a block is. By functions in guest mode, each
+ * on its CPU; no lock.
  *
- * A table belongs to a CPU for good, which is where it goes back to: an end of a superpage made of
- * pages by another CPU is noted there until no CPU may walk it any more, and then returned.
+ * A table that a CPU has ended, where there are others, is noted until none of them may walk it any
+ * more. Then it keeps it, as far as it has not enough, and the stock gets the rest.
  */
 #ifndef UMPA_VMM_PEERS_H
 #define UMPA_VMM_PEERS_H
@@ -12,32 +13,35 @@
 
 #include "vmm/epoch.h"
 #include "vmm/holding.h"
+#include "vmm/stock.h"
 
 enum {
-	PEER_NFREED = 64
+	PEER_NFREED = 64,
+	PEER_NKEPT = 64
 };
 
 struct umpa_peer {
 	struct umpa_holding *holding; /* NULL: none is set apart */
-	uint64_t *returned; /* atomic; its tables that others have ended, by their first words */
-	unsigned nfreed;
-	uint64_t *freed[PEER_NFREED]; /* tables that it has ended, and others may still walk */
+	unsigned nfreed, nkept;
+	uint64_t *freed[PEER_NFREED]; /* tables that it has ended, and others may still walk; */
+	uint64_t *kept[PEER_NKEPT];   /* and for its use */
 } __attribute__((aligned(64)));
 
 struct umpa_peers {
 	struct umpa_epochs epochs;
 	struct umpa_peer *peer; /* as many as epochs have CPUs */
-	uintptr_t tables, held; /* of the first, and so on: */
-	size_t tables_nbytes, held_nbytes;
+	struct umpa_stock stock;
+	uintptr_t held; /* of the first, and so on */
+	size_t held_nbytes;
 	void (*forget)(void);    /* in guest mode: this CPU forgets all that it remembers, */
 	void (*interrupt)(void); /* and every other one */
 };
 
-/* Tables that a CPU needs so that it always has one, for nslots superpages: those that are not its
- * own and free are in use, or noted. */
-static inline size_t umpa_peer_ntables(unsigned ncpus, size_t nslots)
+/* So many tables that there always is one, for nslots superpages: beside those in use each CPU has
+ * as many as it may keep and note, and one in hand. */
+static inline size_t umpa_peers_ntables(unsigned ncpus, size_t nslots)
 {
-	return nslots + (ncpus > 1 ? (size_t)ncpus * PEER_NFREED : 0);
+	return nslots + (size_t)ncpus * (PEER_NFREED + PEER_NKEPT + 1);
 }
 
 /* Whose an address is; NULL: of no holding. */
@@ -54,10 +58,7 @@ static inline struct umpa_holding *umpa_peers_holder(const struct umpa_peers *p,
  * to a table of the machine's. */
 static inline int umpa_peers_has_table(const struct umpa_guest *g, uint64_t superpage)
 {
-	const struct umpa_peers *p = g->peers;
-	uintptr_t at = (uintptr_t)umpa_g_table(g, superpage) - p->tables;
-
-	return at < p->tables_nbytes * p->epochs.ncpus && at % PAGE_NBYTES == 0;
+	return umpa_stock_has(&g->peers->stock, umpa_g_table(g, superpage));
 }
 
 /* umpa_g_home() for the host, which a wrong entry does nothing to: it leads nowhere. */

@@ -270,13 +270,14 @@ static void take_along(
 		left->vectors = vectors;
 }
 
-/* One that comes back has not left, nor has one that only speaks to the host. */
+/* One that comes back has not left, nor has one that only speaks to the host; of one that is shut
+ * down nobody knows where it was. */
 static int has_left(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e)
 {
 	const struct umpa_trap *trap = trap_of(cpu, e);
 	uint64_t sp = trap ? trap->rsp : e->registers.rsp;
 
-	if (likely(!umpa_stand_left(cpu, sp)) ||
+	if (likely(!umpa_stand_left(cpu, sp)) || e->exit == KVM_SHUTDOWN ||
 		(e->exit == KVM_PORT &&
 			(e->port == GUEST_PORT_DONE || e->port == GUEST_PORT_FLUSH)))
 		return 0;
@@ -476,13 +477,13 @@ static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *
 /* Goes on where the function has gone; says so, unless that is in the frames that it has left. */
 static _Noreturn void go_after(struct umpa_vmm_cpu *cpu, struct umpa_vmm_fault *fault)
 {
-	const struct umpa_left *left = &cpu->left;
+	struct umpa_left left = cpu->left;
 
-	if ((uintptr_t)fault < cpu->stand.guard || (uintptr_t)fault >= left->at.rsp)
+	if ((uintptr_t)fault < cpu->stand.guard || (uintptr_t)fault >= left.at.rsp)
 		*fault = (struct umpa_vmm_fault){
-			UMPA_VMM_FAULT_LEFT, 0, 0, 0, left->at.rip, left->at.rsp};
+			UMPA_VMM_FAULT_LEFT, 0, 0, 0, left.at.rip, left.at.rsp};
 	umpa_vmm_forsake_cpu(cpu);
-	umpa_left_go_on(&left->at, left->vectors, left->parts, &cpu->is_busy);
+	umpa_left_go_on(&left.at, left.vectors, left.parts, &cpu->is_busy);
 }
 
 /* By umpa_vmm_run() in entry.S, which is the public one. */

@@ -598,3 +598,31 @@ TEST(vmm_cpus_share_blocks)
 	CHECK(!umpa_vmm_run(vmm, close_market, &m, &ret, NULL) && !ret);
 	end();
 }
+
+/* --- many of them ------------------------------------------------------------------------- */
+
+/* Each function takes a CPU that no thread had yet, as long as there are such. */
+TEST(vmm_cpus_are_as_many_as_wanted)
+{
+	enum {
+		NMANY = 320,
+		NTHREADS = 5
+	};
+	struct runner r;
+	unsigned nwrong = 0;
+
+	PLAN(9);
+	begin();
+	end();
+	if (caps.ncpus_max < NMANY)
+		SKIP("this host has fewer");
+	begin_with((struct umpa_vmm_options){.ncpus = NMANY, .holding_nbytes = 4 * MIB});
+	for (long i = 0; i < NTHREADS; i++) {
+		REQUIRE(!start(&r, guest_add_one, (void *)i));
+		pthread_join(r.thread, NULL);
+		nwrong += r.error != 0 || r.ret != i + 1;
+	}
+	CHECK_EQ(nwrong, 0);
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+	end();
+}

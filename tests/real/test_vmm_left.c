@@ -97,7 +97,7 @@ enum after {
 	AFTER_LEAP  /* and that, with the first frame of all beyond the page that is nobody's */
 };
 
-GUEST __attribute__((noclone)) static long leap(void)
+GUEST static long leap(void)
 {
 	volatile long frame[2500];
 
@@ -273,6 +273,17 @@ TEST(vmm_left_and_runs_another)
 
 /* --- in threads, and on other stacks ------------------------------------------------------ */
 
+GUEST static int jump_when_free(void)
+{
+	if (__builtin_setjmp(outside) == 0) {
+		while (umpa_vmm_run(vmm, jump_away, NULL, NULL, &fault) == -EBUSY)
+			;
+		return 0;
+	}
+	guest_call(SYS_getpid, 0, 0, 0);
+	return is_outside();
+}
+
 static void *leave_often(void *nothing)
 {
 	long nwrong = 0;
@@ -303,6 +314,35 @@ TEST(vmm_left_by_several_threads)
 				pthread_join(thread[i], &nwrong);
 				CHECK(!nwrong);
 			}
+	CHECK(is_fine());
+	end();
+}
+
+/* One CPU for two threads: what one goes on with must not be on it any more when the other has it.
+ */
+static void *leave_when_free(void *nothing)
+{
+	long nwrong = 0;
+
+	(void)nothing;
+	for (int i = 0; i < 60; i++)
+		nwrong += !jump_when_free();
+	return (void *)nwrong;
+}
+
+TEST(vmm_left_by_threads_that_share_a_cpu)
+{
+	pthread_t thread[2];
+	void *nwrong;
+
+	PLAN(6);
+	begin((struct umpa_vmm_options){0});
+	for (int i = 0; i < 2; i++)
+		REQUIRE(!pthread_create(&thread[i], NULL, leave_when_free, NULL));
+	for (int i = 0; i < 2; i++) {
+		pthread_join(thread[i], &nwrong);
+		CHECK(!nwrong);
+	}
 	CHECK(is_fine());
 	end();
 }

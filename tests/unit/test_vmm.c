@@ -71,7 +71,7 @@ TEST(vmm_machine_mirrors_the_process)
 	REQUIRE(!umpa_vmm_create(&vmm, NULL));
 	CHECK(umpa_tables_valid(&vmm->tables));
 	CHECK(mirrors(&data) && mirrors(&stack) && mirrors(vmm) && mirrors(block + 3 * MIB));
-	CHECK(mirrors(vmm->gates) && mirrors(vmm->page_tables) &&
+	CHECK(mirrors(vmm->gates) && mirrors(vmm->peers.stock.tables) &&
 		mirrors((void *)vmm->stacks.addr));
 	CHECK_EQ(fake_kvm.shown_end > 0 && fake_kvm.shown_end <= (uint64_t)1 << 46, 1);
 	CHECK_EQ(fake_kvm.state.tables, umpa_hide_root(&vmm->cpu->inner.hide));

@@ -52,7 +52,7 @@ TEST(vmm_cpus_have_their_own)
 	CHECK_EQ(b->state.gs_base, (uintptr_t)&b->inner);
 	CHECK_EQ(b->guest.number, 2);
 	CHECK(a->guest.superpage == b->guest.superpage &&
-		a->guest.end_table <= b->guest.fresh_table);
+		a->guest.table_offset == b->guest.table_offset);
 	CHECK(a->holding.begin + a->holding.nbytes < b->holding.begin && b->holding.nslots == 4);
 	umpa_vmm_destroy(vmm);
 	CHECK(!fake_kvm.ncpus && !fake_kvm.nmachines);
@@ -301,6 +301,7 @@ TEST(vmm_cpus_interrupt_who_remembers)
  * before all have forgotten them. */
 TEST(vmm_cpus_give_tables_back)
 {
+	const struct umpa_stock *stock;
 	struct umpa_guest *a, *b;
 	unsigned nwrong = 0;
 	uint64_t *table = NULL;
@@ -309,6 +310,7 @@ TEST(vmm_cpus_give_tables_back)
 	PLAN(6);
 	begin(2);
 	a = &vmm->cpu[0].guest, b = &vmm->cpu[1].guest;
+	stock = &vmm->peers.stock;
 	addr = (char *)a->base;
 	for (size_t i = 0; i < 3 * (vmm->nslots + 2 * PEER_NFREED); i++) {
 		uint64_t *new;
@@ -322,14 +324,14 @@ TEST(vmm_cpus_give_tables_back)
 		umpa_g_set_superpage(b, addr, umpa_g_entry(b, addr) | UMPA_G_LEAF);
 	}
 	CHECK_EQ(nwrong, 0);
-	CHECK(a->fresh_table <= a->end_table);
-	CHECK(b->fresh_table == b->end_table - vmm->peers.tables_nbytes / 8);
-	/* Its own come back to itself. */
+	CHECK(stock->nfresh <= 2 * (PEER_NFREED + PEER_NKEPT) + 1);
+	/* Who ends them keeps some. */
+	CHECK_EQ(vmm->peers.peer[0].nkept, 0);
+	CHECK_EQ(vmm->peers.peer[1].nkept, PEER_NKEPT);
 	for (size_t i = 0; i < 3 * (vmm->nslots + 2 * PEER_NFREED); i++) {
 		umpa_g_split(b, addr);
 		umpa_g_set_superpage(b, addr, umpa_g_entry(b, addr) | UMPA_G_LEAF);
 	}
-	CHECK(b->fresh_table <= b->end_table);
 	CHECK(umpa_g_home(b, addr + 4096) == addr + 4096);
 	umpa_vmm_destroy(vmm);
 }

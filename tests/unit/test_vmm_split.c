@@ -1,6 +1,7 @@
 /* Entries that two CPUs write at a time, in one superpage. Without a machine, so that the thread
  * sanitizer, whose shadow is beyond the addresses of any guest, can look on. */
 #include <stdlib.h>
+#include <string.h>
 #include <umpa/vmm.h>
 
 #include "support/check.h"
@@ -11,8 +12,7 @@
 
 enum {
 	NCPUS = 2,
-	NROUNDS = 500,
-	NTABLES = 1 + NCPUS * PEER_NFREED /* each, for one superpage */
+	NROUNDS = 500
 };
 
 static struct umpa_epoch_cpu epoch_cpu[NCPUS];
@@ -28,24 +28,22 @@ static void nothing(void)
 
 static void begin(void)
 {
-	uint64_t *tables = aligned_alloc(4096, (size_t)NCPUS * NTABLES * 4096);
+	uint32_t ntables = (uint32_t)umpa_peers_ntables(NCPUS, 1);
+	size_t nbytes = (umpa_stock_nbytes(ntables) + 4095) / 4096 * 4096;
+	void *tables = aligned_alloc(4096, nbytes);
 
 	REQUIRE(tables);
+	memset(tables, 0, nbytes);
 	peers = (struct umpa_peers){.epochs = {1, NCPUS, epoch_cpu},
 		.peer = peer,
-		.tables = (uintptr_t)tables,
-		.tables_nbytes = (size_t)NTABLES * 4096,
 		.forget = nothing,
 		.interrupt = nothing};
+	umpa_stock_init(&peers.stock, tables, ntables);
 	for (unsigned i = 0; i < NCPUS; i++) {
-		uint64_t *own = tables + (size_t)i * NTABLES * 512;
-
 		guest[i] = (struct umpa_guest){.base = 2 * MIB,
 			.nbytes = 2 * MIB,
 			.physical = 64 * MIB,
 			.superpage = &superpage,
-			.fresh_table = own,
-			.end_table = own + (size_t)NTABLES * 512,
 			.peers = &peers,
 			.number = i};
 		umpa_epoch_leave(&peers.epochs, i);
@@ -112,6 +110,6 @@ TEST(vmm_split_at_a_time)
 	begin();
 	CHECK_EQ(together(2, exchange_as_0, exchange_as_1, 0), 0);
 	for (int i = 0; i < NCPUS; i++)
-		CHECK(guest[i].fresh_table <= guest[i].end_table);
-	free((void *)peers.tables);
+		CHECK(peer[i].nkept <= PEER_NKEPT);
+	free(peers.stock.tables);
 }
