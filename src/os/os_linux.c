@@ -41,7 +41,8 @@
 #define SPREAD_NBYTES     ((uintptr_t)1 << 42)
 #define STACK_ROOM_NBYTES ((uintptr_t)1 << 34)
 
-/* From which size on a reservation is aligned to a GiB, and how many places are tried. */
+/* How many places are tried, and from which size on what lies next to others is aligned to a GiB.
+ */
 #define LARGE_NBYTES ((size_t)1 << 34)
 #define GIB_NBYTES   ((size_t)1 << 30)
 
@@ -75,12 +76,12 @@ static uintptr_t random_word(void)
 	return word;
 }
 
-static void *random_place(size_t nbytes, size_t align)
+static uintptr_t random_place(size_t nbytes)
 {
 	uintptr_t below = STACK_ROOM_NBYTES + nbytes + random_word() % SPREAD_NBYTES;
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	return here > below ? (void *)((here - below) & ~(align - 1)) : NULL;
+	return here > below ? (here - below) & ~(SLOT_NBYTES - 1) : 0;
 }
 
 /* Reserves so much more than needed and gives back what lies before and behind. */
@@ -100,32 +101,26 @@ static int reserve_and_trim(size_t nbytes, size_t align, void **addr)
 	return 0;
 }
 
-/* At random. Where something is in the way the kernel takes a place of its own, next to others: one
- * in ten of half a TiB, where libraries lie at random too. */
-static int reserve_at_random(size_t nbytes, size_t align, void **addr)
+/* Where something is in the way the kernel takes a place of its own, next to others: one in ten of
+ * half a TiB, as libraries lie at random too. */
+int umpa_os_reserve(size_t nbytes, void **addr)
 {
+	int error;
+
 	for (int i = 0; i < NPLACES; i++) {
-		long got = sys_mmap(random_place(nbytes, align), nbytes, PROT_NONE, MAP_NORESERVE);
+		uintptr_t place = random_place(nbytes);
+		long got = sys_mmap((void *)place, nbytes, PROT_NONE, MAP_NORESERVE);
 
 		if (sys_failed(got))
 			return (int)got;
 		*addr = (void *)got;
-		if ((uintptr_t)got % align == 0)
+		if ((uintptr_t)got == place)
 			return 0;
 		umpa_os_release((void *)got, nbytes);
 	}
-	return -EAGAIN;
-}
-
-int umpa_os_reserve(size_t nbytes, void **addr)
-{
-	size_t align = nbytes < LARGE_NBYTES ? SLOT_NBYTES : GIB_NBYTES;
-	int error = reserve_at_random(nbytes, align, addr);
-
-	if (error == -EAGAIN)
-		error = reserve_and_trim(nbytes, align, addr);
-	return error == -ENOMEM && align > SLOT_NBYTES ? reserve_and_trim(nbytes, SLOT_NBYTES, addr)
-						       : error;
+	error = reserve_and_trim(nbytes, nbytes < LARGE_NBYTES ? SLOT_NBYTES : GIB_NBYTES, addr);
+	return error && nbytes >= LARGE_NBYTES ? reserve_and_trim(nbytes, SLOT_NBYTES, addr)
+					       : error;
 }
 
 int umpa_os_reserve_at(void *addr, size_t nbytes)

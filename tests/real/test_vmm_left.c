@@ -15,6 +15,7 @@
 
 #include "support/check.h"
 #include "support/guest.h"
+#include "vmm/machine.h"
 
 static struct umpa_vmm *vmm;
 static struct umpa_vmm_caps caps;
@@ -45,6 +46,12 @@ GUEST static long where(struct umpa_guest *g, void *arg)
 {
 	(void)g, (void)arg;
 	return is_outside();
+}
+
+/* But where the window has a part of the stack's GiB, which is by chance, seldom. */
+static int hides(void)
+{
+	return vmm->cpu[0].inner.hide.end != 0;
 }
 
 /* The machine is as good as before. */
@@ -125,11 +132,14 @@ GUEST static int jump(int nframes, enum after after)
 
 TEST(vmm_left_by_a_jump)
 {
-	PLAN(62);
+	PLAN(63);
 	begin((struct umpa_vmm_options){0});
+	CHECK(is_fine());
 	CHECK_EQ(go_down(200), 24079800);
 	for (int nframes = 0; nframes < 4; nframes++)
-		for (int after = AFTER_CALL; after <= AFTER_LEAP; after++) {
+		for (int i = AFTER_CALL; i <= AFTER_LEAP; i++) {
+			int after = hides() ? i : AFTER_CALL;
+
 			memset(&fault, 0, sizeof(fault));
 			CHECK(jump(nframes * nframes, (enum after)after));
 			CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
@@ -290,8 +300,9 @@ static void *leave_often(void *nothing)
 
 	(void)nothing;
 	for (int i = 0; i < 40; i++) {
-		nwrong += !jump(i % 3, i % 2 ? AFTER_DEEP : AFTER_CALL);
-		nwrong += fault.cause != UMPA_VMM_FAULT_LEFT || !is_fine();
+		nwrong += !is_fine();
+		nwrong += !jump(i % 3, i % 2 && hides() ? AFTER_DEEP : AFTER_CALL);
+		nwrong += fault.cause != UMPA_VMM_FAULT_LEFT;
 	}
 	return (void *)nwrong;
 }
@@ -383,7 +394,7 @@ GUEST static int jump_directly(int is_deep)
 
 static void in_coroutine(void)
 {
-	coroutine_is_fine = jump_directly(0) && is_fine() && jump_directly(1);
+	coroutine_is_fine = jump_directly(0) && is_fine() && jump_directly(hides());
 }
 
 TEST(vmm_left_on_a_stack_of_its_own)
