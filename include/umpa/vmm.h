@@ -81,9 +81,12 @@ struct umpa_vmm;
  */
 int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
 
-/* Ends it; no function may run in it, and no thread use it any more. NULL is fine. Pages of the
- * window are where the host has them; blocks of its holding are gone. Thread-safe for different
- * machines. */
+/* Ends it; no function may run in it, and no thread use it any more. NULL is fine. Blocks that were
+ * allocated inside stay, as functions saw them: they are the program's from then on, as where there
+ * is no machine. They are gone, and their memory is another's, where umpa_vmm_sync() of all of the
+ * holding would refuse, where a function was ended in the middle of an allocation, and where the
+ * program has changed pages of the holding outside, by umpa_mprotect() and the like. Other pages of
+ * the window are where the host has them. Thread-safe for different machines. */
 void umpa_vmm_destroy(struct umpa_vmm *vmm);
 
 enum umpa_vmm_cause {

@@ -398,6 +398,19 @@ void umpa_run_adopt(struct slot slot, unsigned npages, enum umpa_shelf_part part
 	umpa_lock_give(&s->lock);
 }
 
+void umpa_run_adopt_all(struct slot slot, const struct umpa_run_map *map)
+{
+	struct umpa_shard *s = umpa_shard_of_thread();
+
+	umpa_lock_take(&s->lock);
+	slot_set_shard(slot, s->number);
+	umpa_shelf_put(&s->shelf, slot, map);
+	slot_set_use(slot, SLOT_SHELF);
+	s->nallocs += bitmap_count(&map->head);
+	s->block_npages += bitmap_count(&map->used);
+	umpa_lock_give(&s->lock);
+}
+
 int umpa_run_extend_tail(struct slot slot, unsigned ntail, unsigned npages, unsigned flags)
 {
 	return extend(slot, ntail, npages, flags);

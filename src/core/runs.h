@@ -42,6 +42,9 @@ int umpa_run_resize(struct umpa_run run, unsigned npages, unsigned flags);
 /* A slot of which npages stay in use (as shelf.h says) goes to this thread's shard. */
 void umpa_run_adopt(struct slot slot, unsigned npages, enum umpa_shelf_part part, int dirty);
 
+/* The same of one that was on a shelf of somebody else's, with this map: its runs are blocks. */
+void umpa_run_adopt_all(struct slot slot, const struct umpa_run_map *map);
+
 /* 1 if the run is the head of the span that begins at the next slot. */
 static inline int umpa_run_is_head(struct umpa_run run)
 {

@@ -72,6 +72,11 @@ static void *set_up(
 	return umpa_span_begin(g->slot);
 }
 
+void umpa_span_adopt(struct slot slot, size_t npages, uint32_t nslots, unsigned tail)
+{
+	(void)set_up(&(struct space_grant){.slot = slot}, npages, nslots, tail, 0);
+}
+
 /* A span whose tail goes to the free front of a slot that holds runs already: the tightest packing
  * there is. */
 static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)

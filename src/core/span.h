@@ -31,6 +31,10 @@ must_check int umpa_span_free(struct slot slot);
  * if it has pages in a slot that it shares. */
 must_check int umpa_span_dissolve(struct slot slot);
 
+/* Slots that are the caller's become a span of npages, the last `tail` of which lie in the slot
+ * behind, that is on a shelf with such a tail. */
+void umpa_span_adopt(struct slot slot, size_t npages, uint32_t nslots, unsigned tail);
+
 /* Gives back what a span held that is no block any more. */
 void umpa_span_release(struct slot slot);
 

@@ -160,6 +160,24 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	rate_pairs(s, slot.i, 1, 1);
 }
 
+void umpa_shelf_put(struct umpa_shelf *s, struct slot slot, const struct umpa_run_map *map)
+{
+	struct umpa_run_map *m = &s->map[slot.i];
+
+	m->used = map->used;
+	m->dirty = map->dirty;
+	for (unsigned w = 0; w < BITMAP_NWORDS; w++)
+		set_heads(m, w, map->head.word[w]);
+	set_tail(m, map->ntail);
+	set_ends(m, map->nfront, map->nback);
+	umpa_heights_set(
+		&s->heights, slot.i, height_of(umpa_bitmap_find_row(&m->used, SLOT_NPAGES).n));
+	s->nslots++;
+	s->nall_free += (uint32_t)all_free(m);
+	s->nfree_pages += SLOT_NPAGES - bitmap_count(&m->used);
+	rate_pairs(s, slot.i, 1, 1);
+}
+
 /* The length alone does not tell whether an aligned run fits. So some slots are tried, and then
  * those looked for that it fits into however their row lies. */
 static int find_aligned_row(

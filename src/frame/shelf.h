@@ -83,6 +83,10 @@ enum umpa_shelf_part {
 void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	enum umpa_shelf_part part, int dirty);
 
+/* Puts a slot on the shelf as it was on another one, of which this was its map: with its runs, and
+ * the pages of its tail. */
+void umpa_shelf_put(struct umpa_shelf *s, struct slot slot, const struct umpa_run_map *map);
+
 /*
  * Takes npages in a row, 1 to 511, at a multiple of `align` pages (a power of two up to 512).
  * Result: 1 and *run; or 0: no slot fits (where align is above 1, after some tries only slots are

@@ -7,6 +7,7 @@
 #include "core/carry.h"
 #include "core/core.h"
 #include "core/pool.h"
+#include "core/runs.h"
 #include "core/space.h"
 #include "core/span.h"
 #include "vmm/machine.h"
@@ -169,18 +170,49 @@ static enum umpa_extent_kind kind_of_home(struct umpa_vmm_cpu *cpu, uint32_t i)
 	return is_bare ? EXTENT_VOID : EXTENT_RESIDENT;
 }
 
-/* Each slot as it is: what has no frames is no part of the pool. */
+/* From slot i on, blocks that the core has from now on: how many slots; 0: none. */
+static uint32_t hand_over(const struct umpa_holding *h, uint32_t i)
+{
+	struct slot slot = slot_after(first_slot(h), i);
+	size_t npages;
+	unsigned ntail;
+
+	switch (umpa_holding_use(h, i, &npages, &ntail)) {
+	case HELD_RUNS:
+		umpa_run_adopt_all(slot, &h->shelf.map[i]);
+		return 1;
+	case HELD_SPAN:
+		umpa_span_adopt(slot, npages, slots_of(npages - ntail), ntail);
+		return slots_of(npages - ntail);
+	default:
+		return 0;
+	}
+}
+
+static int is_to_give(struct umpa_vmm_cpu *cpu, uint32_t i, enum umpa_extent_kind kind)
+{
+	const struct umpa_holding *h = &cpu->holding;
+	size_t npages;
+	unsigned ntail;
+
+	return i < h->nslots && kind_of_home(cpu, i) == kind &&
+	       (!cpu->vmm->keeps_blocks || umpa_holding_use(h, i, &npages, &ntail) == HELD_FREE);
+}
+
+/* Each slot that is nobody's as it is: what has no frames is no part of the pool. */
 static void give_slots(struct umpa_vmm_cpu *cpu)
 {
 	const struct umpa_holding *h = &cpu->holding;
-	struct slot first = first_slot(h);
 
 	for (uint32_t i = 0, n; i < h->nslots; i += n) {
 		enum umpa_extent_kind kind = kind_of_home(cpu, i);
 
-		for (n = 1; i + n < h->nslots && kind_of_home(cpu, i + n) == kind;)
+		n = cpu->vmm->keeps_blocks ? hand_over(h, i) : 0;
+		if (n)
+			continue;
+		for (n = 1; is_to_give(cpu, i + n, kind);)
 			n++;
-		umpa_space_give(slot_after(first, i), n, kind);
+		umpa_space_give(slot_after(first_slot(h), i), n, kind);
 	}
 }
 
@@ -190,6 +222,40 @@ static int any_is_broken(const struct umpa_vmm *vmm)
 		if (vmm->cpu[i].holding.is_broken)
 			return 1;
 	return 0;
+}
+
+/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are books that
+ * are not to be trusted. */
+static int may_dissolve(const struct umpa_vmm *vmm)
+{
+	return !any_is_broken(vmm) &&
+	       !umpa_block_begins_marked(umpa_window_slot(&umpa_core.window, block_of(vmm)));
+}
+
+static int has_blocks(const struct umpa_holding *h)
+{
+	size_t npages;
+	unsigned ntail;
+
+	for (uint32_t i = 0; i < h->extents.nslots; i++)
+		if (umpa_holding_use(h, i, &npages, &ntail) != HELD_FREE)
+			return 1;
+	return 0;
+}
+
+void umpa_vmm_keep_blocks(struct umpa_vmm *vmm)
+{
+	int any = 0;
+
+	if (!vmm->peers.held || !may_dissolve(vmm))
+		return;
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		struct umpa_holding *h = &vmm->cpu[i].holding;
+
+		umpa_holding_flush_kept(h);
+		any |= has_blocks(h);
+	}
+	vmm->keeps_blocks = any && !umpa_vmm_bring_home(vmm);
 }
 
 /* No CPU is in guest mode, so none remembers anything. */
@@ -213,9 +279,7 @@ void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 		return;
 	umpa_lent_end(&vmm->lent);
 	first = umpa_window_slot(&umpa_core.window, block_of(vmm));
-	/* Pages that are unlike others (core/block.h) are for umpa_free() to settle, and so are
-	 * books that are not to be trusted. */
-	if (any_is_broken(vmm) || umpa_block_begins_marked(first) || umpa_span_dissolve(first))
+	if (!may_dissolve(vmm) || umpa_span_dissolve(first))
 		umpa_free(block_of(vmm));
 	else
 		give_all_slots(vmm);

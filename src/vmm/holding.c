@@ -519,6 +519,18 @@ void umpa_holding_init(struct umpa_holding *h, void *begin, uint32_t nslots,
 	umpa_shelf_init(&h->shelf, maps, nslots, leaf, at);
 }
 
+enum umpa_holding_use umpa_holding_use(
+	const struct umpa_holding *h, uint32_t i, size_t *npages, unsigned *ntail)
+{
+	uint32_t what = i < h->extents.nslots ? h->slot[i].what : 0;
+
+	if (i < h->extents.nslots && is_run(h, i * (uint32_t)SLOT_NPAGES))
+		return h->shelf.map[i].nfront < SLOT_NPAGES ? HELD_RUNS : HELD_FREE;
+	*npages = npages_of(what);
+	*ntail = tail_of(what);
+	return what & HOLDING_LIVE ? HELD_SPAN : HELD_FREE;
+}
+
 enum umpa_extent_kind umpa_holding_kind(const struct umpa_holding *h, uint32_t i, uint32_t *n)
 {
 	const struct umpa_extent *tag = &h->extents.tag[i];

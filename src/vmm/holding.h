@@ -210,6 +210,18 @@ void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
  * from the front, that it has done so for; the others are as they were. */
 size_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, size_t npages);
 
+/* Ends all kept blocks. 1 if there were any. */
+int umpa_holding_flush_kept(struct umpa_holding *h);
+
+/* Of a slot where none are kept: whether live blocks begin there, or end, and what they are. */
+enum umpa_holding_use {
+	HELD_FREE,
+	HELD_RUNS, /* h->shelf.map tells which, and whose the first pages are */
+	HELD_SPAN  /* *npages, in slots from there on but for *ntail of them, in the one behind */
+};
+enum umpa_holding_use umpa_holding_use(
+	const struct umpa_holding *h, uint32_t i, size_t *npages, unsigned *ntail);
+
 /* What frames are behind slot i, below nslots, and how many behind it likewise: *n with it, 1 or
  * more. */
 enum umpa_extent_kind umpa_holding_kind(const struct umpa_holding *h, uint32_t i, uint32_t *n);

@@ -81,9 +81,6 @@ void umpa_holding_give_pages(
 /* A block's end; nmoved of a span's slots, the first ones, have no frames any more. */
 void umpa_holding_end_block(struct umpa_holding *h, uint32_t page, uint32_t nmoved);
 
-/* Ends all kept blocks. 1 if there were any. */
-int umpa_holding_flush_kept(struct umpa_holding *h);
-
 /* Neighbouring slots at a multiple of align slots. bare: they need no frames. 1; 0: no room. */
 int umpa_holding_take(
 	struct umpa_holding *h, struct umpa_grant *g, uint32_t nslots, uint32_t align, int bare);

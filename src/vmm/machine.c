@@ -339,8 +339,9 @@ public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
 
 	if (!vmm)
 		return;
-	if (vmm->pid == umpa_process_id())
-		(void)!umpa_vmm_take_all(vmm, &stand); /* and what was left behind */
+	/* What was left behind, too. */
+	if (umpa_vmm_take_all(vmm, &stand) && !vmm->is_host)
+		umpa_vmm_keep_blocks(vmm);
 	if (vmm->is_host) {
 		books = vmm->books;
 		umpa_vmm_give(&books);

@@ -88,6 +88,7 @@ struct umpa_vmm {
 	struct umpa_vmm_cpu *cpu;
 	int is_host;      /* there is no machine: functions run outside */
 	int is_by_pages;  /* VMM_MIRROR_BY_PAGES */
+	int keeps_blocks; /* those of its holdings stay when it ends */
 	uint64_t time_ns; /* that a function may take; 0: any */
 	size_t nslots;    /* of the window, that the machine reaches */
 	int pid;          /* who made it */
@@ -127,10 +128,17 @@ must_check int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes);
 void umpa_vmm_give(struct umpa_vmm_piece *p);
 
 /* What the machine holds of the window (held.c): a holding for each CPU. Back: slots and frames to
- * the pool. 1 if the machine reaches all of it. */
+ * the pool, and blocks, if they are kept, to the core. 1 if the machine reaches all of it. */
 must_check int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *o);
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm);
 int umpa_vmm_reaches_holdings(const struct umpa_vmm *vmm);
+
+/* For who has all CPUs, before those end: blocks of the holdings are kept, as functions see them,
+ * if that can be. */
+void umpa_vmm_keep_blocks(struct umpa_vmm *vmm);
+
+/* Brings all of the holdings home, for who has all CPUs. Errors as umpa_vmm_sync(). */
+must_check int umpa_vmm_bring_home(struct umpa_vmm *vmm);
 
 /* Of the window, so much is to be reached. */
 size_t umpa_vmm_nslots_wanted(const struct umpa_vmm_options *o);

@@ -427,19 +427,33 @@ static void empty_void_slots(struct umpa_vmm *vmm)
 	}
 }
 
-static int sync_all_cpus(struct umpa_vmm *vmm, void *addr, size_t nbytes)
+static int bring_home(struct umpa_vmm *vmm, struct view *v)
 {
-	struct view v = addr || nbytes ? (struct view){&vmm->cpu[0].guest, addr,
-						 nbytes >> PAGE_SHIFT, NULL, NULL, 0}
-				       : all_held(vmm);
 	int error;
 
-	if (!v.npages || vmm->is_host)
-		return 0;
-	error = sync_view(&v);
-	if (!error && !addr && v.by_pages)
+	*v = all_held(vmm);
+	error = v->npages ? sync_view(v) : 0;
+	if (!error && v->by_pages)
 		empty_void_slots(vmm);
-	return tell(vmm, &v) ? -EIO : error;
+	return error;
+}
+
+int umpa_vmm_bring_home(struct umpa_vmm *vmm)
+{
+	struct view v;
+
+	return bring_home(vmm, &v);
+}
+
+static int sync_all_cpus(struct umpa_vmm *vmm, void *addr, size_t nbytes)
+{
+	struct view v = {&vmm->cpu[0].guest, addr, nbytes >> PAGE_SHIFT, NULL, NULL, 0};
+	int error;
+
+	if (vmm->is_host)
+		return 0;
+	error = addr || nbytes ? sync_view(&v) : bring_home(vmm, &v);
+	return v.npages && tell(vmm, &v) ? -EIO : error;
 }
 
 public_api int umpa_vmm_sync(struct umpa_vmm *vmm, void *addr, size_t nbytes)

@@ -1,5 +1,6 @@
 /* Blocks that functions in guest mode allocate, on whatever /dev/kvm there is. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -200,6 +201,9 @@ GUEST static long leave_frames_elsewhere(struct umpa_guest *g, void *arg)
 	for (int i = 0; i < 8; i += 2)
 		umpa_g_free(g, b[i]);
 	large = umpa_g_alloc(g, 6 * MIB, 0);
+	for (int i = 1; i < 8; i += 2)
+		umpa_g_free(g, b[i]);
+	umpa_g_free(g, large);
 	return umpa_g_home(g, large) != large;
 }
 
@@ -217,6 +221,107 @@ TEST(vmm_leaves_nothing_behind)
 		nwrong += after[p * 512] != 0;
 	CHECK_EQ(nwrong, 0);
 	umpa_free(after);
+}
+
+/* Blocks that a function leaves behind: of all sizes, moved and swapped, with others that are free
+ * between them. */
+enum {
+	NLEFT = 24
+};
+
+static struct left_block {
+	uint64_t *at;
+	size_t npages;
+} left[2][NLEFT];
+
+GUEST static void write_numbers(uint64_t *at, size_t from, size_t npages, uint64_t number)
+{
+	for (size_t i = from; i < npages; i++)
+		at[i * 512] = number << 32 | i;
+}
+
+GUEST static long leave_blocks(struct umpa_guest *g, void *arg)
+{
+	static const size_t sizes[] = {1, 3, 511, 512, 513, 40, 1500, 2049, 700, 5120, 17, 300};
+	struct left_block *b = left[(long)arg];
+	uint64_t *other[NLEFT];
+
+	for (int i = 0; i < NLEFT; i++) {
+		b[i].npages = sizes[i % 12];
+		b[i].at = umpa_g_alloc(g, b[i].npages * 4096, 0);
+		other[i] = umpa_g_alloc(g, sizes[(i + 5) % 12] * 4096, 0);
+		if (!b[i].at || !other[i])
+			return 0;
+		write_numbers(b[i].at, 0, b[i].npages, (uint64_t)i);
+	}
+	for (int i = 0; i < NLEFT; i++)
+		umpa_g_free(g, other[i]);
+	for (int i = 3; i < NLEFT; i += 4) {
+		size_t npages = b[i].npages + 2048;
+
+		b[i].at = umpa_g_realloc(g, b[i].at, npages * 4096, 0);
+		if (!b[i].at)
+			return 0;
+		write_numbers(b[i].at, b[i].npages, npages, (uint64_t)i);
+		b[i].npages = npages;
+	}
+	if (umpa_g_swap(g, b[7].at, b[19].at, 2048 * 4096))
+		return 0;
+	write_numbers(b[7].at, 0, 2048, 7);
+	write_numbers(b[19].at, 0, 2048, 19);
+	return umpa_g_home(g, b[7].at) != b[7].at;
+}
+
+static unsigned nwrong_numbers(struct left_block *b)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < NLEFT; i++) {
+		n += umpa_usable_size(b[i].at) != b[i].npages * 4096;
+		for (size_t p = 0; p < b[i].npages; p++)
+			n += b[i].at[p * 512] != ((uint64_t)i << 32 | p);
+	}
+	return n;
+}
+
+static uint64_t nblocks(void)
+{
+	struct umpa_stats st;
+
+	umpa_get_stats(&st, sizeof(st));
+	return st.nblocks;
+}
+
+static void *run_leave_blocks(void *arg)
+{
+	long got = 0;
+
+	umpa_vmm_run(vmm, leave_blocks, arg, &got, NULL);
+	return (void *)got;
+}
+
+/* Of two threads, so of two CPUs, after the machine has ended. */
+TEST(vmm_blocks_outlive_their_machine)
+{
+	uint64_t before = nblocks();
+
+	PLAN(7);
+	begin((struct umpa_vmm_options){.holding_nbytes = 1024 * MIB, .ncpus = 2});
+	for (long i = 0; i < 2; i++) {
+		pthread_t thread;
+		void *got;
+
+		pthread_create(&thread, NULL, run_leave_blocks, (void *)i);
+		pthread_join(thread, &got);
+		CHECK(got == (void *)1);
+	}
+	umpa_vmm_destroy(vmm);
+	CHECK_EQ(nblocks(), before + 2 * NLEFT);
+	CHECK_EQ(nwrong_numbers(left[0]), 0);
+	CHECK_EQ(nwrong_numbers(left[1]), 0);
+	for (int i = 0; i < 2 * NLEFT; i++)
+		umpa_free(left[i / NLEFT][i % NLEFT].at);
+	CHECK_EQ(nblocks(), before);
 }
 
 /* Frames of one block have gone to a larger one; then so many pages of two of its superpages change

@@ -186,6 +186,7 @@ TEST(vmm_machine_takes_frames_of_the_pool)
 			nfound += fake_frame(block + 2 * MIB * k) == frame[i];
 	CHECK_EQ(nfound, 3);
 	CHECK_EQ(fake_nframes(), nframes);
+	umpa_g_free(&vmm->cpu->guest, block);
 	umpa_vmm_destroy(vmm);
 	block = umpa_alloc(8 * MIB, 0);
 	fake_touch(block, 8 * MIB);
@@ -256,6 +257,9 @@ TEST(vmm_machine_gives_back_what_is_at_home)
 	CHECK(umpa_g_home(g, large) != large && vmm->cpu->holding.nslots_moved == 3);
 	nframes = fake_nframes();
 	CHECK_EQ(nframes, 8 * 512);
+	for (int i = 1; i < 8; i += 2)
+		umpa_g_free(g, block[i]);
+	umpa_g_free(g, large);
 	umpa_vmm_destroy(vmm);
 	CHECK_EQ(nunlike(), 0);
 	CHECK_EQ(umpa_extents_count(&umpa_core.space.extents, EXTENT_RESIDENT), 8);
@@ -265,6 +269,162 @@ TEST(vmm_machine_gives_back_what_is_at_home)
 	CHECK_EQ(nwrong, 0);
 	CHECK(fake_consistent());
 	umpa_free(large);
+}
+
+/* --- blocks that outlive it --------------------------------------------------------------- */
+
+enum {
+	NOUTLIVING = 60
+};
+
+struct outliving {
+	char *at;
+	size_t npages;
+	uint64_t mark;
+};
+
+static void mark_pages(struct outliving *b, struct numbers *numbers)
+{
+	b->mark = number_below(numbers, 65536) + 1;
+	for (size_t i = 0; i < b->npages; i++) {
+		char *home = umpa_g_home(&vmm->cpu->guest, b->at + i * 4096);
+
+		fake_touch(home, 1);
+		*(uint64_t *)home = b->mark << 32 | i;
+	}
+}
+
+/* As the program sees it. */
+static unsigned nwrong_pages(const struct outliving *b)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < b->npages; i++)
+		n += *(uint64_t *)(b->at + i * 4096) != (b->mark << 32 | i);
+	return n;
+}
+
+static size_t any_npages(struct numbers *numbers)
+{
+	switch (number_below(numbers, 4)) {
+	case 0:
+		return 1 + number_below(numbers, 20);
+	case 1:
+		return 100 + number_below(numbers, 411);
+	case 2:
+		return 512u * (1 + number_below(numbers, 3));
+	default:
+		return 513 + number_below(numbers, 1200);
+	}
+}
+
+/* Each of them allocated on one of two CPUs, and many freed there or outside meanwhile. */
+static void allocate_any(struct outliving blocks[NOUTLIVING], struct numbers *numbers)
+{
+	for (int i = 0; i < 6 * NOUTLIVING; i++) {
+		struct outliving *b = &blocks[number_below(numbers, NOUTLIVING)];
+		struct umpa_guest *g = &vmm->cpu[number_below(numbers, 2)].guest;
+
+		if (b->at && number_below(numbers, 3))
+			umpa_g_free(g, b->at);
+		else if (b->at)
+			umpa_free(b->at);
+		b->npages = any_npages(numbers);
+		b->at = number_below(numbers, 4) ? umpa_g_alloc(g, b->npages * 4096, 0) : NULL;
+		if (b->at)
+			mark_pages(b, numbers);
+	}
+}
+
+static void check_outliving(struct outliving blocks[NOUTLIVING])
+{
+	unsigned nwrong = 0, nlive = 0;
+	struct umpa_stats st;
+	size_t npages = 0;
+
+	for (int i = 0; i < NOUTLIVING; i++)
+		if (blocks[i].at) {
+			nlive++;
+			npages += blocks[i].npages;
+			nwrong += nwrong_pages(&blocks[i]);
+			nwrong += umpa_usable_size(blocks[i].at) != blocks[i].npages * 4096;
+			nwrong += umpa_lent_npages(blocks[i].at) != 0;
+		}
+	CHECK(nlive > NOUTLIVING / 3);
+	CHECK_EQ(nwrong, 0);
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.nblocks, nlive);
+	CHECK_EQ(st.block_nbytes, npages * 4096);
+	CHECK(fake_consistent());
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		nwrong += !umpa_shelf_valid(&umpa_core.shards[i].shelf);
+	CHECK_EQ(nwrong, 0);
+	CHECK_EQ(nunlike(), 0);
+}
+
+/* They are blocks as any. */
+static void use_and_free(struct outliving blocks[NOUTLIVING], struct numbers *numbers)
+{
+	unsigned nwrong = 0;
+	struct umpa_stats st;
+
+	for (int i = 0; i < NOUTLIVING; i++) {
+		struct outliving *b = &blocks[i];
+		size_t npages = any_npages(numbers);
+
+		if (!b->at)
+			continue;
+		b->at = umpa_realloc(b->at, npages * 4096, 0);
+		b->npages = npages < b->npages ? npages : b->npages;
+		nwrong += nwrong_pages(b);
+	}
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < NOUTLIVING; i++)
+		umpa_free(blocks[i].at);
+	umpa_trim(0);
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.nblocks + st.block_nbytes, 0);
+	CHECK_EQ(nunlike(), 0);
+}
+
+TEST(vmm_blocks_outlive_their_machine)
+{
+	struct umpa_mover mover = {.name = "entries", .move = exchange_entries};
+	struct umpa_vmm_options o = {.holding_nbytes = 256 * MIB, .ncpus = 2};
+	struct numbers numbers = numbers_of_seed(17);
+
+	PLAN(66);
+	for (int round = 0; round < 6; round++) {
+		struct outliving blocks[NOUTLIVING] = {{NULL, 0, 0}};
+
+		begin();
+		REQUIRE(!umpa_vmm_create(&vmm, &o));
+		for (int i = 0; i < 2; i++)
+			vmm->cpu[i].holding.mover = &mover;
+		allocate_any(blocks, &numbers);
+		umpa_vmm_destroy(vmm);
+		check_outliving(blocks);
+		use_and_free(blocks, &numbers);
+	}
+}
+
+/* Where functions have led pages to what is none, they are gone, as is told. */
+TEST(vmm_blocks_end_where_they_are_nowhere)
+{
+	struct umpa_vmm_options o = {.holding_nbytes = 16 * MIB};
+	struct umpa_stats st;
+	char *block;
+
+	PLAN(4);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	block = umpa_g_alloc(&vmm->cpu->guest, 4 * MIB, 0);
+	umpa_g_map(&vmm->cpu->guest, block, block + 2 * MIB, 512);
+	umpa_vmm_destroy(vmm);
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.nblocks, 0);
+	CHECK_EQ(umpa_lent_npages(block), 0);
+	CHECK(fake_consistent());
 }
 
 /* The page API takes blocks of a machine where the program is outside. */
