@@ -82,7 +82,11 @@ int umpa_kvm_get_vectors(struct umpa_kvm_cpu *cpu, void *vectors, uint64_t *part
 	(void)cpu;
 	if (error)
 		return error;
+#if defined(__x86_64__)
 	__asm__ volatile("fxsave64 %0" : "=m"(*(char(*)[512])vectors));
+#else
+	(void)vectors;
+#endif
 	*parts = 0;
 	return 0;
 }
