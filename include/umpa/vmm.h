@@ -97,7 +97,7 @@ enum umpa_vmm_cause {
 	UMPA_VMM_FAULT_SHUTDOWN, /* page tables or stack are beyond faulting; ip is not known */
 	UMPA_VMM_FAULT_TIME,     /* it has taken longer than it may */
 	UMPA_VMM_FAULT_BROKEN,   /* what the host does not know how to go on with */
-	UMPA_VMM_FAULT_LEFT      /* it has left by longjmp() and the like: where it was seen */
+	UMPA_VMM_FAULT_LEFT      /* it has not come back: it runs, or has left by longjmp() or so */
 };
 
 struct umpa_vmm_fault {

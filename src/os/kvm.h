@@ -132,6 +132,9 @@ void umpa_kvm_hush(void);
 int umpa_kvm_thread(void);
 void umpa_kvm_interrupt(int thread);
 
+/* 1: there is such a thread in this process. */
+int umpa_kvm_is_thread(int thread);
+
 /* The calling thread's FS base: where its thread-local variables are. */
 uint64_t umpa_kvm_fs_base(void);
 

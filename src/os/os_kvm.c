@@ -643,6 +643,11 @@ void umpa_kvm_interrupt(int thread)
 	SYS_3(SYS_tgkill, SYS_1(SYS_getpid, 0), thread, ALARM_SIGNAL);
 }
 
+int umpa_kvm_is_thread(int thread)
+{
+	return SYS_3(SYS_tgkill, SYS_1(SYS_getpid, 0), thread, 0) != -ESRCH;
+}
+
 uint64_t umpa_kvm_fs_base(void)
 {
 	uint64_t base = 0;

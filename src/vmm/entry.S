@@ -5,8 +5,8 @@
 	.text
 
 /* Calls umpa_vmm_run_apart() further down the stack, a page at least of which is nobody's, with a
- * sixth argument: where the frame pointer is. That page is touched, as it may be hidden: from a
- * function that has left, and runs another. */
+ * sixth argument: where the frame pointer is. That page gets it too, which says that this call is
+ * not over; and faults where it is hidden, from a function that has left, and runs another. */
 	.globl umpa_vmm_run
 	.type umpa_vmm_run, @function
 umpa_vmm_run:
@@ -28,7 +28,7 @@ umpa_vmm_run:
 	.cfi_offset %r15, -56
 	sub	$4096, %rsp
 	and	$-4096, %rsp
-	orq	$0, (%rsp)
+	mov	%rbp, (%rsp)
 	mov	%rbp, %r9
 	call	umpa_vmm_run_apart
 	lea	-LEFT_SAVED_NBYTES(%rbp), %rsp

@@ -84,14 +84,11 @@ void umpa_guest_forget(void)
 	umpa_g_flush_all();
 }
 
-/* A time limit lets it come to its end. */
 void umpa_guest_hide(void)
 {
 	struct umpa_guest_cpu *cpu = this_cpu();
 
-	cpu->guest->nchanges++;
 	umpa_hide(&cpu->hide, cpu->hide_begin, cpu->hide_end);
-	cpu->guest->nchanges--;
 }
 
 /* --- entries ------------------------------------------------------------------------------ */

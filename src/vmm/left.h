@@ -12,7 +12,7 @@
  *   the frames of who called
  *   what umpa_vmm_run() has saved     from `frame` up the caller's frame pointer, return address;
  *                                     below, LEFT_SAVED_NBYTES of other registers
- *   a page that is nobody's           from `guard` up; hidden
+ *   a page that is nobody's           from `guard` up; hidden. Its first word is `frame`
  *   the host's frames                 below `guard`; hidden, as far as they may go
  */
 #ifndef UMPA_VMM_LEFT_H
@@ -29,11 +29,19 @@
 int umpa_vmm_run_apart(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
 	void *arg, long *ret, struct umpa_vmm_fault *fault, uintptr_t frame);
 
+/* Asks, once a thread, where its stack is; not in the middle of a function, which may be in malloc.
+ */
+void umpa_stand_learn(void);
+
 /* By that frame pointer. */
 struct umpa_stand umpa_stand_at(uintptr_t frame);
 
-/* 1: it is on the stack that the thread was made with. */
-int umpa_stand_is_known(const struct umpa_stand *s);
+/* 1: who stands there now is not called from the other place any more, as one of this thread's
+ * stack. 0: it is, or that can't be told. */
+int umpa_stand_is_over(const struct umpa_stand *then, const struct umpa_stand *now);
+
+/* 1: umpa_vmm_run() can come back. */
+int umpa_stand_is_whole(const struct umpa_stand *s);
 
 /* What is hidden from functions on a CPU, of where its thread stands: [*begin, *end), or nothing,
  * 0. */

@@ -45,7 +45,7 @@ struct umpa_stand {
 /* Where a function that has left goes on. */
 struct umpa_left {
 	struct umpa_trap at;
-	const void *vectors;
+	void *vectors;
 	uint64_t parts;
 };
 
@@ -62,7 +62,8 @@ struct umpa_vmm_cpu {
 	struct umpa_holding holding; /* nslots 0: none */
 	uint64_t forgot;         /* the epoch that it had reached when it came out; 0: not known */
 	int is_busy;             /* atomic */
-	uintptr_t thread_at;     /* atomic: whose it is, for that thread to know; 0: nobody's */
+	uintptr_t owner_at;      /* atomic: whose it is, for that thread to know; 0: nobody's */
+	int owner;               /* atomic: its number */
 	struct umpa_stand stand; /* where that has called from; frame 0: it is not looked whether a
 				    function leaves */
 	uint64_t end_ns;         /* until when a function may run; 0: as long as it likes */
@@ -100,8 +101,9 @@ struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_s
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
 void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu);
 
-/* All of them: 1, or 0 and none. */
+/* All of them: 1, or 0 and none. And, in a child, where nobody has any, whether they are free. */
 int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand);
+int umpa_vmm_is_idle(const struct umpa_vmm *vmm);
 void umpa_vmm_give_all(struct umpa_vmm *vmm);
 
 /* Of a function that nobody will come back to: the CPU as new. */

@@ -33,10 +33,13 @@ static void give_back(struct umpa_guest *g, uint64_t *table)
 {
 	struct umpa_peer *own = &g->peers->peer[g->number];
 
-	if (own->nkept < PEER_NKEPT)
-		own->kept[own->nkept++] = table;
-	else
+	if (own->nkept == PEER_NKEPT) {
 		umpa_stock_give(&g->peers->stock, table);
+		return;
+	}
+	own->kept[own->nkept] = table;
+	keep_order();
+	own->nkept++;
 }
 
 static void give_all_back(struct umpa_guest *g, struct umpa_peer *own)
@@ -44,8 +47,13 @@ static void give_all_back(struct umpa_guest *g, struct umpa_peer *own)
 	umpa_g_flush_others(g);
 	if (is_in_guest_mode(g))
 		g->peers->forget();
-	while (own->nfreed)
-		give_back(g, own->freed[--own->nfreed]);
+	while (own->nfreed) {
+		uint64_t *table = own->freed[own->nfreed - 1];
+
+		own->nfreed--;
+		keep_order();
+		give_back(g, table);
+	}
 }
 
 public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
@@ -59,7 +67,9 @@ public_api void umpa_g_end_table(struct umpa_guest *g, uint64_t *table)
 	/* A function may have been ended while it gave them back. */
 	if (unlikely(own->nfreed == PEER_NFREED))
 		give_all_back(g, own);
-	own->freed[own->nfreed++] = table;
+	own->freed[own->nfreed] = table;
+	keep_order();
+	own->nfreed++;
 	if (own->nfreed == PEER_NFREED)
 		give_all_back(g, own);
 }
@@ -69,8 +79,12 @@ public_api uint64_t *umpa_g_begin_table(struct umpa_guest *g)
 	struct umpa_peer *own = &g->peers->peer[g->number];
 	uint64_t *table;
 
-	if (own->nkept)
-		return own->kept[--own->nkept];
+	if (own->nkept) {
+		table = own->kept[own->nkept - 1];
+		own->nkept--;
+		keep_order(); /* before it is led to */
+		return table;
+	}
 	table = umpa_stock_take(&g->peers->stock);
 	INVARIANT(table);
 	return table;

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "base/panic.h"
 #include "os/os.h"
 #include "os/process.h"
 #include "vmm/left.h"
@@ -164,6 +165,14 @@ static void interrupt(struct umpa_vmm_cpu *cpu)
 	}
 }
 
+/* Its thread has ended, out of a handler of a signal. */
+static int is_gone(const struct umpa_vmm_cpu *cpu)
+{
+	int owner = __atomic_load_n(&cpu->owner, __ATOMIC_RELAXED);
+
+	return owner && !umpa_kvm_is_thread(owner);
+}
+
 /* For what has come to pass in another thread. */
 static void wait_a_little(unsigned nwaits)
 {
@@ -190,6 +199,8 @@ static void interrupt_others(struct umpa_vmm_cpu *cpu)
 			/* Anew now and then: it may have had another thread by then. */
 			if (n % NYIELDS == 0)
 				interrupt(&vmm->cpu[i]);
+			if (n % NYIELDS == NYIELDS - 1 && is_gone(&vmm->cpu[i]))
+				umpa_epoch_leave(&vmm->peers.epochs, i);
 			wait_a_little(n);
 		}
 }
@@ -228,13 +239,19 @@ enum {
 	LATE_NS_MAX = 1000000000 /* and so long at most */
 };
 
-/* It is called out once more where it is let go on. */
-static int is_over(const struct umpa_vmm_cpu *cpu)
+/* It is called out once more where it is let go on; and its time begins when the host's frames are
+ * hidden. */
+static int is_over(struct umpa_vmm_cpu *cpu)
 {
 	uint64_t now = cpu->end_ns ? umpa_os_clock_ns() : 0;
 
 	if (now < cpu->end_ns || !cpu->end_ns)
 		return 0;
+	if (cpu->inner.hide.is_under_way) {
+		cpu->end_ns = now + cpu->vmm->time_ns;
+		umpa_kvm_rearm(&cpu->alarm, cpu->vmm->time_ns);
+		return 0;
+	}
 	if (!cpu->guest.nchanges || now - cpu->end_ns > LATE_NS_MAX)
 		return 1;
 	umpa_kvm_rearm(&cpu->alarm, LET_NS);
@@ -256,28 +273,44 @@ static void call_for(
 			UMPA_VMM_FAULT_TIME, 0, 0, 0, e->registers.rcx, e->registers.rsp};
 }
 
+/* Vectors are of use inside: else who has left has those of the thread that came in. */
+static int has_vectors(const struct umpa_vmm *vmm)
+{
+	return vmm->kvm.facts.nested || !vmm->kvm.facts.lacking;
+}
+
 /* A function that has left takes what it has with it; the CPU is to be made anew. */
 static void take_along(
 	struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e, const struct umpa_trap *trap)
 {
 	struct umpa_left *left = &cpu->left;
-	void *vectors =
-		cpu->inner.trap_stack + PAGE_NBYTES; /* of a trap that nobody comes back to */
 
 	left->at = umpa_left_at(e, trap);
-	left->vectors = NULL;
-	if (!cpu->vmm->kvm.facts.lacking && !umpa_kvm_get_vectors(&cpu->kvm, vectors, &left->parts))
-		left->vectors = vectors;
+	/* On the stack of a trap that nobody comes back to. */
+	left->vectors = has_vectors(cpu->vmm) ? cpu->inner.trap_stack + PAGE_NBYTES : NULL;
+	if (left->vectors && umpa_kvm_get_vectors(&cpu->kvm, left->vectors, &left->parts))
+		umpa_misuse("umpa_vmm_run", (const void *)left->at.rip,
+			"a function has left, and its registers are not to be had");
+}
+
+/* The first of the traps that a CPU is in, if it is on their stack with all of it pushed. NULL. */
+static const struct umpa_trap *outermost_trap(const struct umpa_vmm_cpu *cpu, uint64_t sp)
+{
+	const char *stack = cpu->inner.trap_stack;
+	const struct umpa_trap *outermost =
+		(const struct umpa_trap *)(stack + sizeof(cpu->inner.trap_stack)) - 1;
+
+	return sp >= (uintptr_t)stack && sp <= (uintptr_t)outermost ? outermost : NULL;
 }
 
 /* One that comes back has not left, nor has one that only speaks to the host; of one that is shut
- * down nobody knows where it was. */
+ * down nobody knows where it was. A handler of its faults is given up with it. */
 static int has_left(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e)
 {
-	const struct umpa_trap *trap = trap_of(cpu, e);
-	uint64_t sp = trap ? trap->rsp : e->registers.rsp;
+	const struct umpa_trap *trap = outermost_trap(cpu, e->registers.rsp);
 
-	if (likely(!umpa_stand_left(cpu, sp)) || e->exit == KVM_SHUTDOWN ||
+	if (likely(!umpa_stand_left(cpu, trap ? trap->rsp : e->registers.rsp)) ||
+		e->exit == KVM_SHUTDOWN ||
 		(e->exit == KVM_PORT &&
 			(e->port == GUEST_PORT_DONE || e->port == GUEST_PORT_FLUSH)))
 		return 0;
@@ -373,8 +406,8 @@ static uint64_t end_of(uint64_t ns)
 
 static void disarm(struct umpa_vmm_cpu *cpu)
 {
-	cpu->is_armed = 0;
 	umpa_kvm_disarm(&cpu->kvm, &cpu->alarm);
+	cpu->is_armed = 0;
 }
 
 /* Where there is somebody to interrupt it, or something. */
@@ -386,10 +419,13 @@ static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t
 	cpu->end_ns = end_of(ns);
 	if (cpu->vmm->ncpus == 1 && !ns)
 		return go(cpu, e, ret, fault);
-	error = umpa_kvm_arm(&cpu->kvm, ns, &cpu->alarm);
-	if (error)
-		return error == -EAGAIN ? error : -EIO;
+	cpu->alarm = (struct umpa_kvm_alarm){0, -1};
 	cpu->is_armed = 1;
+	error = umpa_kvm_arm(&cpu->kvm, ns, &cpu->alarm);
+	if (error) {
+		cpu->is_armed = 0;
+		return error == -EAGAIN ? error : -EIO;
+	}
 	thread = take_interrupts(cpu);
 	error = go(cpu, e, ret, fault);
 	take_no_interrupts(cpu, thread);
@@ -419,10 +455,15 @@ static int follow_thread(struct umpa_vmm_cpu *cpu)
 {
 	uint64_t fs_base = umpa_kvm_fs_base();
 
+	int error;
+
 	if (fs_base == cpu->state.fs_base)
 		return 0;
 	__atomic_store_n(&cpu->state.fs_base, fs_base, __ATOMIC_RELAXED);
-	return umpa_kvm_set_state(&cpu->kvm, &cpu->state);
+	error = umpa_kvm_set_state(&cpu->kvm, &cpu->state);
+	if (error)
+		__atomic_store_n(&cpu->state.fs_base, 0, __ATOMIC_RELAXED);
+	return error;
 }
 
 /* Result: what is to be done about it on the way in. */
@@ -431,7 +472,8 @@ static uint64_t hide(struct umpa_vmm_cpu *cpu)
 	struct umpa_guest_cpu *inner = &cpu->inner;
 
 	umpa_stand_hidden(cpu, &inner->hide_begin, &inner->hide_end);
-	return inner->hide_begin == inner->hide.begin && inner->hide_end == inner->hide.end
+	return !inner->hide.is_under_way && inner->hide_begin == inner->hide.begin &&
+			       inner->hide_end == inner->hide.end
 		       ? 0
 		       : GUEST_ENTER_HIDES;
 }
@@ -456,7 +498,7 @@ int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, lon
 	e.registers.rbp = cpu->stand.frame;
 	e.registers.rflags = 2; /* always set; interrupts off */
 	/* An emulated processor does not know how. */
-	if (!cpu->vmm->kvm.facts.lacking) {
+	if (has_vectors(cpu->vmm)) {
 		umpa_guest_take_rounding(&cpu->inner);
 		e.registers.rcx |= GUEST_ENTER_ROUNDS;
 	}
@@ -474,41 +516,52 @@ static int call(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, long *
 	return 0;
 }
 
-/* Goes on where the function has gone; says so, unless that is in the frames that it has left. */
-static _Noreturn void go_after(struct umpa_vmm_cpu *cpu, struct umpa_vmm_fault *fault)
+/* Goes on where the function has gone. */
+static _Noreturn void go_after(struct umpa_vmm_cpu *cpu)
 {
 	struct umpa_left left = cpu->left;
 
-	if ((uintptr_t)fault < cpu->stand.guard || (uintptr_t)fault >= left.at.rsp)
-		*fault = (struct umpa_vmm_fault){
-			UMPA_VMM_FAULT_LEFT, 0, 0, 0, left.at.rip, left.at.rsp};
 	umpa_vmm_forsake_cpu(cpu);
 	umpa_left_go_on(&left.at, left.vectors, left.parts, &cpu->is_busy);
+}
+
+/* Where the caller's frames are not what they were there is no way back. */
+static void look_back(const struct umpa_stand *stand)
+{
+	if (unlikely(!umpa_stand_is_whole(stand)))
+		umpa_misuse("umpa_vmm_run", (const void *)stand->frame,
+			"a function has left, and what came of it can't be gone on with");
 }
 
 /* By umpa_vmm_run() in entry.S, which is the public one. */
 int umpa_vmm_run_apart(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg),
 	void *arg, long *ret, struct umpa_vmm_fault *fault, uintptr_t frame)
 {
+	struct umpa_vmm_fault told = {.cause = UMPA_VMM_FAULT_NONE};
 	struct umpa_stand stand = umpa_stand_at(frame);
-	struct umpa_vmm_fault unasked;
 	struct umpa_vmm_cpu *cpu;
-	long unwanted;
+	long result = 0;
 	int error;
 
 	if (!vmm || !fn)
 		return -EINVAL;
+	umpa_stand_learn();
 	if (vmm->pid != umpa_process_id())
 		return -ESTALE;
 	cpu = umpa_vmm_take_cpu(vmm, &stand);
 	if (!cpu)
 		return -EBUSY;
-	fault = fault ? fault : &unasked;
-	memset(fault, 0, sizeof(*fault));
-	error = call(
-		cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns}, ret ? ret : &unwanted, fault);
+	/* Where it leaves, what it left is not to be written to. */
+	if (fault)
+		*fault = (struct umpa_vmm_fault){.cause = UMPA_VMM_FAULT_LEFT};
+	error = call(cpu, &(struct umpa_vmm_visit){fn, arg, vmm->time_ns}, &result, &told);
 	if (error == VMM_LEFT)
-		go_after(cpu, fault);
+		go_after(cpu);
+	look_back(&stand);
 	umpa_vmm_give_cpu(cpu);
+	if (fault)
+		*fault = told;
+	if (ret && !error)
+		*ret = result;
 	return error;
 }

@@ -5,33 +5,52 @@
 #include "os/process.h"
 #include "vmm/left.h"
 
-/* Of this thread: CPUs that it has, for one within the other; and its address says who it is. */
+/* Of this thread: CPUs that it has, for one within the other; its address says who it is. */
 static __thread unsigned ntaken;
+
+/* And its number, asked for once in each process. */
+static __thread int thread, thread_pid;
 
 static int take(struct umpa_vmm_cpu *cpu)
 {
 	return !__atomic_exchange_n(&cpu->is_busy, 1, __ATOMIC_ACQUIRE);
 }
 
+static void give(struct umpa_vmm_cpu *cpu)
+{
+	__atomic_store_n(&cpu->is_busy, 0, __ATOMIC_RELEASE);
+}
+
 static struct umpa_vmm_cpu *have(struct umpa_vmm_cpu *cpu, const struct umpa_stand *stand)
 {
+	if (unlikely(thread_pid != cpu->vmm->pid)) {
+		thread = umpa_kvm_thread();
+		thread_pid = cpu->vmm->pid;
+	}
 	ntaken++;
 	cpu->stand = *stand;
-	__atomic_store_n(&cpu->thread_at, (uintptr_t)&ntaken, __ATOMIC_RELEASE);
+	__atomic_store_n(&cpu->owner, thread, __ATOMIC_RELAXED);
+	__atomic_store_n(&cpu->owner_at, (uintptr_t)&ntaken, __ATOMIC_RELEASE);
 	return cpu;
+}
+
+static void forget_owner(struct umpa_vmm_cpu *cpu)
+{
+	cpu->stand.frame = 0;
+	__atomic_store_n(&cpu->owner, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&cpu->owner_at, 0, __ATOMIC_RELEASE);
 }
 
 void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu)
 {
 	ntaken--;
-	cpu->stand.frame = 0;
-	__atomic_store_n(&cpu->thread_at, 0, __ATOMIC_RELEASE);
+	forget_owner(cpu);
 }
 
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu)
 {
 	umpa_vmm_forsake_cpu(cpu);
-	__atomic_store_n(&cpu->is_busy, 0, __ATOMIC_RELEASE);
+	give(cpu);
 }
 
 /* --- left behind -------------------------------------------------------------------------- */
@@ -44,31 +63,41 @@ static int on_signal_stack(void)
 	return umpa_process_call(SYS_sigaltstack, argument) || now.ss_flags & SS_ONSTACK;
 }
 
-/* A call of umpa_vmm_run() that this thread was in is over if the stack has come up to it since, or
- * if what it has saved is no more. Of other stacks nobody knows. */
-static int is_over(const struct umpa_stand *then, const struct umpa_stand *now)
-{
-	const uintptr_t *saved = (const uintptr_t *)then->frame;
-
-	if (!umpa_stand_is_known(then) || !umpa_stand_is_known(now) || on_signal_stack())
-		return 0;
-	return now->frame >= then->frame || saved[0] != then->saved[0] ||
-	       saved[1] != then->saved[1];
-}
-
-/* What was left by longjmp() outside: by a function that runs there, or by a handler of a signal
- * that came while one ran inside. It is not heard of before the thread comes by again. */
-static void take_back(struct umpa_vmm *vmm, const struct umpa_stand *stand)
+/* What this thread has left by longjmp() outside: a function that runs there, or out of a handler
+ * of a signal that came while one ran inside. It is not heard of before the thread comes by again.
+ */
+static void take_back_own(struct umpa_vmm *vmm, const struct umpa_stand *stand)
 {
 	for (unsigned i = 0; ntaken && i < vmm->ncpus; i++) {
 		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
 
-		if (__atomic_load_n(&cpu->thread_at, __ATOMIC_ACQUIRE) == (uintptr_t)&ntaken &&
-			is_over(&cpu->stand, stand)) {
+		if (__atomic_load_n(&cpu->owner_at, __ATOMIC_ACQUIRE) == (uintptr_t)&ntaken &&
+			umpa_stand_is_over(&cpu->stand, stand) && !on_signal_stack()) {
 			umpa_vmm_break_off(cpu);
 			umpa_vmm_give_cpu(cpu);
 		}
 	}
+}
+
+/* What threads had that are no more. 1: there was such. */
+static int take_back_of_dead(struct umpa_vmm *vmm)
+{
+	int any = 0;
+
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
+		int owner = __atomic_load_n(&cpu->owner, __ATOMIC_RELAXED);
+
+		if (owner && !umpa_kvm_is_thread(owner) &&
+			__atomic_compare_exchange_n(
+				&cpu->owner, &owner, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			umpa_vmm_break_off(cpu);
+			forget_owner(cpu);
+			give(cpu);
+			any = 1;
+		}
+	}
+	return any;
 }
 
 /* --- a free one --------------------------------------------------------------------------- */
@@ -104,27 +133,47 @@ struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_s
 {
 	struct umpa_vmm_cpu *cpu;
 
-	take_back(vmm, stand);
-	cpu = take_any(vmm);
+	take_back_own(vmm, stand);
+	do
+		cpu = take_any(vmm);
+	while (unlikely(!cpu) && take_back_of_dead(vmm));
 	return cpu ? have(cpu, stand) : NULL;
 }
 
 /* --- all of them -------------------------------------------------------------------------- */
 
-int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand)
+static int take_all(struct umpa_vmm *vmm)
 {
-	take_back(vmm, stand);
 	for (unsigned i = 0; i < vmm->ncpus; i++)
 		if (!take(&vmm->cpu[i])) {
 			while (i)
-				__atomic_store_n(&vmm->cpu[--i].is_busy, 0, __ATOMIC_RELEASE);
+				give(&vmm->cpu[--i]);
 			return 0;
 		}
+	return 1;
+}
+
+int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand)
+{
+	int all;
+
+	take_back_own(vmm, stand);
+	do
+		all = take_all(vmm);
+	while (unlikely(!all) && take_back_of_dead(vmm));
+	return all;
+}
+
+int umpa_vmm_is_idle(const struct umpa_vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		if (__atomic_load_n(&vmm->cpu[i].is_busy, __ATOMIC_ACQUIRE))
+			return 0;
 	return 1;
 }
 
 void umpa_vmm_give_all(struct umpa_vmm *vmm)
 {
 	for (unsigned i = 0; i < vmm->ncpus; i++)
-		__atomic_store_n(&vmm->cpu[i].is_busy, 0, __ATOMIC_RELEASE);
+		give(&vmm->cpu[i]);
 }

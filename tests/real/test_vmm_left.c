@@ -143,7 +143,7 @@ TEST(vmm_left_by_a_jump)
 			memset(&fault, 0, sizeof(fault));
 			CHECK(jump(nframes * nframes, (enum after)after));
 			CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
-			CHECK(fault.ip && fault.sp);
+			CHECK_EQ(fault.ip + fault.sp, 0);
 			CHECK(is_fine() && !umpa_vmm_sync(vmm, NULL, 0));
 			CHECK_EQ(fault.vector + fault.code + fault.address, 0);
 		}

@@ -108,7 +108,12 @@ int umpa_kvm_forget(struct umpa_kvm_cpu *cpu)
 
 int umpa_kvm_thread(void)
 {
-	return 1;
+	return fake_kvm.thread ? fake_kvm.thread : 1;
+}
+
+int umpa_kvm_is_thread(int thread)
+{
+	return thread != fake_kvm.dead;
 }
 
 void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm)

@@ -19,6 +19,7 @@ struct fake_kvm {
 	 */
 	int (*run)(struct umpa_kvm_event *event);
 	void (*interrupted)(int thread); /* umpa_kvm_interrupt(); NULL: nothing */
+	int thread, dead; /* the number of who calls, if not 0; of one that is no more */
 };
 
 extern struct fake_kvm fake_kvm;

@@ -1,4 +1,5 @@
 /* Pages hidden from one CPU: against the shared tables, by a walker of the test's own. */
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,32 +131,75 @@ static void check_while_forgetting(void)
 	nforgotten += nwrong() != 0;
 }
 
-TEST(hide_at_random)
+static void hide_any(struct numbers *r)
 {
 	static const uint64_t base[] = {
 		5 * TIB, 5 * TIB + GIB, 5 * TIB + 2 * GIB, 5 * TIB + 4 * GIB, 9 * TIB};
+	uint64_t superpage = base[number_below(r, 5)] + number_below(r, 3) * 2 * MIB;
+	uint64_t end = superpage + (1 + number_below(r, 512)) * 4096;
+	uint64_t begin = end - (1 + number_below(r, 16)) * 4096;
+
+	if (number_below(r, 4) == 0) {
+		end = superpage + (1 + number_below(r, 15)) * 4096;
+		begin = end - 16 * 4096;
+	}
+	if (begin < umpa_hide_lowest(end))
+		begin = umpa_hide_lowest(end);
+	if (number_below(r, 8) == 0)
+		begin = end = 0;
+	umpa_hide(&hide, begin, end);
+}
+
+TEST(hide_at_random)
+{
 	struct numbers r = numbers_of_seed(5);
 	unsigned wrong = 0;
 
-	PLAN(6);
+	PLAN(7);
 	begin(2);
-	for (int i = 0; i < 100; i++) {
-		uint64_t superpage = base[number_below(&r, 5)] + number_below(&r, 3) * 2 * MIB;
-		uint64_t from = number_below(&r, 512), npages = 1 + number_below(&r, 16);
-
-		if (from + npages > 512)
-			npages = 512 - from;
-		if (number_below(&r, 8) == 0)
-			umpa_hide(&hide, 0, 0);
-		else
-			umpa_hide(
-				&hide, superpage + from * 4096, superpage + (from + npages) * 4096);
+	for (int i = 0; i < 200; i++) {
+		hide_any(&r);
 		wrong += nwrong() != 0;
 	}
 	CHECK_EQ(wrong, 0);
-	CHECK(nforgotten >= 100);
+	CHECK(nforgotten >= 200);
 	nforgotten = 0;
 	hide.forget = check_while_forgetting;
 	umpa_hide(&hide, 5 * TIB + 2 * MIB, 5 * TIB + 2 * MIB + 4096);
+	umpa_hide(&hide, 5 * TIB + GIB + 4 * MIB - 8192, 5 * TIB + GIB + 4 * MIB + 4096);
 	CHECK_EQ(nforgotten, 0);
+	CHECK_EQ(walk(umpa_hide_root(&hide), 5 * TIB + GIB + 4 * MIB - 4096), 0);
+}
+
+/* Who runs it is ended there. */
+static jmp_buf ended;
+static unsigned nuntil;
+
+static void end_it(void)
+{
+	if (!nuntil--)
+		longjmp(ended, 1);
+}
+
+/* The next one begins anew. */
+TEST(hide_ended_in_the_middle)
+{
+	struct numbers r = numbers_of_seed(9);
+	volatile unsigned wrong = 0, nended = 0;
+
+	PLAN(5);
+	begin(2);
+	for (volatile int i = 0; i < 200; i++) {
+		hide.forget = end_it;
+		nuntil = number_below(&r, 3);
+		if (!setjmp(ended))
+			hide_any(&r);
+		else
+			nended++;
+		hide.forget = forget;
+		hide_any(&r);
+		wrong += nwrong() != 0;
+	}
+	CHECK_EQ(wrong, 0);
+	CHECK(nended > 50);
 }

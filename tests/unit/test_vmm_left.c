@@ -15,14 +15,22 @@
 static struct umpa_vmm *vmm;
 static struct umpa_vmm_fault fault;
 
-static void begin(const struct umpa_vmm_options *o)
+/* has_vectors 0: those of guests are of no use, and are left alone. */
+static void begin_on(const struct umpa_vmm_options *o, int has_vectors)
 {
 	umpa_core_stop();
 	fake_reset();
 	fake_kvm_reset();
+	if (!has_vectors)
+		fake_kvm.facts.nested = 0, fake_kvm.facts.lacking = "all";
 	umpa_core_start();
 	REQUIRE(!umpa_vmm_create(&vmm, o));
 	memset(&fault, 0, sizeof(fault));
+}
+
+static void begin(const struct umpa_vmm_options *o)
+{
+	begin_on(o, 1);
 }
 
 static long function(struct umpa_guest *g, void *arg)
@@ -116,7 +124,7 @@ TEST(vmm_left_goes_on_outside)
 		begin(&o);
 		CHECK(leaves(ways[i]));
 		CHECK_EQ(fault.cause, UMPA_VMM_FAULT_LEFT);
-		CHECK(fault.ip == (uintptr_t)outside[1] && fault.sp == (uintptr_t)outside[2]);
+		CHECK_EQ(fault.ip + fault.sp, 0);
 		CHECK_EQ(fake_kvm.nalarms, 0);
 		CHECK(is_fine());
 		umpa_vmm_destroy(vmm);
@@ -126,17 +134,99 @@ TEST(vmm_left_goes_on_outside)
 /* Whatever is refused then, it goes on. */
 TEST(vmm_left_whatever_is_refused)
 {
+	struct umpa_vmm_options o = {.flags = UMPA_VMM_ALLOW_SLOW};
 	unsigned nleft = 0;
 
 	PLAN(7);
 	for (uint64_t n = 1; n <= 6; n++) {
-		begin(NULL);
+		begin_on(&o, 0);
 		fake_fail_at(n, -ENOMEM);
 		nleft += (unsigned)leaves(come_out_interrupted);
 		fake_fail_at(0, 0);
 		umpa_vmm_destroy(vmm);
 	}
 	CHECK(nleft >= 4);
+}
+
+/* Interrupted where the processor is at the system call's way to the host, and not there yet. */
+static int come_out_before_call(struct umpa_kvm_event *e)
+{
+	come_out_in_call(e);
+	e->exit = KVM_SIGNAL;
+	return 0;
+}
+
+/* In a handler of its faults. */
+static int come_out_in_handler(struct umpa_kvm_event *e)
+{
+	come_out_in_trap(e);
+	e->exit = KVM_SIGNAL;
+	e->registers.rsp -= 1000;
+	e->registers.rip = 77;
+	return 0;
+}
+
+/* A breakpoint, which is said to be where the next instruction is. */
+static int come_out_at_breakpoint(struct umpa_kvm_event *e)
+{
+	struct umpa_trap *trap;
+
+	come_out_in_trap(e);
+	trap = (struct umpa_trap *)e->registers.rax;
+	trap->vector = 3;
+	trap->rip++;
+	return 0;
+}
+
+TEST(vmm_left_in_whatever_it_was)
+{
+	static int (*const ways[])(struct umpa_kvm_event *) = {
+		come_out_before_call, come_out_in_handler, come_out_at_breakpoint};
+
+	PLAN(9);
+	for (unsigned i = 0; i < 3; i++) {
+		begin(NULL);
+		CHECK(leaves(ways[i]));
+		CHECK(is_fine());
+		umpa_vmm_destroy(vmm);
+	}
+}
+
+/* The record of a frame that is left is not written to, nor is any that is left behind. */
+__attribute__((noinline)) static int leaves_record(struct umpa_vmm_fault *record)
+{
+	fake_kvm.run = come_out_interrupted;
+	if (__builtin_setjmp(outside))
+		return record->cause == UMPA_VMM_FAULT_LEFT;
+	record->cause = UMPA_VMM_FAULT_NONE;
+	umpa_vmm_run(vmm, function, NULL, NULL, record);
+	return 0;
+}
+
+static struct umpa_vmm_fault watched;
+
+static int spoil_and_come_out(struct umpa_kvm_event *e)
+{
+	memset(&watched, 0x5a, sizeof(watched));
+	return come_out_interrupted(e);
+}
+
+TEST(vmm_left_writes_to_nothing_that_was_left)
+{
+	unsigned char *at = (unsigned char *)&watched;
+	unsigned nwrong = 0;
+
+	PLAN(4);
+	begin(NULL);
+	CHECK(leaves_record(&watched));
+	fake_kvm.run = spoil_and_come_out;
+	if (!__builtin_setjmp(outside))
+		umpa_vmm_run(vmm, function, NULL, NULL, &watched);
+	for (size_t i = 0; i < sizeof(watched); i++)
+		nwrong += at[i] != 0x5a;
+	CHECK_EQ(nwrong, 0);
+	CHECK(is_fine());
+	umpa_vmm_destroy(vmm);
 }
 
 /* What is hidden is said on the way in. */
@@ -215,6 +305,32 @@ TEST(vmm_left_behind_is_taken_back)
 	check_all_depths();
 	begin(&two);
 	check_all_depths();
+}
+
+/* The thread is no more. */
+TEST(vmm_left_behind_by_the_dead)
+{
+	struct umpa_vmm_options o = {.ncpus = 2};
+
+	PLAN(8);
+	begin(&o);
+	fake_kvm.thread = 7;
+	for (int i = 0; i < 2; i++) {
+		vmm->cpu[i].is_busy = 1;
+		vmm->cpu[i].owner = 7 + i;
+		(void)umpa_epoch_enter(&vmm->peers.epochs, (unsigned)i);
+	}
+	fake_kvm.run = return_at_once;
+	CHECK_EQ(umpa_vmm_run(vmm, function, NULL, NULL, NULL), -EBUSY);
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), -EBUSY);
+	fake_kvm.dead = 8;
+	CHECK_EQ(umpa_vmm_run(vmm, function, NULL, NULL, NULL), 0);
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), -EBUSY);
+	fake_kvm.dead = 7;
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+	CHECK_EQ(umpa_epoch_reached(&vmm->peers.epochs, 0), EPOCH_OUT);
+	CHECK_EQ(vmm->cpu[0].owner + vmm->cpu[1].owner, 0);
+	umpa_vmm_destroy(vmm);
 }
 
 TEST(vmm_left_behind_outside_is_taken_back)
