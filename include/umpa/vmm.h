@@ -123,18 +123,19 @@ struct umpa_guest;
  * the CPU that it had last, where that is free.
  *
  * fn may be left by longjmp(), an exception or pthread_exit(), as any function: umpa_vmm_run() does
- * not come back then, and the CPU is free. The program goes on where that led to: outside from its
- * next system call on, or when it needs the stack that was the host's, or when its time is over;
- * and *fault, if that was not left behind, says UMPA_VMM_FAULT_LEFT and where it was. (What
- * functions see and the host does not is out of sight from there on; see umpa_vmm_sync().) Of a CPU
- * that was left by longjmp() outside, out of a signal's handler, or by a function that runs
- * outside, the thread learns that it is free when it calls umpa_vmm_run() next, or umpa_vmm_sync().
- * fn may call any code of the program. System calls are made for it, but fork, clone, exec
- * and the like (ENOSYS), and those that would take away what it stands on (EINVAL); memory that the
- * system maps where the machine does not reach is given back at once (ENOMEM). A pointer into the
- * window in a system call means what fn sees there; where that is nothing, or in several places and
- * the call can be made neither with a list of them nor with a copy, EFAULT, as it is where another
- * structure that is given points to pages which are led elsewhere.
+ * not come back then, and *fault stays what it is meanwhile, UMPA_VMM_FAULT_LEFT. The program goes
+ * on where that led to: inside until it makes a system call, faults, is interrupted, or comes down
+ * to the stack that umpa_vmm_run() had; then outside, and the CPU is free. (What functions see and
+ * the host does not is out of sight from there on; see umpa_vmm_sync().) Nobody may come back to a
+ * function that was left. Of a CPU that was left by longjmp() outside, out of a signal's handler,
+ * or by a function that runs outside, the thread learns that it is free when it calls
+ * umpa_vmm_run() or umpa_vmm_sync() next. fn may call any code of the program. System calls are
+ * made for it, but fork, clone, exec and the like (ENOSYS), and those that would take away what it
+ * stands on (EINVAL); memory that the system maps where the machine does not reach is given back at
+ * once (ENOMEM). A pointer into the window in a system call means what fn sees there; where that is
+ * nothing, or in several places and the call can be made neither with a list of them nor with a
+ * copy, EFAULT, as it is where another structure that is given points to pages which are led
+ * elsewhere.
  */
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);

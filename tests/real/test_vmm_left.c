@@ -1,11 +1,11 @@
 /* Functions that leave guest mode without returning: the program goes on where they went. */
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <ucontext.h>
@@ -480,6 +480,178 @@ TEST(vmm_left_out_of_a_handler)
 		end();
 	}
 	signal(SIGALRM, SIG_DFL);
+}
+
+/* While one that has left is inside yet a handler runs another: the CPU is not free, though what
+ * was saved of the call is overwritten. */
+static volatile int handled;
+
+static void run_in_handler(int signal)
+{
+	long got = -1;
+
+	(void)signal;
+	handled = 100 + umpa_vmm_run(vmm, guest_add_one, (void *)4, &got, NULL);
+	if (handled == 100 && got != 5)
+		handled = 1;
+}
+
+GUEST static int wait_for_handler(void)
+{
+	volatile long below[200];
+
+	if (__builtin_setjmp(outside) == 0)
+		run_below(2);
+	for (int i = 0; i < 200; i++)
+		below[i] = i;
+	while (!handled)
+		;
+	guest_call(SYS_getpid, 0, 0, 0);
+	return is_outside() && below[7] + below[199] == 206;
+}
+
+TEST(vmm_left_and_interrupted)
+{
+	PLAN(9);
+	signal(SIGALRM, run_in_handler);
+	for (unsigned ncpus = 1; ncpus <= 2; ncpus++) {
+		struct itimerval soon = {.it_value = {0, 30000}};
+
+		begin((struct umpa_vmm_options){.ncpus = ncpus});
+		handled = 0;
+		setitimer(ITIMER_REAL, &soon, NULL);
+		CHECK(wait_for_handler());
+		CHECK_EQ(handled, ncpus == 1 ? 100 - EBUSY : 100);
+		CHECK(is_fine());
+		end();
+	}
+	signal(SIGALRM, SIG_DFL);
+	CHECK(handled);
+}
+
+GUEST static long allocate(struct umpa_guest *g, void *arg)
+{
+	void *block = umpa_g_alloc(g, (size_t)arg, 0);
+
+	if (block)
+		umpa_g_free(g, block);
+	return block != NULL;
+}
+
+/* At any moment, on the way in too: from another place of the stack each time. */
+TEST(vmm_left_at_any_moment)
+{
+	volatile unsigned nwrong = 0, nleft = 0;
+
+	PLAN(4);
+	begin((struct umpa_vmm_options){.holding_nbytes = 16 * MIB});
+	signal(SIGALRM, leave_handler);
+	for (volatile int i = 0; i < 60; i++) {
+		struct itimerval soon = {.it_value = {0, 200 + 300 * i}}, never = {{0, 0}, {0, 0}};
+		volatile char *apart = __builtin_alloca(1 + (size_t)i % 7 * 5000);
+
+		apart[0] = 1;
+		if (!sigsetjmp(libc_outside, 1)) {
+			setitimer(ITIMER_REAL, &soon, NULL);
+			for (;;)
+				umpa_vmm_run(vmm, i % 2 ? allocate : guest_loop, (void *)MIB, NULL,
+					NULL);
+		}
+		setitimer(ITIMER_REAL, &never, NULL);
+		nleft++;
+		nwrong += !is_fine();
+	}
+	signal(SIGALRM, SIG_DFL);
+	CHECK_EQ(nleft, 60);
+	CHECK_EQ(nwrong, 0);
+	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
+	end();
+}
+
+/* --- where the stack is ------------------------------------------------------------------- */
+
+static char *place; /* of a superpage that is in the middle of a thread's stack */
+
+GUEST static int jump_at(size_t offset)
+{
+	char here;
+	volatile char *apart = __builtin_alloca((size_t)(&here - (place + offset)));
+
+	apart[0] = 1;
+	return jump_directly(0) && jump(1, hides() ? AFTER_LEAP : AFTER_CALL);
+}
+
+static void *jump_at_all(void *nothing)
+{
+	static const size_t offsets[] = {300, 4090, 6000, 8300, 11000, 14000, 20000, 60000};
+	long nwrong = 0;
+
+	(void)nothing;
+	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++)
+		nwrong += !jump_at(offsets[i]);
+	return (void *)nwrong;
+}
+
+static void *run_on(void *stack, size_t nbytes, void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *result = NULL;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstack(&attributes, stack, nbytes);
+	if (!pthread_create(&thread, &attributes, fn, arg))
+		pthread_join(thread, &result);
+	pthread_attr_destroy(&attributes);
+	return result;
+}
+
+/* Pages to be hidden are in two superpages. */
+TEST(vmm_left_wherever_the_stack_is)
+{
+	char *all = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *begin_at = (char *)(((uintptr_t)all + 2 * MIB - 1) & ~(2 * MIB - 1));
+
+	PLAN(4);
+	REQUIRE(all != MAP_FAILED);
+	begin((struct umpa_vmm_options){0});
+	place = begin_at + 2 * MIB;
+	CHECK(is_fine());
+	CHECK(!run_on(begin_at, 2 * MIB + 256 * 1024, jump_at_all, NULL));
+	end();
+	munmap(all, 8 * MIB);
+}
+
+GUEST static long read_all(struct umpa_guest *g, void *arg)
+{
+	const char *at = arg;
+	long sum = 0;
+
+	(void)g;
+	for (size_t i = 0; i < 256 * 1024; i += 4096)
+		sum += at[i];
+	return sum;
+}
+
+static void *run_read_all(void *arg)
+{
+	return umpa_vmm_run(vmm, read_all, arg, &ret, NULL) ? NULL : (void *)ret;
+}
+
+/* What is below a small stack is somebody else's. */
+TEST(vmm_hides_no_others)
+{
+	char *all = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	PLAN(5);
+	REQUIRE(all != MAP_FAILED);
+	begin((struct umpa_vmm_options){0});
+	memset(all, 1, MIB);
+	CHECK(run_on(all + 256 * 1024, 32 * 1024, run_read_all, all) == (void *)64);
+	CHECK(run_on(all + 256 * 1024, 64 * 1024, run_read_all, all) == (void *)64);
+	CHECK(run_on(all + 256 * 1024, 256 * 1024, run_read_all, all) == (void *)64);
+	end();
+	munmap(all, MIB);
 }
 
 /* --- libc's ways -------------------------------------------------------------------------- */
