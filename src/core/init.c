@@ -6,6 +6,7 @@
 #include "core/owns.h"
 #include "core/space.h"
 #include "core/trial.h"
+#include "os/fork_lock.h"
 
 late_data struct umpa_core umpa_core;
 int umpa_core_started;
@@ -176,11 +177,16 @@ void umpa_core_start(void)
 	umpa_lock_give(&start_lock);
 }
 
+/* A descriptor that is lost at that moment is not registered anew for what is given back. */
 static void narrow(size_t nslots)
 {
+	struct umpa_mover *m = &umpa_core.mover;
+
 	umpa_trial_fork_take();
+	fork_lock_take(&m->lock);
 	umpa_space_narrow(nslots ? (uint32_t)nslots : 1);
-	umpa_core.mover.window_nbytes = umpa_core.window.nbytes;
+	m->window_nbytes = umpa_core.window.nbytes;
+	fork_lock_give(&m->lock);
 	umpa_trial_fork_give();
 }
 

@@ -78,6 +78,7 @@ struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
 unsigned fake_cpu;
 int fake_single_threaded, fake_huge_snatched;
+void (*fake_on_release)(void);
 static int nlooks; /* readings of the clock behind the last move */
 size_t fake_nframes_max, fake_open_max, fake_segment_nbytes, fake_huge_nbytes, fake_huge_max;
 
@@ -451,6 +452,8 @@ void umpa_os_release(void *addr, size_t nbytes)
 {
 	struct range r;
 
+	if (fake_on_release)
+		fake_on_release();
 	enter_sure(RELEASE);
 	r = range_of(addr, nbytes, 0);
 	if (r.area->mapped)
@@ -1281,6 +1284,7 @@ void fake_reset(void)
 	fake_clock_ns = 0;
 	fake_cpu = 0;
 	fake_single_threaded = 0;
+	fake_on_release = NULL;
 	fake_first_look_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
 	fake_segment_nbytes = PAGE_NBYTES;

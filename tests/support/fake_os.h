@@ -32,8 +32,9 @@ void fake_threads(int on);
 /* What umpa_os_machine() reports; after reset 256 MiB of memory, 2 CPUs, no limits. */
 extern struct umpa_os_machine fake_machine;
 extern uint64_t fake_clock_ns;
-extern unsigned fake_cpu;        /* that all threads run on. atomic */
-extern int fake_single_threaded; /* 0 at first. atomic */
+extern unsigned fake_cpu;             /* that all threads run on. atomic */
+extern int fake_single_threaded;      /* 0 at first. atomic */
+extern void (*fake_on_release)(void); /* before addresses are given back. NULL after reset */
 /* What the first look at what a mover has moved takes: the second reading of the clock behind a
  * move is that much later. 0 after reset. */
 extern uint64_t fake_first_look_ns;

@@ -47,6 +47,29 @@ static char *touched(size_t nbytes)
 	return p;
 }
 
+static unsigned nreleased, nunlocked;
+
+static void look_at_mover(void)
+{
+	nreleased++;
+	nunlocked += !umpa_core.mover.lock;
+}
+
+/* Nobody registers, with a descriptor that was lost, what is given back at that moment. */
+TEST(narrow_has_the_mover_wait)
+{
+	PLAN(3 + END_CHECKS);
+	begin();
+	umpa_free(touched(8 * MIB));
+	fake_on_release = look_at_mover;
+	umpa_mm_heed_limit(1024 * MIB);
+	fake_on_release = NULL;
+	CHECK(nreleased > 0);
+	CHECK_EQ(nunlocked, 0);
+	CHECK_EQ(umpa_core.mover.lock, 0);
+	end();
+}
+
 TEST(narrow_keeps_a_quarter)
 {
 	PLAN(6 + END_CHECKS);
