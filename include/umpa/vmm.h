@@ -81,12 +81,13 @@ struct umpa_vmm;
  */
 int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options);
 
-/* Ends it; no function may run in it, and no thread use it any more. NULL is fine. Blocks that were
- * allocated inside stay, as functions saw them: they are the program's from then on, as where there
- * is no machine. They are gone, and their memory is another's, where umpa_vmm_sync() of all of the
- * holding would refuse, where a function was ended in the middle of an allocation, and where the
- * program has changed pages of the holding outside, by umpa_mprotect() and the like. Other pages of
- * the window are where the host has them. Thread-safe for different machines. */
+/* Ends it; no function may run in it, and no thread use it any more, nor free, resize or ask for
+ * blocks of it meanwhile. NULL is fine. Blocks that were allocated inside stay, as functions saw
+ * them: they are the program's from then on, as where there is no machine. They are lost, and their
+ * memory with them, where umpa_vmm_sync() of all of the holding would refuse, where a function was
+ * ended in the middle of an allocation, and where the program has changed pages of the holding
+ * outside, by umpa_mprotect(), umpa_mlock() and the like. Other pages of the window are where the
+ * host has them. Thread-safe for different machines. */
 void umpa_vmm_destroy(struct umpa_vmm *vmm);
 
 enum umpa_vmm_cause {
@@ -461,7 +462,7 @@ static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
  * where pages are of other blocks, or protected, and of fewer than 64 where other CPUs would have
  * to be interrupted.
  *
- * A block of a holding is the machine's: all of them go with it. Outside it may be freed, resized
+ * A block of a holding stays when the machine ends. Outside it may be freed, resized
  * and asked for its size by the page API, like any. It is at its address inside; for the host,
  * after umpa_vmm_sync(). A pointer into it may be given to system calls as it is: they get the page
  * that is seen. What is seen in several places may be read, written, sent and received, also by

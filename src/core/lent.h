@@ -20,7 +20,7 @@ struct umpa_lent {
 	struct umpa_lent *next;
 };
 
-/* From now on, and no more: no thread may still have a block there. Thread-safe. */
+/* From now on, and no more: nobody frees a block there meanwhile, or asks for one. Thread-safe. */
 void umpa_lent_begin(struct umpa_lent *l);
 void umpa_lent_end(struct umpa_lent *l);
 

@@ -118,6 +118,9 @@ struct umpa_kvm_alarm {
 must_check int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm);
 void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm);
 
+/* The same for who is another thread than the one that armed: its signals are its own. */
+void umpa_kvm_drop(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm);
+
 /* The thread has changed which signals it blocks: so does guest mode, and so it is left afterwards.
  */
 void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm);

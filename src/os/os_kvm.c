@@ -638,6 +638,13 @@ void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alar
 	SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
 }
 
+void umpa_kvm_drop(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
+{
+	if (alarm->timer != -1)
+		SYS_1(SYS_timer_delete, alarm->timer);
+	(void)!set_mask(cpu, NULL);
+}
+
 void umpa_kvm_interrupt(int thread)
 {
 	SYS_3(SYS_tgkill, SYS_1(SYS_getpid, 0), thread, ALARM_SIGNAL);

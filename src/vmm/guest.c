@@ -27,23 +27,36 @@ static int in_window(const struct umpa_guest *g, uint64_t addr)
 	return addr - g->base < g->nbytes;
 }
 
-static char *trap_stack_of(const struct umpa_guest_cpu *cpu)
+static int is_outermost(const struct umpa_guest_cpu *cpu, const struct umpa_trap *trap)
 {
-	return (char *)cpu->task.ist[0];
+	return trap->rsp - (uintptr_t)cpu->trap_stack > sizeof(cpu->trap_stack);
 }
 
-/* Asks the program; a trap within that finds the stack below, if there is one. */
-static int ask_program(struct umpa_guest_cpu *cpu, uint64_t addr, uint64_t code)
+/* The stack that a trap came in on, of those within each other: the last is 0. */
+static size_t stack_of(const struct umpa_guest_cpu *cpu, const struct umpa_trap *trap)
+{
+	return ((uintptr_t)trap - (uintptr_t)cpu->trap_stack) / GUEST_TRAP_STACK_NBYTES;
+}
+
+/* The next trap comes in on that one. */
+static void set_stack(struct umpa_guest_cpu *cpu, size_t i)
+{
+	cpu->task.ist[0] = (uintptr_t)cpu->trap_stack + (i + 1) * GUEST_TRAP_STACK_NBYTES;
+}
+
+/* Asks the program; a trap within that finds the stack below, if there is one. A handler may have
+ * jumped back into the function: then the next trap is the outermost one on whatever stack. */
+static int ask_program(struct umpa_guest_cpu *cpu, const struct umpa_trap *trap, uint64_t addr)
 {
 	struct umpa_guest *g = cpu->guest;
+	size_t stack = stack_of(cpu, trap);
 	int error;
 
-	if (!g->on_fault || !in_window(g, addr) ||
-		trap_stack_of(cpu) == cpu->trap_stack + GUEST_TRAP_STACK_NBYTES)
+	if (!g->on_fault || !in_window(g, addr) || !stack)
 		return 1;
-	cpu->task.ist[0] -= GUEST_TRAP_STACK_NBYTES;
-	error = g->on_fault(g, (void *)(addr & ~(uint64_t)4095), code, g->on_fault_arg);
-	cpu->task.ist[0] += GUEST_TRAP_STACK_NBYTES;
+	set_stack(cpu, stack - 1);
+	error = g->on_fault(g, (void *)(addr & ~(uint64_t)4095), trap->code, g->on_fault_arg);
+	set_stack(cpu, is_outermost(cpu, trap) ? GUEST_NTRAPS - 1 : stack);
 	return error;
 }
 
@@ -58,7 +71,9 @@ void umpa_guest_trap(struct umpa_trap *trap)
 	struct umpa_guest_cpu *cpu = this_cpu();
 	uint64_t addr = trap->vector == PAGE_FAULT ? touched_address() : 0;
 
-	if (trap->vector == PAGE_FAULT && !ask_program(cpu, addr, trap->code))
+	if (is_outermost(cpu, trap))
+		cpu->outermost = trap;
+	if (trap->vector == PAGE_FAULT && !ask_program(cpu, trap, addr))
 		return;
 	cpu->fault_address = addr;
 	leave(trap);

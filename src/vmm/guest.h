@@ -79,6 +79,7 @@ struct umpa_guest_cpu {
 	uint16_t fcw, padding;
 	struct umpa_task task;
 	uint64_t descriptor[GUEST_NDESCRIPTORS] __attribute__((aligned(16)));
+	struct umpa_trap *outermost; /* of the traps that it is in, or was in last */
 	struct umpa_hide hide;
 	uintptr_t hide_begin, hide_end; /* that the function is to find hidden */
 	uint64_t way[HIDE_NTABLES * TABLE_NENTRIES] __attribute__((aligned(4096)));

@@ -6,6 +6,7 @@
 #include "core/block.h"
 #include "core/carry.h"
 #include "core/core.h"
+#include "core/fork.h"
 #include "core/pool.h"
 #include "core/runs.h"
 #include "core/space.h"
@@ -90,8 +91,12 @@ static char *take_slots(size_t nslots)
 {
 	char *block = umpa_alloc((nslots + 1) << SLOT_SHIFT, UMPA_NOBACK | UMPA_ALIGN(SLOT_SHIFT));
 
-	if (umpa_window_has(&umpa_core.window, block))
+	if (umpa_window_has(&umpa_core.window, block)) {
+		struct umpa_block b = umpa_block_find(block);
+
+		umpa_block_unmark(&b); /* of one that began there before */
 		return block + SLOT_NBYTES;
+	}
 	umpa_free(block);
 	return NULL;
 }
@@ -219,7 +224,7 @@ static void give_slots(struct umpa_vmm_cpu *cpu)
 static int any_is_broken(const struct umpa_vmm *vmm)
 {
 	for (unsigned i = 0; i < vmm->ncpus; i++)
-		if (vmm->cpu[i].holding.is_broken)
+		if (vmm->cpu[i].holding.is_broken || vmm->cpu[i].guest.nchanges)
 			return 1;
 	return 0;
 }
@@ -243,19 +248,25 @@ static int has_blocks(const struct umpa_holding *h)
 	return 0;
 }
 
+/* Kept ones first, where the books are in order: of those that are not no block is handed over. */
+static int any_has_blocks(struct umpa_vmm *vmm)
+{
+	int any = 0, trusted = !any_is_broken(vmm);
+
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		if (trusted)
+			umpa_holding_end_kept(&vmm->cpu[i].holding);
+		any |= has_blocks(&vmm->cpu[i].holding);
+	}
+	return any;
+}
+
 void umpa_vmm_keep_blocks(struct umpa_vmm *vmm)
 {
-	int any = 0;
-
-	if (!vmm->peers.held || !may_dissolve(vmm))
+	if (!vmm->peers.held || !any_has_blocks(vmm))
 		return;
-	for (unsigned i = 0; i < vmm->ncpus; i++) {
-		struct umpa_holding *h = &vmm->cpu[i].holding;
-
-		umpa_holding_flush_kept(h);
-		any |= has_blocks(h);
-	}
-	vmm->keeps_blocks = any && !umpa_vmm_bring_home(vmm);
+	vmm->keeps_blocks = 1;
+	vmm->loses_blocks = !may_dissolve(vmm) || umpa_vmm_bring_home(vmm);
 }
 
 /* No CPU is in guest mode, so none remembers anything. */
@@ -268,21 +279,34 @@ static void give_all_slots(struct umpa_vmm *vmm)
 	for (unsigned i = 0; i < vmm->ncpus; i++)
 		give_slots(&vmm->cpu[i]);
 	umpa_space_give(umpa_window_slot(&umpa_core.window, block_of(vmm)), 1, EXTENT_VOID);
-	umpa_pool_keep_limit();
+}
+
+/* Blocks that can't be handed over: nobody gets their memory, as somebody may still have them. */
+static int give_in_order(struct umpa_vmm *vmm)
+{
+	struct slot first = umpa_window_slot(&umpa_core.window, block_of(vmm));
+
+	if (vmm->loses_blocks)
+		return 1;
+	if (!may_dissolve(vmm) || umpa_span_dissolve(first))
+		return 0;
+	give_all_slots(vmm);
+	return 1;
 }
 
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 {
-	struct slot first;
+	int entered;
 
 	if (!vmm->peers.held)
 		return;
+	entered = umpa_fork_enter(); /* a child has all of them, or none */
 	umpa_lent_end(&vmm->lent);
-	first = umpa_window_slot(&umpa_core.window, block_of(vmm));
-	if (!may_dissolve(vmm) || umpa_span_dissolve(first))
+	if (!give_in_order(vmm))
 		umpa_free(block_of(vmm));
-	else
-		give_all_slots(vmm);
+	if (entered)
+		umpa_fork_leave();
+	umpa_pool_keep_limit();
 	vmm->peers.held = 0;
 }
 

@@ -216,6 +216,17 @@ int umpa_holding_flush_kept(struct umpa_holding *h)
 	return any;
 }
 
+void umpa_holding_end_kept(struct umpa_holding *h)
+{
+	uint32_t npages = h->extents.nslots * (uint32_t)SLOT_NPAGES;
+
+	umpa_holding_flush_kept(h);
+	for (uint32_t page = 0; page < npages; page++)
+		if ((page % SLOT_NPAGES == 0 || is_run(h, page)) &&
+			umpa_holding_at(h, page)->what & HOLDING_KEPT)
+			umpa_holding_end_block(h, page, 0);
+}
+
 /* --- taking slots ------------------------------------------------------------------------- */
 
 static int grant_whole(

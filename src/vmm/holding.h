@@ -210,8 +210,10 @@ void umpa_holding_take_frames(struct umpa_holding *h, void *addr, size_t npages)
  * from the front, that it has done so for; the others are as they were. */
 size_t umpa_holding_exchange(struct umpa_holding *h, void *a, void *b, size_t npages);
 
-/* Ends all kept blocks. 1 if there were any. */
+/* Ends all kept blocks. 1 if there were any. And, for who ends the holding, those too that are in
+ * no list, as the function was ended that kept them. */
 int umpa_holding_flush_kept(struct umpa_holding *h);
+void umpa_holding_end_kept(struct umpa_holding *h);
 
 /* Of a slot where none are kept: whether live blocks begin there, or end, and what they are. */
 enum umpa_holding_use {

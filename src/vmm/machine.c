@@ -339,10 +339,13 @@ public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)
 
 	if (!vmm)
 		return;
-	/* What was left behind, too. In a child it may have been left in the middle. */
-	if ((vmm->pid == umpa_process_id() ? umpa_vmm_take_all(vmm, &stand)
-					   : umpa_vmm_is_idle(vmm)) &&
-		!vmm->is_host)
+	/* What was left behind is taken back. What is not, or was in the middle when this child was
+	 * forked, does not go on. */
+	if (vmm->pid == umpa_process_id())
+		(void)!umpa_vmm_take_all(vmm, &stand);
+	for (unsigned i = 0; i < vmm->ncpus; i++)
+		umpa_epoch_leave(&vmm->peers.epochs, i);
+	if (!vmm->is_host)
 		umpa_vmm_keep_blocks(vmm);
 	if (vmm->is_host) {
 		books = vmm->books;

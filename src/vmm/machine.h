@@ -90,6 +90,7 @@ struct umpa_vmm {
 	int is_host;      /* there is no machine: functions run outside */
 	int is_by_pages;  /* VMM_MIRROR_BY_PAGES */
 	int keeps_blocks; /* those of its holdings stay when it ends */
+	int loses_blocks; /* those, as they can not be kept: with the memory */
 	uint64_t time_ns; /* that a function may take; 0: any */
 	size_t nslots;    /* of the window, that the machine reaches */
 	int pid;          /* who made it */
@@ -101,13 +102,13 @@ struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_s
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
 void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu);
 
-/* All of them: 1, or 0 and none. And, in a child, where nobody has any, whether they are free. */
+/* All of them: 1, or 0 and none. */
 int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand);
-int umpa_vmm_is_idle(const struct umpa_vmm *vmm);
 void umpa_vmm_give_all(struct umpa_vmm *vmm);
 
-/* Of a function that nobody will come back to: the CPU as new. */
-void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu);
+/* Of a function that nobody will come back to: the CPU as new. By the thread that ran it, or
+ * another. */
+void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu, int by_own_thread);
 
 /* A function to be run, and how long it may take in guest mode; 0: as long as it likes. */
 struct umpa_vmm_visit {
@@ -139,7 +140,7 @@ int umpa_vmm_reaches_holdings(const struct umpa_vmm *vmm);
  * if that can be. */
 void umpa_vmm_keep_blocks(struct umpa_vmm *vmm);
 
-/* Brings all of the holdings home, for who has all CPUs. Errors as umpa_vmm_sync(). */
+/* Brings all of the holdings home, where no function runs. Errors as umpa_vmm_sync(). */
 must_check int umpa_vmm_bring_home(struct umpa_vmm *vmm);
 
 /* Of the window, so much is to be reached. */

@@ -94,14 +94,21 @@ static long make_call(struct umpa_vmm_cpu *cpu, const struct umpa_kvm_registers 
 
 /* --- faults ------------------------------------------------------------------------------- */
 
+static int is_trap_at(const struct umpa_vmm_cpu *cpu, uintptr_t at)
+{
+	uintptr_t stack = (uintptr_t)cpu->inner.trap_stack;
+
+	return at % sizeof(uint64_t) == 0 && at >= stack &&
+	       at <= stack + sizeof(cpu->inner.trap_stack) - sizeof(struct umpa_trap);
+}
+
 /* NULL: none is told of. Anybody may write to the port. */
 static const struct umpa_trap *trap_of(
 	const struct umpa_vmm_cpu *cpu, const struct umpa_kvm_event *e)
 {
-	uintptr_t at = e->registers.rax, stack = (uintptr_t)cpu->inner.trap_stack;
+	uintptr_t at = e->registers.rax;
 
-	if (e->exit != KVM_PORT || e->port != GUEST_PORT_TRAP || at % sizeof(uint64_t) ||
-		at < stack || at > stack + sizeof(cpu->inner.trap_stack) - sizeof(struct umpa_trap))
+	if (e->exit != KVM_PORT || e->port != GUEST_PORT_TRAP || !is_trap_at(cpu, at))
 		return NULL;
 	return (const struct umpa_trap *)at;
 }
@@ -165,12 +172,17 @@ static void interrupt(struct umpa_vmm_cpu *cpu)
 	}
 }
 
-/* Its thread has ended, out of a handler of a signal. */
-static int is_gone(const struct umpa_vmm_cpu *cpu)
+/* Its thread may have ended, out of a handler of a signal. Somebody else may have it by then, who
+ * has entered. */
+static void leave_for_gone(struct umpa_vmm_cpu *cpu)
 {
+	uint64_t *reached = &cpu->vmm->peers.epochs.cpu[cpu->guest.number].reached;
+	uint64_t seen = __atomic_load_n(reached, __ATOMIC_SEQ_CST);
 	int owner = __atomic_load_n(&cpu->owner, __ATOMIC_RELAXED);
 
-	return owner && !umpa_kvm_is_thread(owner);
+	if (owner && !umpa_kvm_is_thread(owner))
+		(void)!__atomic_compare_exchange_n(
+			reached, &seen, EPOCH_OUT, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 /* For what has come to pass in another thread. */
@@ -199,8 +211,8 @@ static void interrupt_others(struct umpa_vmm_cpu *cpu)
 			/* Anew now and then: it may have had another thread by then. */
 			if (n % NYIELDS == 0)
 				interrupt(&vmm->cpu[i]);
-			if (n % NYIELDS == NYIELDS - 1 && is_gone(&vmm->cpu[i]))
-				umpa_epoch_leave(&vmm->peers.epochs, i);
+			if (n % NYIELDS == NYIELDS - 1)
+				leave_for_gone(&vmm->cpu[i]);
 			wait_a_little(n);
 		}
 }
@@ -293,14 +305,12 @@ static void take_along(
 			"a function has left, and its registers are not to be had");
 }
 
-/* The first of the traps that a CPU is in, if it is on their stack with all of it pushed. NULL. */
+/* The first of the traps that a CPU is in, if it is on their stacks with all of it pushed. NULL. */
 static const struct umpa_trap *outermost_trap(const struct umpa_vmm_cpu *cpu, uint64_t sp)
 {
-	const char *stack = cpu->inner.trap_stack;
-	const struct umpa_trap *outermost =
-		(const struct umpa_trap *)(stack + sizeof(cpu->inner.trap_stack)) - 1;
+	uintptr_t stack = (uintptr_t)cpu->inner.trap_stack, at = (uintptr_t)cpu->inner.outermost;
 
-	return sp >= (uintptr_t)stack && sp <= (uintptr_t)outermost ? outermost : NULL;
+	return is_trap_at(cpu, at) && sp >= stack && sp <= at ? (const struct umpa_trap *)at : NULL;
 }
 
 /* One that comes back has not left, nor has one that only speaks to the host; of one that is shut
@@ -433,8 +443,8 @@ static int go_armed(struct umpa_vmm_cpu *cpu, struct umpa_kvm_event *e, uint64_t
 	return error;
 }
 
-/* What the thread has blocked since stays as it is. */
-void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu)
+/* What the thread has blocked since stays as it is; and what another has. */
+void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu, int by_own_thread)
 {
 	int thread = __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED);
 
@@ -443,9 +453,12 @@ void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu)
 	umpa_epoch_leave(&cpu->vmm->peers.epochs, cpu->guest.number);
 	if (thread)
 		take_no_interrupts(cpu, thread < 0 ? -thread : thread);
-	if (cpu->is_armed) {
+	if (cpu->is_armed && by_own_thread) {
 		umpa_kvm_follow_mask(&cpu->kvm, &cpu->alarm);
 		disarm(cpu);
+	} else if (cpu->is_armed) {
+		umpa_kvm_drop(&cpu->kvm, &cpu->alarm);
+		cpu->is_armed = 0;
 	}
 	(void)!renew(cpu);
 }
@@ -487,6 +500,7 @@ int umpa_vmm_enter(struct umpa_vmm_cpu *cpu, const struct umpa_vmm_visit *v, lon
 	if (follow_thread(cpu))
 		return -EIO;
 	cpu->guest.on_fault = NULL;
+	umpa_guest_cpu_reset(&cpu->inner);
 	e.registers.rip = (uintptr_t)umpa_guest_enter;
 	/* A call pushes eight bytes more, and finds the stack as the ABI wants it. */
 	e.registers.rsp = cpu->stack_end;

@@ -427,13 +427,20 @@ static void empty_void_slots(struct umpa_vmm *vmm)
 	}
 }
 
+static uint64_t nslots_copied(void)
+{
+	return __atomic_load_n(&umpa_core.events.nslots_copied, __ATOMIC_RELAXED);
+}
+
+/* Superpages go as bytes, too, where the system does not let their frames go. */
 static int bring_home(struct umpa_vmm *vmm, struct view *v)
 {
+	uint64_t before = nslots_copied();
 	int error;
 
 	*v = all_held(vmm);
 	error = v->npages ? sync_view(v) : 0;
-	if (!error && v->by_pages)
+	if (!error && (v->by_pages || nslots_copied() != before))
 		empty_void_slots(vmm);
 	return error;
 }

@@ -71,9 +71,11 @@ static void take_back_own(struct umpa_vmm *vmm, const struct umpa_stand *stand)
 	for (unsigned i = 0; ntaken && i < vmm->ncpus; i++) {
 		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
 
+		/* The address may have been another thread's, that has ended. */
 		if (__atomic_load_n(&cpu->owner_at, __ATOMIC_ACQUIRE) == (uintptr_t)&ntaken &&
+			__atomic_load_n(&cpu->owner, __ATOMIC_RELAXED) == thread &&
 			umpa_stand_is_over(&cpu->stand, stand) && !on_signal_stack()) {
-			umpa_vmm_break_off(cpu);
+			umpa_vmm_break_off(cpu, 1);
 			umpa_vmm_give_cpu(cpu);
 		}
 	}
@@ -91,7 +93,7 @@ static int take_back_of_dead(struct umpa_vmm *vmm)
 		if (owner && !umpa_kvm_is_thread(owner) &&
 			__atomic_compare_exchange_n(
 				&cpu->owner, &owner, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-			umpa_vmm_break_off(cpu);
+			umpa_vmm_break_off(cpu, 0);
 			forget_owner(cpu);
 			give(cpu);
 			any = 1;
@@ -162,14 +164,6 @@ int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand)
 		all = take_all(vmm);
 	while (unlikely(!all) && take_back_of_dead(vmm));
 	return all;
-}
-
-int umpa_vmm_is_idle(const struct umpa_vmm *vmm)
-{
-	for (unsigned i = 0; i < vmm->ncpus; i++)
-		if (__atomic_load_n(&vmm->cpu[i].is_busy, __ATOMIC_ACQUIRE))
-			return 0;
-	return 1;
 }
 
 void umpa_vmm_give_all(struct umpa_vmm *vmm)

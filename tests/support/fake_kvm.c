@@ -152,6 +152,11 @@ void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alar
 	fake_kvm.nalarms--;
 }
 
+void umpa_kvm_drop(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
+{
+	umpa_kvm_disarm(cpu, alarm);
+}
+
 uint64_t umpa_kvm_fs_base(void)
 {
 	return 0xf5;

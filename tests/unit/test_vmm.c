@@ -8,6 +8,7 @@
 #include <umpa/vmm.h>
 #include <unistd.h>
 
+#include "core/block.h"
 #include "core/core.h"
 #include "support/check.h"
 #include "support/fake_kvm.h"
@@ -408,12 +409,12 @@ TEST(vmm_blocks_outlive_their_machine)
 	}
 }
 
-/* Where functions have led pages to what is none, they are gone, as is told. */
+/* Where functions have led pages to what is none, they are gone; and nobody gets their memory. */
 TEST(vmm_blocks_end_where_they_are_nowhere)
 {
 	struct umpa_vmm_options o = {.holding_nbytes = 16 * MIB};
-	struct umpa_stats st;
-	char *block;
+	char *block, *other[16];
+	unsigned nwrong = 0;
 
 	PLAN(4);
 	begin();
@@ -421,9 +422,58 @@ TEST(vmm_blocks_end_where_they_are_nowhere)
 	block = umpa_g_alloc(&vmm->cpu->guest, 4 * MIB, 0);
 	umpa_g_map(&vmm->cpu->guest, block, block + 2 * MIB, 512);
 	umpa_vmm_destroy(vmm);
-	umpa_get_stats(&st, sizeof(st));
-	CHECK_EQ(st.nblocks, 0);
 	CHECK_EQ(umpa_lent_npages(block), 0);
+	for (int i = 0; i < 16; i++) {
+		other[i] = umpa_alloc(2 * MIB, 0);
+		nwrong += other[i] >= block && other[i] < block + 4 * MIB;
+	}
+	for (int i = 0; i < 16; i++)
+		umpa_free(other[i]);
+	CHECK_EQ(nwrong, 0);
+	CHECK(fake_consistent());
+}
+
+/* A mark that a block before has left on the first slot is none of the holding's. */
+TEST(vmm_blocks_outlive_marks_of_others)
+{
+	struct umpa_vmm_options o = {.holding_nbytes = 16 * MIB};
+	struct umpa_block before;
+	char *a, *block;
+
+	PLAN(4);
+	begin();
+	umpa_free(umpa_alloc(64 * MIB, 0)); /* room, of which the machine takes the front */
+	a = umpa_alloc(2 * MIB, 0);
+	before = umpa_block_find(a);
+	umpa_free(a);
+	umpa_trim(0);
+	umpa_block_mark(&before);
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	CHECK((char *)vmm->peers.held - 2 * MIB == a);
+	block = umpa_g_alloc(&vmm->cpu->guest, 4 * MIB, 0);
+	umpa_vmm_destroy(vmm);
+	CHECK_EQ(umpa_usable_size(block), 4 * MIB);
+	umpa_free(block);
+	CHECK(fake_consistent());
+}
+
+/* Nor does it matter that a CPU is not to be had again. */
+TEST(vmm_blocks_outlive_who_has_not_come_back)
+{
+	struct umpa_vmm_options o = {.holding_nbytes = 16 * MIB, .ncpus = 2};
+	char *block;
+
+	PLAN(4);
+	begin();
+	REQUIRE(!umpa_vmm_create(&vmm, &o));
+	block = umpa_g_alloc(&vmm->cpu[1].guest, 4 * MIB, 0);
+	fake_touch(block, 4 * MIB);
+	vmm->cpu[1].is_busy = 1;
+	(void)umpa_epoch_enter(&vmm->peers.epochs, 1);
+	umpa_vmm_destroy(vmm);
+	CHECK_EQ(umpa_usable_size(block), 4 * MIB);
+	umpa_free(block);
+	CHECK_EQ(nunlike(), 0);
 	CHECK(fake_consistent());
 }
 

@@ -97,6 +97,7 @@ static int come_out_in_trap(struct umpa_kvm_event *e)
 		.rbp = (uintptr_t)outside[0],
 		.rip = (uintptr_t)outside[1],
 		.rsp = (uintptr_t)outside[2]};
+	inner->outermost = trap;
 	e->exit = KVM_PORT;
 	e->port = GUEST_PORT_TRAP;
 	e->registers.rax = (uintptr_t)trap;
@@ -312,8 +313,9 @@ TEST(vmm_left_behind_by_the_dead)
 {
 	struct umpa_vmm_options o = {.ncpus = 2};
 
-	PLAN(8);
+	PLAN(9);
 	begin(&o);
+	CHECK_EQ(vmm->cpu[0].owner, 0);
 	fake_kvm.thread = 7;
 	for (int i = 0; i < 2; i++) {
 		vmm->cpu[i].is_busy = 1;
