@@ -62,7 +62,7 @@ umpa_left_go_on:
 	fxrstor64 (%rsi)
 2:
 	mov	%rdi, %rsp
-	movl	$0, (%rcx)
+	movq	$0, (%rcx)
 	jmp	go_on
 
 	.globl umpa_guest_enter

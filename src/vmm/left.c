@@ -48,21 +48,31 @@ static int on_threads_stack(uintptr_t sp)
 	return sp > own_begin && sp <= own_end;
 }
 
+static uintptr_t guard_of(uintptr_t frame)
+{
+	return (frame - LEFT_SAVED_NBYTES - PAGE_NBYTES) & ~(PAGE_NBYTES - 1);
+}
+
 struct umpa_stand umpa_stand_at(uintptr_t frame)
 {
 	const uintptr_t *saved = (const uintptr_t *)frame;
 
-	return (struct umpa_stand){frame,
-		(frame - LEFT_SAVED_NBYTES - PAGE_NBYTES) & ~(PAGE_NBYTES - 1),
-		{saved[0], saved[1]}};
+	return (struct umpa_stand){frame, guard_of(frame), {saved[0], saved[1]}};
+}
+
+uint64_t umpa_stand_place(const struct umpa_stand *s)
+{
+	return on_threads_stack(s->frame) ? (own_end - s->frame) / sizeof(uint64_t) : UINT64_MAX;
 }
 
 /* The guard has a word of the call while that lasts: the host leaves it alone, and functions don't
  * see it. */
-int umpa_stand_is_over(const struct umpa_stand *then, const struct umpa_stand *now)
+int umpa_stand_is_over(uint64_t place, const struct umpa_stand *now)
 {
-	return on_threads_stack(then->frame) && on_threads_stack(now->frame) &&
-	       (now->frame >= then->guard || *(const uintptr_t *)then->guard != then->frame);
+	uintptr_t frame = own_end - place * sizeof(uint64_t), guard = guard_of(frame);
+
+	return on_threads_stack(frame) && on_threads_stack(now->frame) &&
+	       (now->frame >= guard || *(const uintptr_t *)guard != frame);
 }
 
 int umpa_stand_is_whole(const struct umpa_stand *s)

@@ -36,9 +36,12 @@ void umpa_stand_learn(void);
 /* By that frame pointer. */
 struct umpa_stand umpa_stand_at(uintptr_t frame);
 
-/* 1: who stands there now is not called from the other place any more, as one of this thread's
- * stack. 0: it is, or that can't be told. */
-int umpa_stand_is_over(const struct umpa_stand *then, const struct umpa_stand *now);
+/* A number for that place on this thread's stack; UINT64_MAX: it is on another one. */
+uint64_t umpa_stand_place(const struct umpa_stand *s);
+
+/* 1: who stands there now is not called from such a place any more. 0: it is, or that can't be
+ * told. */
+int umpa_stand_is_over(uint64_t place, const struct umpa_stand *now);
 
 /* 1: umpa_vmm_run() can come back. */
 int umpa_stand_is_whole(const struct umpa_stand *s);
@@ -58,7 +61,7 @@ struct umpa_trap umpa_left_at(const struct umpa_kvm_event *e, const struct umpa_
  * which the vectors may lie in. `at` is the stack for a moment: so it must be on this thread's. In
  * entry.S. */
 _Noreturn void umpa_left_go_on(
-	const struct umpa_trap *at, const void *vectors, uint64_t parts, int *is_busy);
+	const struct umpa_trap *at, const void *vectors, uint64_t parts, uint64_t *busy);
 #endif
 
 #endif

@@ -5,7 +5,7 @@
  * tables, which mirror the process superpage by superpage and stay as they are; entries for each
  * superpage of the window, and tables of entries for its pages, which are the guest's to write.
  *
- * A function runs on one of its CPUs: who has changed `is_busy` owns the rest of that one. What the
+ * A function runs on one of its CPUs: who has changed `busy` owns the rest of that one. What the
  * CPUs share stays as it was made, but for entries, which are the functions' own business, and
  * epochs. Who has all CPUs has the machine to himself.
  */
@@ -61,9 +61,7 @@ struct umpa_vmm_cpu {
 	struct umpa_entries_mover mover;
 	struct umpa_holding holding; /* nslots 0: none */
 	uint64_t forgot;         /* the epoch that it had reached when it came out; 0: not known */
-	int is_busy;             /* atomic */
-	uintptr_t owner_at;      /* atomic: whose it is, for that thread to know; 0: nobody's */
-	int owner;               /* atomic: its number */
+	uint64_t busy;           /* atomic: who has it, and from where (taken.c); 0: nobody */
 	struct umpa_stand stand; /* where that has called from; frame 0: it is not looked whether a
 				    function leaves */
 	uint64_t end_ns;         /* until when a function may run; 0: as long as it likes */
@@ -97,10 +95,14 @@ struct umpa_vmm {
 };
 
 /* A CPU that nobody has (taken.c), for who stands there: the one that this thread had last, or that
- * no thread ever had, if there is such a one; NULL. And back: at once, or for is_busy to be 0. */
+ * no thread ever had, if there is such a one; NULL. And back: at once, or for `busy` to be 0. */
 struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_stand *stand);
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
 void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu);
+
+/* The number of the thread that has it; 0: nobody. And, for tests, that one has. */
+int umpa_vmm_owner(const struct umpa_vmm_cpu *cpu);
+void umpa_vmm_set_owner(struct umpa_vmm_cpu *cpu, int owner);
 
 /* All of them: 1, or 0 and none. */
 int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand);

@@ -178,7 +178,7 @@ static void leave_for_gone(struct umpa_vmm_cpu *cpu)
 {
 	uint64_t *reached = &cpu->vmm->peers.epochs.cpu[cpu->guest.number].reached;
 	uint64_t seen = __atomic_load_n(reached, __ATOMIC_SEQ_CST);
-	int owner = __atomic_load_n(&cpu->owner, __ATOMIC_RELAXED);
+	int owner = umpa_vmm_owner(cpu);
 
 	if (owner && !umpa_kvm_is_thread(owner))
 		(void)!__atomic_compare_exchange_n(
@@ -536,7 +536,7 @@ static _Noreturn void go_after(struct umpa_vmm_cpu *cpu)
 	struct umpa_left left = cpu->left;
 
 	umpa_vmm_forsake_cpu(cpu);
-	umpa_left_go_on(&left.at, left.vectors, left.parts, &cpu->is_busy);
+	umpa_left_go_on(&left.at, left.vectors, left.parts, &cpu->busy);
 }
 
 /* Where the caller's frames are not what they were there is no way back. */

@@ -5,52 +5,73 @@
 #include "os/process.h"
 #include "vmm/left.h"
 
-/* Of this thread: CPUs that it has, for one within the other; its address says who it is. */
+/* Who has a CPU, and where it has called from, in one word: so that whenever a thread is called
+ * away for good, by a longjmp() out of a handler of a signal, the CPU is either free or to be
+ * known. */
+enum {
+	PLACE_NBITS = 40
+};
+
+#define ANY_PLACE (((uint64_t)1 << PLACE_NBITS) - 1) /* not a place that is over some time */
+
+/* A hint: of this thread, CPUs that it has, for one within the other. */
 static __thread unsigned ntaken;
 
-/* And its number, asked for once in each process. */
+/* Its number, asked for once in each process. */
 static __thread int thread, thread_pid;
 
-static int take(struct umpa_vmm_cpu *cpu)
+static int this_thread(const struct umpa_vmm *vmm)
 {
-	return !__atomic_exchange_n(&cpu->is_busy, 1, __ATOMIC_ACQUIRE);
+	if (unlikely(thread_pid != vmm->pid)) {
+		thread = umpa_kvm_thread();
+		thread_pid = vmm->pid;
+	}
+	return thread;
+}
+
+static uint64_t word_of(int owner, uint64_t place)
+{
+	return (uint64_t)owner << PLACE_NBITS | (place < ANY_PLACE ? place : ANY_PLACE);
+}
+
+static int owner_of(uint64_t word)
+{
+	return (int)(word >> PLACE_NBITS);
+}
+
+int umpa_vmm_owner(const struct umpa_vmm_cpu *cpu)
+{
+	return owner_of(__atomic_load_n(&cpu->busy, __ATOMIC_RELAXED));
+}
+
+void umpa_vmm_set_owner(struct umpa_vmm_cpu *cpu, int owner)
+{
+	__atomic_store_n(&cpu->busy, owner ? word_of(owner, ANY_PLACE) : 0, __ATOMIC_RELAXED);
+}
+
+static int take(struct umpa_vmm_cpu *cpu, uint64_t word)
+{
+	uint64_t free = 0;
+
+	return __atomic_compare_exchange_n(
+		&cpu->busy, &free, word, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static void give(struct umpa_vmm_cpu *cpu)
 {
-	__atomic_store_n(&cpu->is_busy, 0, __ATOMIC_RELEASE);
-}
-
-static struct umpa_vmm_cpu *have(struct umpa_vmm_cpu *cpu, const struct umpa_stand *stand)
-{
-	if (unlikely(thread_pid != cpu->vmm->pid)) {
-		thread = umpa_kvm_thread();
-		thread_pid = cpu->vmm->pid;
-	}
-	ntaken++;
-	cpu->stand = *stand;
-	__atomic_store_n(&cpu->owner, thread, __ATOMIC_RELAXED);
-	__atomic_store_n(&cpu->owner_at, (uintptr_t)&ntaken, __ATOMIC_RELEASE);
-	return cpu;
-}
-
-static void forget_owner(struct umpa_vmm_cpu *cpu)
-{
-	cpu->stand.frame = 0;
-	__atomic_store_n(&cpu->owner, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&cpu->owner_at, 0, __ATOMIC_RELEASE);
-}
-
-void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu)
-{
-	ntaken--;
-	forget_owner(cpu);
+	__atomic_store_n(&cpu->busy, 0, __ATOMIC_RELEASE);
 }
 
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu)
 {
-	umpa_vmm_forsake_cpu(cpu);
 	give(cpu);
+	ntaken--;
+}
+
+void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu)
+{
+	(void)cpu;
+	ntaken--;
 }
 
 /* --- left behind -------------------------------------------------------------------------- */
@@ -65,20 +86,24 @@ static int on_signal_stack(void)
 
 /* What this thread has left by longjmp() outside: a function that runs there, or out of a handler
  * of a signal that came while one ran inside. It is not heard of before the thread comes by again.
- */
-static void take_back_own(struct umpa_vmm *vmm, const struct umpa_stand *stand)
+ * 1: there was such. */
+static int take_back_own(struct umpa_vmm *vmm, const struct umpa_stand *stand)
 {
-	for (unsigned i = 0; ntaken && i < vmm->ncpus; i++) {
-		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
+	int any = 0;
 
-		/* The address may have been another thread's, that has ended. */
-		if (__atomic_load_n(&cpu->owner_at, __ATOMIC_ACQUIRE) == (uintptr_t)&ntaken &&
-			__atomic_load_n(&cpu->owner, __ATOMIC_RELAXED) == thread &&
-			umpa_stand_is_over(&cpu->stand, stand) && !on_signal_stack()) {
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
+		uint64_t word = __atomic_load_n(&cpu->busy, __ATOMIC_RELAXED);
+		uint64_t place = word & ANY_PLACE;
+
+		if (word && owner_of(word) == this_thread(vmm) && place != ANY_PLACE &&
+			umpa_stand_is_over(place, stand) && !on_signal_stack()) {
 			umpa_vmm_break_off(cpu, 1);
 			umpa_vmm_give_cpu(cpu);
+			any = 1;
 		}
 	}
+	return any;
 }
 
 /* What threads had that are no more. 1: there was such. */
@@ -88,13 +113,13 @@ static int take_back_of_dead(struct umpa_vmm *vmm)
 
 	for (unsigned i = 0; i < vmm->ncpus; i++) {
 		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
-		int owner = __atomic_load_n(&cpu->owner, __ATOMIC_RELAXED);
+		uint64_t word = __atomic_load_n(&cpu->busy, __ATOMIC_RELAXED);
 
-		if (owner && !umpa_kvm_is_thread(owner) &&
-			__atomic_compare_exchange_n(
-				&cpu->owner, &owner, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if (word && !umpa_kvm_is_thread(owner_of(word)) &&
+			__atomic_compare_exchange_n(&cpu->busy, &word,
+				word_of(this_thread(vmm), ANY_PLACE), 0, __ATOMIC_ACQUIRE,
+				__ATOMIC_RELAXED)) {
 			umpa_vmm_break_off(cpu, 0);
-			forget_owner(cpu);
 			give(cpu);
 			any = 1;
 		}
@@ -102,67 +127,82 @@ static int take_back_of_dead(struct umpa_vmm *vmm)
 	return any;
 }
 
+static int take_back(struct umpa_vmm *vmm, const struct umpa_stand *stand)
+{
+	return take_back_own(vmm, stand) | take_back_of_dead(vmm);
+}
+
 /* --- a free one --------------------------------------------------------------------------- */
 
 /* One that a thread had last, by where its thread-local variables are. */
-static struct umpa_vmm_cpu *take_cpu_of(struct umpa_vmm *vmm, uint64_t fs_base)
+static struct umpa_vmm_cpu *take_cpu_of(struct umpa_vmm *vmm, uint64_t word, uint64_t fs_base)
 {
 	for (unsigned i = 0; i < vmm->ncpus; i++) {
 		struct umpa_vmm_cpu *cpu = &vmm->cpu[i];
 
-		if (__atomic_load_n(&cpu->state.fs_base, __ATOMIC_RELAXED) == fs_base && take(cpu))
+		if (__atomic_load_n(&cpu->state.fs_base, __ATOMIC_RELAXED) == fs_base &&
+			take(cpu, word))
 			return cpu;
 	}
 	return NULL;
 }
 
-static struct umpa_vmm_cpu *take_any(struct umpa_vmm *vmm)
+static struct umpa_vmm_cpu *take_any(struct umpa_vmm *vmm, uint64_t word)
 {
 	struct umpa_vmm_cpu *cpu;
 
 	if (vmm->ncpus == 1)
-		return take(vmm->cpu) ? vmm->cpu : NULL;
-	cpu = take_cpu_of(vmm, umpa_kvm_fs_base());
+		return take(vmm->cpu, word) ? vmm->cpu : NULL;
+	cpu = take_cpu_of(vmm, word, umpa_kvm_fs_base());
 	if (!cpu)
-		cpu = take_cpu_of(vmm, 0);
+		cpu = take_cpu_of(vmm, word, 0);
 	for (unsigned i = 0; !cpu && i < vmm->ncpus; i++)
-		if (take(&vmm->cpu[i]))
+		if (take(&vmm->cpu[i], word))
 			cpu = &vmm->cpu[i];
 	return cpu;
 }
 
 struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_stand *stand)
 {
+	uint64_t word = word_of(this_thread(vmm), umpa_stand_place(stand));
 	struct umpa_vmm_cpu *cpu;
 
-	take_back_own(vmm, stand);
+	if (unlikely(ntaken))
+		take_back_own(vmm, stand);
+	ntaken++;
 	do
-		cpu = take_any(vmm);
-	while (unlikely(!cpu) && take_back_of_dead(vmm));
-	return cpu ? have(cpu, stand) : NULL;
+		cpu = take_any(vmm, word);
+	while (unlikely(!cpu) && take_back(vmm, stand));
+	if (cpu)
+		cpu->stand = *stand;
+	else
+		ntaken--;
+	return cpu;
 }
 
 /* --- all of them -------------------------------------------------------------------------- */
 
-static int take_all(struct umpa_vmm *vmm)
+static int take_all(struct umpa_vmm *vmm, uint64_t word)
 {
-	for (unsigned i = 0; i < vmm->ncpus; i++)
-		if (!take(&vmm->cpu[i])) {
+	for (unsigned i = 0; i < vmm->ncpus; i++) {
+		if (!take(&vmm->cpu[i], word)) {
 			while (i)
 				give(&vmm->cpu[--i]);
 			return 0;
 		}
+		vmm->cpu[i].stand.frame = 0;
+	}
 	return 1;
 }
 
 int umpa_vmm_take_all(struct umpa_vmm *vmm, const struct umpa_stand *stand)
 {
+	uint64_t word = word_of(this_thread(vmm), ANY_PLACE);
 	int all;
 
-	take_back_own(vmm, stand);
 	do
-		all = take_all(vmm);
-	while (unlikely(!all) && take_back_of_dead(vmm));
+		all = take_all(vmm, word);
+	while (unlikely(!all) && take_back(vmm, stand));
 	return all;
 }
 

@@ -468,7 +468,7 @@ TEST(vmm_blocks_outlive_who_has_not_come_back)
 	REQUIRE(!umpa_vmm_create(&vmm, &o));
 	block = umpa_g_alloc(&vmm->cpu[1].guest, 4 * MIB, 0);
 	fake_touch(block, 4 * MIB);
-	vmm->cpu[1].is_busy = 1;
+	umpa_vmm_set_owner(&vmm->cpu[1], 55);
 	(void)umpa_epoch_enter(&vmm->peers.epochs, 1);
 	umpa_vmm_destroy(vmm);
 	CHECK_EQ(umpa_usable_size(block), 4 * MIB);

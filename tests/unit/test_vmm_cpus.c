@@ -284,7 +284,7 @@ TEST(vmm_cpus_interrupt_who_remembers)
 	nruns = 0;
 	CHECK_EQ(run(NULL), 0);
 	CHECK_EQ(ncame_out, 0);
-	vmm->cpu[2].is_busy = 1;
+	umpa_vmm_set_owner(&vmm->cpu[2], 55);
 	vmm->cpu[2].thread = 77;
 	(void)umpa_epoch_enter(&vmm->peers.epochs, 2);
 	nruns = 0;

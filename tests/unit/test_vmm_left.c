@@ -315,11 +315,10 @@ TEST(vmm_left_behind_by_the_dead)
 
 	PLAN(9);
 	begin(&o);
-	CHECK_EQ(vmm->cpu[0].owner, 0);
-	fake_kvm.thread = 7;
+	CHECK_EQ(umpa_vmm_owner(&vmm->cpu[0]), 0);
+	fake_kvm.thread = 6;
 	for (int i = 0; i < 2; i++) {
-		vmm->cpu[i].is_busy = 1;
-		vmm->cpu[i].owner = 7 + i;
+		umpa_vmm_set_owner(&vmm->cpu[i], 7 + i);
 		(void)umpa_epoch_enter(&vmm->peers.epochs, (unsigned)i);
 	}
 	fake_kvm.run = return_at_once;
@@ -331,7 +330,7 @@ TEST(vmm_left_behind_by_the_dead)
 	fake_kvm.dead = 7;
 	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
 	CHECK_EQ(umpa_epoch_reached(&vmm->peers.epochs, 0), EPOCH_OUT);
-	CHECK_EQ(vmm->cpu[0].owner + vmm->cpu[1].owner, 0);
+	CHECK_EQ(umpa_vmm_owner(&vmm->cpu[0]) + umpa_vmm_owner(&vmm->cpu[1]), 0);
 	umpa_vmm_destroy(vmm);
 }
 
