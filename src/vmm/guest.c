@@ -27,36 +27,29 @@ static int in_window(const struct umpa_guest *g, uint64_t addr)
 	return addr - g->base < g->nbytes;
 }
 
+static uint64_t last_stack(const struct umpa_guest_cpu *cpu)
+{
+	return (uintptr_t)(cpu->trap_stack + sizeof(cpu->trap_stack));
+}
+
 static int is_outermost(const struct umpa_guest_cpu *cpu, const struct umpa_trap *trap)
 {
 	return trap->rsp - (uintptr_t)cpu->trap_stack > sizeof(cpu->trap_stack);
 }
 
-/* The stack that a trap came in on, of those within each other: the last is 0. */
-static size_t stack_of(const struct umpa_guest_cpu *cpu, const struct umpa_trap *trap)
-{
-	return ((uintptr_t)trap - (uintptr_t)cpu->trap_stack) / GUEST_TRAP_STACK_NBYTES;
-}
-
-/* The next trap comes in on that one. */
-static void set_stack(struct umpa_guest_cpu *cpu, size_t i)
-{
-	cpu->task.ist[0] = (uintptr_t)cpu->trap_stack + (i + 1) * GUEST_TRAP_STACK_NBYTES;
-}
-
-/* Asks the program; a trap within that finds the stack below, if there is one. A handler may have
- * jumped back into the function: then the next trap is the outermost one on whatever stack. */
-static int ask_program(struct umpa_guest_cpu *cpu, const struct umpa_trap *trap, uint64_t addr)
+/* Asks the program; a trap within that finds the stack below, if there is one. */
+static int ask_program(struct umpa_guest_cpu *cpu, uint64_t addr, uint64_t code)
 {
 	struct umpa_guest *g = cpu->guest;
-	size_t stack = stack_of(cpu, trap);
+	uint64_t stack = cpu->task.ist[0];
 	int error;
 
-	if (!g->on_fault || !in_window(g, addr) || !stack)
+	if (!g->on_fault || !in_window(g, addr) ||
+		stack == (uintptr_t)cpu->trap_stack + GUEST_TRAP_STACK_NBYTES)
 		return 1;
-	set_stack(cpu, stack - 1);
-	error = g->on_fault(g, (void *)(addr & ~(uint64_t)4095), trap->code, g->on_fault_arg);
-	set_stack(cpu, is_outermost(cpu, trap) ? GUEST_NTRAPS - 1 : stack);
+	cpu->task.ist[0] = stack - GUEST_TRAP_STACK_NBYTES;
+	error = g->on_fault(g, (void *)(addr & ~(uint64_t)4095), code, g->on_fault_arg);
+	cpu->task.ist[0] = stack;
 	return error;
 }
 
@@ -66,14 +59,27 @@ static _Noreturn void leave(const struct umpa_trap *trap)
 		__asm__ volatile("out %%al, %0" : : "i"(GUEST_PORT_TRAP), "a"(trap) : "memory");
 }
 
+/* A handler has jumped back into the function, and the next trap came in on the stack below. 1: it
+ * comes in once more, on the last. */
+static int is_to_come_again(struct umpa_guest_cpu *cpu, const struct umpa_trap *trap)
+{
+	if (likely(cpu->task.ist[0] == last_stack(cpu)))
+		return 0;
+	cpu->task.ist[0] = last_stack(cpu);
+	return trap->vector == PAGE_FAULT;
+}
+
 void umpa_guest_trap(struct umpa_trap *trap)
 {
 	struct umpa_guest_cpu *cpu = this_cpu();
 	uint64_t addr = trap->vector == PAGE_FAULT ? touched_address() : 0;
 
-	if (is_outermost(cpu, trap))
+	if (is_outermost(cpu, trap)) {
 		cpu->outermost = trap;
-	if (trap->vector == PAGE_FAULT && !ask_program(cpu, trap, addr))
+		if (is_to_come_again(cpu, trap))
+			return;
+	}
+	if (trap->vector == PAGE_FAULT && !ask_program(cpu, addr, trap->code))
 		return;
 	cpu->fault_address = addr;
 	leave(trap);
@@ -147,7 +153,7 @@ static void set_task_descriptor(uint64_t descriptor[2], const struct umpa_task *
 
 void umpa_guest_cpu_reset(struct umpa_guest_cpu *cpu)
 {
-	cpu->task.ist[0] = (uintptr_t)(cpu->trap_stack + sizeof(cpu->trap_stack));
+	cpu->task.ist[0] = last_stack(cpu);
 }
 
 void umpa_guest_cpu_init(struct umpa_guest_cpu *cpu, struct umpa_guest *guest)

@@ -281,6 +281,53 @@ TEST(vmm_left_and_runs_another)
 	end();
 }
 
+/* A handler of faults jumps back into its function, more often than there are stacks for it; then
+ * the function leaves. */
+static void *inside[5];
+static char *nowhere;
+
+GUEST static int jump_back(struct umpa_guest *g, void *addr, uint64_t code, void *arg)
+{
+	(void)g, (void)addr, (void)code, (void)arg;
+	__builtin_longjmp(inside, 1);
+}
+
+GUEST static long fault_and_leave(struct umpa_guest *g, void *count)
+{
+	volatile int *njumps = count;
+
+	umpa_g_on_fault(g, jump_back, NULL);
+	umpa_g_unmap(g, nowhere, 1);
+	umpa_g_flush(nowhere);
+	if (__builtin_setjmp(inside))
+		++*njumps;
+	if (*njumps < 9)
+		*(volatile char *)nowhere = 1;
+	__builtin_longjmp(outside, 1);
+}
+
+GUEST static long jump_from_handler(volatile int *njumps)
+{
+	if (__builtin_setjmp(outside) == 0)
+		umpa_vmm_run(vmm, fault_and_leave, (void *)(uintptr_t)njumps, NULL, &fault);
+	return go_down(hides() ? 200 : 0);
+}
+
+TEST(vmm_left_after_a_handler_jumped)
+{
+	volatile int njumps = 0;
+
+	PLAN(5);
+	begin((struct umpa_vmm_options){0});
+	CHECK(is_fine());
+	nowhere = umpa_alloc(2 * MIB, 0);
+	CHECK_EQ(jump_from_handler(&njumps), hides() ? 24079800 : 79800);
+	CHECK_EQ(njumps, 9);
+	CHECK(is_fine());
+	end();
+	umpa_free(nowhere);
+}
+
 /* --- in threads, and on other stacks ------------------------------------------------------ */
 
 GUEST static int jump_when_free(void)
