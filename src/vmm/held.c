@@ -265,8 +265,8 @@ void umpa_vmm_keep_blocks(struct umpa_vmm *vmm)
 {
 	if (!vmm->peers.held || !any_has_blocks(vmm))
 		return;
-	vmm->keeps_blocks = 1;
-	vmm->loses_blocks = !may_dissolve(vmm) || umpa_vmm_bring_home(vmm);
+	vmm->keeps_blocks = may_dissolve(vmm) && !umpa_vmm_bring_home(vmm);
+	vmm->loses_blocks = !vmm->keeps_blocks;
 }
 
 /* No CPU is in guest mode, so none remembers anything. */

@@ -98,7 +98,7 @@ struct umpa_vmm {
  * no thread ever had, if there is such a one; NULL. And back: at once, or for `busy` to be 0. */
 struct umpa_vmm_cpu *umpa_vmm_take_cpu(struct umpa_vmm *vmm, const struct umpa_stand *stand);
 void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu);
-void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu);
+void umpa_vmm_forsake_cpu(void);
 
 /* The number of the thread that has it; 0: nobody. And, for tests, that one has. */
 int umpa_vmm_owner(const struct umpa_vmm_cpu *cpu);

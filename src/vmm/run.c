@@ -535,7 +535,7 @@ static _Noreturn void go_after(struct umpa_vmm_cpu *cpu)
 {
 	struct umpa_left left = cpu->left;
 
-	umpa_vmm_forsake_cpu(cpu);
+	umpa_vmm_forsake_cpu();
 	umpa_left_go_on(&left.at, left.vectors, left.parts, &cpu->busy);
 }
 

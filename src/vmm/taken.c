@@ -68,9 +68,8 @@ void umpa_vmm_give_cpu(struct umpa_vmm_cpu *cpu)
 	ntaken--;
 }
 
-void umpa_vmm_forsake_cpu(struct umpa_vmm_cpu *cpu)
+void umpa_vmm_forsake_cpu(void)
 {
-	(void)cpu;
 	ntaken--;
 }
 

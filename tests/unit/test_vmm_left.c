@@ -2,12 +2,14 @@
  * nobody has the CPU. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <string.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
 
 #include "core/core.h"
 #include "support/check.h"
+#include "support/child.h"
 #include "support/fake_kvm.h"
 #include "support/fake_os.h"
 #include "vmm/left.h"
@@ -192,6 +194,52 @@ TEST(vmm_left_in_whatever_it_was)
 		umpa_vmm_destroy(vmm);
 	}
 }
+
+/* --- what can't be gone on with ----------------------------------------------------------- */
+
+/* Its vectors are refused: the program ends, as it would go on with others. */
+static void leave_without_vectors(void *nothing)
+{
+	(void)nothing;
+	begin(NULL);
+	REQUIRE(leaves(come_out_interrupted)); /* the thread's own are learned */
+	fake_fail_at(1, -EINVAL);
+	leaves(come_out_interrupted);
+}
+
+/* One that has left is shut down, after its frames were overwritten: what was saved is no more. */
+static int spoil_frames_and_shut_down(struct umpa_kvm_event *e)
+{
+	*(uintptr_t *)vmm->cpu[0].stand.frame ^= 64;
+	e->exit = KVM_SHUTDOWN;
+	return 0;
+}
+
+static void leave_and_be_shut_down(void *nothing)
+{
+	(void)nothing;
+	begin(NULL);
+	fake_kvm.run = spoil_frames_and_shut_down;
+	umpa_vmm_run(vmm, function, NULL, NULL, NULL);
+}
+
+static void check_ends(void (*run)(void *), const char *says)
+{
+	struct child_end end;
+
+	child_run(run, NULL, &end);
+	CHECK_EQ(end.signal, SIGABRT);
+	CHECK(strstr(end.stderr_text, says) != NULL);
+}
+
+TEST(vmm_left_and_no_way_on)
+{
+	PLAN(4);
+	check_ends(leave_without_vectors, "its registers are not to be had");
+	check_ends(leave_and_be_shut_down, "what came of it can't be gone on with");
+}
+
+/* --- what is written, and hidden ---------------------------------------------------------- */
 
 /* The record of a frame that is left is not written to, nor is any that is left behind. */
 __attribute__((noinline)) static int leaves_record(struct umpa_vmm_fault *record)
