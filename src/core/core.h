@@ -24,6 +24,7 @@
 
 #include "core/options.h"
 #include "core/surplus.h"
+#include "frame/bins.h"
 #include "frame/inbox.h"
 #include "frame/shelf.h"
 #include "os/lock.h"
@@ -82,6 +83,7 @@ struct umpa_shard {
 		idle_given; /* the longest row that went to the kernel last; npages 0: none */
 	uint64_t idle_given_ns;
 	struct umpa_inbox inbox; /* the shelf's runs that threads of other shards have freed */
+	struct umpa_bins bins;   /* and those that were freed lately */
 } __attribute__((aligned(SHARD_ALIGN)));
 
 struct umpa_space {
@@ -130,9 +132,9 @@ struct umpa_core {
 	unsigned nshards;
 	int huge;             /* huge pages may be behind slots */
 	uint32_t keep_nslots; /* option keep; UINT32_MAX: auto */
-	/* A bit for each shard that may have spans freed lately. Set by who puts the first one in,
-	 * cleared by umpa_recent_flush() alone: where sizes repeat nobody writes this line. atomic
-	 */
+	/* A bit for each shard that may have spans or runs freed lately. Set by who puts the first
+	 * one in, cleared by umpa_recent_flush() alone: where sizes repeat nobody writes this line.
+	 * atomic */
 	uint64_t recent_shards __attribute__((aligned(64)));
 };
 

@@ -28,9 +28,19 @@ static unsigned nidle_max(const struct umpa_shard *s)
 	return s->nidle_max ? s->nidle_max : NIDLE_MAX;
 }
 
+/* What is set aside counts, as if it were of this slot. */
+static unsigned count_idle(const struct umpa_shard *s, struct slot slot)
+{
+	unsigned naside = s->bins.npages;
+
+	if (naside > ASIDE_NURSERY_NPAGES)
+		naside = ASIDE_NURSERY_NPAGES;
+	return umpa_shelf_count_idle(&s->shelf, slot) + naside;
+}
+
 static int has_idle_above(const struct umpa_shard *s, struct slot slot, unsigned n)
 {
-	unsigned nidle = umpa_shelf_count_idle(&s->shelf, slot);
+	unsigned nidle = count_idle(s, slot);
 
 	return nidle > n && nidle / NIDLE_LITTLE > umpa_space_nused_about();
 }
@@ -70,6 +80,7 @@ void umpa_idle_give(struct umpa_shard *s, struct slot slot)
 	struct umpa_run row = {slot, 0, 0}, longest = row;
 	uint64_t npages = 0, now_ns;
 
+	umpa_shard_empty_bins(s);
 	while ((row = give_idle_row(s, slot, row.page + row.npages)).npages) {
 		npages += row.npages;
 		longest = row.npages > longest.npages ? row : longest;
@@ -105,12 +116,10 @@ static void give_idle_of_all(uint32_t nslots)
 	}
 }
 
-void umpa_idle_give_for_growth(void)
+void umpa_idle_give_for_slots(void)
 {
 	struct umpa_space *s = &umpa_core.space;
 
-	if (likely(!__atomic_load_n(&s->grown, __ATOMIC_RELAXED)))
-		return;
 	__atomic_store_n(&s->grown, 0, __ATOMIC_RELAXED);
 	if (umpa_pool_may_shed())
 		give_idle_of_all(__atomic_load_n(&s->nnursery_used, __ATOMIC_RELAXED));

@@ -26,7 +26,13 @@ void umpa_idle_give(struct umpa_shard *s, struct slot slot);
 
 /* Where slots were handed out that the kernel has to fill, and umpa_pool_sheds: gives it idle
  * pages of the nursery for them. */
-void umpa_idle_give_for_growth(void);
+cold_path void umpa_idle_give_for_slots(void);
+
+static inline void umpa_idle_give_for_growth(void)
+{
+	if (unlikely(__atomic_load_n(&umpa_core.space.grown, __ATOMIC_RELAXED)))
+		umpa_idle_give_for_slots();
+}
 
 /* 1 if a run lies in what was given last; under the lock. And takes note of it, without. */
 static inline int umpa_idle_was_given(const struct umpa_shard *s, const struct umpa_run *run)

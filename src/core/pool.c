@@ -120,20 +120,13 @@ static uint32_t nslots_to_keep(struct umpa_space *s)
 	return n;
 }
 
-static void give_surplus(struct umpa_space *s)
+void umpa_pool_give_surplus(void)
 {
+	struct umpa_space *s = &umpa_core.space;
 	uint32_t keep_nslots;
 
 	__atomic_store_n(&s->over, 0, __ATOMIC_RELAXED);
 	keep_nslots = nslots_to_keep(s);
 	while (umpa_pool_trim(keep_nslots, KEEP_STEP_NSLOTS))
 		;
-}
-
-void umpa_pool_keep_limit(void)
-{
-	struct umpa_space *s = &umpa_core.space;
-
-	if (unlikely(__atomic_load_n(&s->over, __ATOMIC_RELAXED)))
-		give_surplus(s);
 }

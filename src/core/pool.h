@@ -13,7 +13,13 @@ uint32_t umpa_pool_trim(uint32_t keep_nslots, uint32_t max_nslots);
 
 /* Gives back what a call has made too much: above the option keep; without it, where
  * umpa_pool_sheds, what the program is not likely to want again soon (core/surplus.h). */
-void umpa_pool_keep_limit(void);
+cold_path void umpa_pool_give_surplus(void);
+
+static inline void umpa_pool_keep_limit(void)
+{
+	if (unlikely(__atomic_load_n(&umpa_core.space.over, __ATOMIC_RELAXED)))
+		umpa_pool_give_surplus();
+}
 
 /* atomic. 0 at first: the pool of who calls umpa by name is his. The malloc family sets it. */
 extern int umpa_pool_sheds;

@@ -37,7 +37,6 @@ static void add(struct umpa_shard *s, struct slot slot)
 int umpa_recent_put(struct slot slot)
 {
 	struct umpa_shard *s = umpa_shard_of_thread();
-	uint64_t bit = (uint64_t)1 << s->number;
 	int put;
 
 	/* The option keep bounds what is free, and looks at the pool. */
@@ -45,11 +44,10 @@ int umpa_recent_put(struct slot slot)
 		!is_share(nslots_of(slot)) || !umpa_lock_try(&s->lock))
 		return 0;
 	put = s->recent.n < RECENT_NSPANS && is_share(s->recent.nslots + nslots_of(slot));
-	if (put)
+	if (put) {
 		add(s, slot);
-	/* Under the lock, for a fork. */
-	if (put && !(__atomic_load_n(&umpa_core.recent_shards, __ATOMIC_RELAXED) & bit))
-		__atomic_fetch_or(&umpa_core.recent_shards, bit, __ATOMIC_RELAXED);
+		umpa_shard_note_recent(s);
+	}
 	umpa_lock_give(&s->lock);
 	return put;
 }
@@ -106,7 +104,7 @@ struct slot umpa_recent_take(size_t npages, uint32_t align)
 }
 
 /* Takes the spans off the shard's books as if they were blocks again, and frees them. */
-static void flush(struct umpa_shard *s)
+static void flush_spans(struct umpa_shard *s)
 {
 	struct umpa_recent taken;
 
@@ -128,8 +126,13 @@ void umpa_recent_flush(void)
 
 	if (unlikely(__atomic_load_n(&umpa_core.recent_shards, __ATOMIC_RELAXED)))
 		left = __atomic_exchange_n(&umpa_core.recent_shards, 0, __ATOMIC_RELAXED);
-	for (; left; left &= left - 1)
-		flush(umpa_shard((unsigned)__builtin_ctzll(left)));
+	for (; left; left &= left - 1) {
+		struct umpa_shard *s = umpa_shard((unsigned)__builtin_ctzll(left));
+
+		if (__atomic_load_n(&s->recent.n, __ATOMIC_RELAXED))
+			flush_spans(s);
+		umpa_shard_empty_bins(s);
+	}
 }
 
 uint64_t umpa_recent_nslots_taken(void)

@@ -4,10 +4,12 @@
  * takes it from there: under the lock of a shard, which others hardly want, instead of the space's,
  * and nothing is searched, merged or moved.
  *
- * What is in the lists is free, though the space does not see it. So all of it goes to the space
- * before anyone takes slots from there, or frames from the pool, or counts them:
+ * Runs that are freed are set aside likewise, in the bins of their shard (shard.h).
+ *
+ * What is in lists and bins is free, though the space does not see it. So all of it goes to the
+ * space before anyone takes slots from there, or frames from the pool, or counts them:
  * umpa_recent_flush() at the beginning of those calls (space.c). A size that is wanted for the
- * first time finds everything as if there were no lists. They are bounded to a share of the slots
+ * first time finds everything as if there were none. The lists are bounded to a share of the slots
  * in use (RECENT_SHARE), so a process that frees its large blocks does not keep them from the pool,
  * nor what looks at the pool from them.
  *
@@ -30,7 +32,7 @@ int umpa_recent_put(struct slot slot);
  * or of others'. NO_SLOT if there is none. */
 struct slot umpa_recent_take(size_t npages, uint32_t align);
 
-/* Gives all to the space. Called with no lock of a shard or above. */
+/* Gives all to the space, runs too. Called with no lock of a shard or above. */
 void umpa_recent_flush(void);
 
 /* How many slots the lists have handed out again, on the whole. */

@@ -45,7 +45,10 @@ static int end_taking(struct umpa_shard *s, const struct umpa_run *run, int got)
 static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty)
 {
-	return end_taking(s, run, umpa_shelf_take(&s->shelf, npages, align, run, dirty));
+	int got = (align == 1 && umpa_shard_take_recent(s, npages, run, dirty)) ||
+		  umpa_shelf_take(&s->shelf, npages, align, run, dirty);
+
+	return end_taking(s, run, got);
 }
 
 /* --- across two slots ---------------------------------------------------------------------- */
@@ -154,7 +157,7 @@ void *umpa_run_alloc_long(unsigned npages, unsigned flags)
 
 	do
 		block = alloc_across(s, from, npages, flags);
-	while (!block && umpa_shard_collect(s));
+	while (!block && umpa_shard_settle(s));
 	return block ? block : alloc_straddling(npages, flags, 1);
 }
 
@@ -169,7 +172,7 @@ void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL)) {
 		void *block = NULL;
 
-		if (!umpa_shard_collect(s)) {
+		if (!umpa_shard_settle(s)) {
 			if (npages >= STRADDLE_NPAGES_MIN && align == 1)
 				block = alloc_in_two_slots(s, npages, flags);
 			if (block)
@@ -230,9 +233,7 @@ struct umpa_run umpa_run_around(struct slot slot, unsigned page)
 	struct umpa_run run;
 
 	umpa_lock_take(&s->lock);
-	while (page && !bitmap_get(&umpa_core.map[slot.i].head, page))
-		page--;
-	run = umpa_shelf_find(&s->shelf, slot, page);
+	run = umpa_shelf_find(&s->shelf, slot, umpa_shelf_begin_of(&s->shelf, slot, page));
 	umpa_lock_give(&s->lock);
 	run.npages = (uint16_t)(run.npages + tail_of(run));
 	return run;
@@ -320,8 +321,11 @@ int umpa_run_free(struct slot slot, unsigned page)
 		umpa_run_trim_tail(slot_after(slot, 1), ntail, 0);
 		umpa_leave_none(&l);
 		umpa_lock_take(&s->lock);
+		s->nfrees++;
+		umpa_shard_give_pages(s, slot, page, run.npages, 1, &l);
+	} else {
+		umpa_shard_give_run(s, run, &l);
 	}
-	umpa_shard_give_run(s, run, &l);
 	umpa_shard_give_lock(s, &l);
 	return 0;
 }
@@ -340,7 +344,7 @@ static int extend(struct slot slot, unsigned page, unsigned npages, unsigned fla
 		if (got)
 			s->block_npages += npages;
 		umpa_lock_give(&s->lock);
-	} while (!got && umpa_shard_collect(s));
+	} while (!got && umpa_shard_settle(s));
 	if (got && flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
 	return got;
@@ -426,13 +430,15 @@ int umpa_run_reclaim(struct slot slot, unsigned ntail)
 	struct umpa_shard *s = umpa_shard_of_slot(slot);
 	int got;
 
-	umpa_lock_take(&s->lock);
-	got = umpa_shelf_remove_tail(&s->shelf, slot, ntail);
-	if (got) {
-		s->block_npages -= ntail;
-		slot_set_use(slot, SLOT_INNER);
-	}
-	umpa_lock_give(&s->lock);
+	do {
+		umpa_lock_take(&s->lock);
+		got = umpa_shelf_remove_tail(&s->shelf, slot, ntail);
+		if (got) {
+			s->block_npages -= ntail;
+			slot_set_use(slot, SLOT_INNER);
+		}
+		umpa_lock_give(&s->lock);
+	} while (!got && umpa_shard_settle(s));
 	return got;
 }
 
@@ -468,7 +474,7 @@ static size_t release_shard(struct umpa_shard *s)
 	struct slot slot;
 	size_t npages = 0;
 
-	umpa_shard_collect(s);
+	umpa_shard_settle(s);
 	while (!slot_is(slot = remove_free(s, from), NO_SLOT))
 		if (slot_in_nursery(slot)) {
 			npages += release_nursery_slot(s, slot);

@@ -4,7 +4,7 @@
 #include "core/space.h"
 
 __thread unsigned umpa_shard_mine;
-static __thread unsigned by_cpu; /* and it is that of the CPU it runs on */
+__thread unsigned umpa_shard_by_cpu; /* it is that of the CPU the thread runs on */
 
 unsigned umpa_shard_crowd = 4;
 
@@ -16,25 +16,18 @@ unsigned umpa_shard_crowd = 4;
  * more than the shards are: with as many working threads as CPUs behind an idle first one, the last
  * would meet another all the time.
  */
-static void choose_shard(void)
+struct umpa_shard *umpa_shard_choose(void)
 {
 	static unsigned nthreads;
 
-	if (!by_cpu) {
+	if (!umpa_shard_by_cpu) {
 		unsigned n = __atomic_fetch_add(&nthreads, 1, __ATOMIC_RELAXED);
 
-		by_cpu = n >= umpa_shard_crowd * umpa_core.nshards;
+		umpa_shard_by_cpu = n >= umpa_shard_crowd * umpa_core.nshards;
 		umpa_shard_mine = 1 + n % umpa_core.nshards;
 	}
-	if (by_cpu)
+	if (umpa_shard_by_cpu)
 		umpa_shard_mine = 1 + umpa_os_cpu() % umpa_core.nshards;
-}
-
-struct umpa_shard *umpa_shard_of_thread(void)
-{
-	/* Too high where the core was started anew, with fewer. */
-	if (unlikely(!umpa_shard_mine || by_cpu || umpa_shard_mine > umpa_core.nshards))
-		choose_shard();
 	return umpa_shard(umpa_shard_mine - 1);
 }
 
@@ -74,7 +67,7 @@ struct umpa_shard *umpa_shard_lock_some(void)
 		umpa_shard_collect(s);
 	if (likely(umpa_lock_try(&s->lock)))
 		return s;
-	for (unsigned i = 1; by_cpu && i < umpa_core.nshards; i++) {
+	for (unsigned i = 1; umpa_shard_by_cpu && i < umpa_core.nshards; i++) {
 		struct umpa_shard *other = umpa_shard((s->number + i) % umpa_core.nshards);
 
 		if (umpa_lock_try(&other->lock)) {
@@ -110,10 +103,36 @@ void umpa_shard_give_pages(struct umpa_shard *s, struct slot slot, unsigned page
 	l->slot[l->n++] = slot;
 }
 
+/* The nursery's pages have frames of their own, and runs of other lengths would have fresh ones
+ * behind them instead: a few of those. What else is set aside keeps frames from nobody, as it goes
+ * home before any are taken: a share of the runs in use. */
+enum {
+	ASIDE_SHARE = 8
+};
+
+static int set_aside(struct umpa_shard *s, struct umpa_run run)
+{
+	uint64_t max = ASIDE_NURSERY_NPAGES;
+
+	if (!slot_in_nursery(run.slot))
+		max += s->block_npages / ASIDE_SHARE;
+	/* The option keep bounds what is free, and looks at the pool. */
+	if (run.npages == SLOT_NPAGES || umpa_core.keep_nslots != UINT32_MAX ||
+		!umpa_bins_put(&s->bins, run, max))
+		return 0;
+	umpa_shelf_set_aside(&s->shelf, run);
+	s->block_npages -= run.npages;
+	umpa_shard_note_recent(s);
+	return 1;
+}
+
 void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_leaving *l)
 {
 	s->nfrees++;
-	umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, l);
+	if (!set_aside(s, run))
+		umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, l);
+	else if (umpa_idle_is_much(s, run.slot))
+		l->idle = run.slot;
 }
 
 void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l)
@@ -163,6 +182,56 @@ int umpa_shard_collect(struct umpa_shard *s)
 	umpa_shard_empty_inbox(s, &l);
 	umpa_shard_give_lock(s, &l);
 	return 1;
+}
+
+/* --- the bins ------------------------------------------------------------------------------- */
+
+void umpa_shard_note_recent(const struct umpa_shard *s)
+{
+	uint64_t bit = (uint64_t)1 << s->number;
+
+	if (!(__atomic_load_n(&umpa_core.recent_shards, __ATOMIC_RELAXED) & bit))
+		__atomic_fetch_or(&umpa_core.recent_shards, bit, __ATOMIC_RELAXED);
+}
+
+/* Takes up to so many runs out as if they were blocks again, and gives them back. */
+static unsigned give_home(struct umpa_shard *s, unsigned nmax)
+{
+	struct umpa_leaving l;
+	struct umpa_run run;
+	unsigned n = 0;
+
+	umpa_leave_none(&l);
+	umpa_lock_take(&s->lock);
+	for (; n < nmax && umpa_bins_take_any(&s->bins, &run); n++) {
+		umpa_shelf_take_again(&s->shelf, run, NULL);
+		s->block_npages += run.npages;
+		umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, &l);
+	}
+	l.idle = NO_SLOT; /* they were counted before */
+	umpa_shard_give_lock(s, &l);
+	return n;
+}
+
+int umpa_shard_empty_bins(struct umpa_shard *s)
+{
+	int any = 0;
+
+	/* As many as umpa_leaving has room for the slots of; those that are put in meanwhile may
+	 * stay. */
+	while (!umpa_bins_are_empty(&s->bins)) {
+		any = 1;
+		if (give_home(s, INBOX_NBLOCKS) < INBOX_NBLOCKS)
+			break;
+	}
+	return any;
+}
+
+int umpa_shard_settle(struct umpa_shard *s)
+{
+	int any = umpa_shard_collect(s);
+
+	return umpa_shard_empty_bins(s) || any;
 }
 
 void umpa_shards_collect(void)

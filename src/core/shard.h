@@ -4,6 +4,10 @@
  * (frame/inbox.h), which is emptied when it is half full, when a slot's last run is given back, and
  * before a place is looked for in vain.
  *
+ * A run that is given back is set aside in the shard's bins (frame/bins.h) as a rule, and is the
+ * next one of its length. It is free, though nobody else sees it, and goes home when anything else
+ * lacks pages: a run of the shard, or whoever wants slots (recent.h).
+ *
  * Each shard's lock guards its shelf; no other lock is taken while it is held. So what leaves a
  * shelf is put down under it, and goes to the space once it is given.
  */
@@ -12,14 +16,28 @@
 
 #include "core/core.h"
 
+/* Pages of the nursery that a shard sets aside at most. */
+enum {
+	ASIDE_NURSERY_NPAGES = 64
+};
+
 /* So many threads a shard have it for good. Tests set it. */
 extern unsigned umpa_shard_crowd;
 
-/* This thread's shard. */
-struct umpa_shard *umpa_shard_of_thread(void);
-
-/* Its number plus 1; 0: it has none yet. */
+/* This thread's shard, by its number plus 1; 0: it has none yet. And 1 if it is chosen each time
+ * anew. */
 extern __thread unsigned umpa_shard_mine;
+extern __thread unsigned umpa_shard_by_cpu;
+
+cold_path struct umpa_shard *umpa_shard_choose(void);
+
+static inline struct umpa_shard *umpa_shard_of_thread(void)
+{
+	/* Too high where the core was started anew, with fewer. */
+	if (unlikely(umpa_shard_mine - 1 >= umpa_core.nshards || umpa_shard_by_cpu))
+		return umpa_shard_choose();
+	return umpa_shard(umpa_shard_mine - 1);
+}
 
 /* 1 if it was this thread's when it last asked. */
 static inline int umpa_shard_is_mine(const struct umpa_shard *s)
@@ -58,8 +76,8 @@ static inline void umpa_leave_none(struct umpa_leaving *l)
 	l->idle = NO_SLOT;
 }
 
-/* Give pages, or a run, back, under the shard's lock. keep: the last free slot of the shelf stays.
- */
+/* Give pages back, or a run, which is set aside perhaps, under the shard's lock. keep: the last
+ * free slot of the shelf stays. */
 void umpa_shard_give_pages(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages,
 	int keep, struct umpa_leaving *l);
 void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_leaving *l);
@@ -67,11 +85,31 @@ void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_
 /* Gives the shard's lock, and to the space what has left the shelf under it. */
 void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l);
 
+/* Takes a run of npages that was freed lately, under the lock: 1; 0 if there is none. *dirty, if
+ * not NULL, gets the dirty bits of its slot. */
+static inline int umpa_shard_take_recent(
+	struct umpa_shard *s, unsigned npages, struct umpa_run *run, struct bitmap *dirty)
+{
+	if (!umpa_bins_take(&s->bins, npages, run))
+		return 0;
+	umpa_shelf_take_again(&s->shelf, *run, dirty);
+	return 1;
+}
+
+/* Tells umpa_recent_flush() of something that was freed lately. Under the lock, for a fork. */
+void umpa_shard_note_recent(const struct umpa_shard *s);
+
 /* Gives the runs of the inbox back, under the shard's lock. */
 void umpa_shard_empty_inbox(struct umpa_shard *s, struct umpa_leaving *l);
 
 /* The same without the lock. 1 if there was something in the inbox. */
 int umpa_shard_collect(struct umpa_shard *s);
+
+/* Gives home the runs of the bins. 1 if there were any. */
+int umpa_shard_empty_bins(struct umpa_shard *s);
+
+/* Both: the shelf has all then that is free. 1 if there was something. */
+int umpa_shard_settle(struct umpa_shard *s);
 
 /* Gives back the runs in all inboxes. */
 void umpa_shards_collect(void);

@@ -254,14 +254,59 @@ int umpa_shelf_take_at(struct umpa_shelf *s, struct slot slot, unsigned page, un
 	return 1;
 }
 
+/* A page of a run or tail, but the first of a run. */
+static int is_rest(const struct umpa_run_map *m, unsigned page)
+{
+	return bitmap_get(&m->used, page) && bitmap_get(&m->dirty, page) &&
+	       !bitmap_get(&m->head, page);
+}
+
+/* The first page from `page` on of which that is not so. */
+static unsigned end_of_rest(const struct umpa_run_map *m, unsigned page)
+{
+	uint64_t mask = ~(uint64_t)0 << page % 64;
+
+	for (unsigned w = page / 64; w < BITMAP_NWORDS; w++) {
+		uint64_t x = (m->head.word[w] | ~(m->used.word[w] & m->dirty.word[w])) & mask;
+
+		if (x)
+			return w * 64 + (unsigned)__builtin_ctzll(x);
+		mask = ~(uint64_t)0;
+	}
+	return SLOT_NPAGES;
+}
+
 struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, unsigned page)
 {
 	const struct umpa_run_map *m = &s->map[slot.i];
-	unsigned end = page;
+	unsigned end = bitmap_get(&m->head, page) ? end_of_rest(m, page + 1) : page;
 
-	if (bitmap_get(&m->head, page))
-		end = bitmap_next(&m->head, &m->used, page + 1, SLOT_NPAGES);
 	return (struct umpa_run){slot, (uint16_t)page, (uint16_t)(end - page)};
+}
+
+unsigned umpa_shelf_begin_of(const struct umpa_shelf *s, struct slot slot, unsigned page)
+{
+	while (page && is_rest(&s->map[slot.i], page))
+		page--;
+	return page;
+}
+
+void umpa_shelf_set_aside(struct umpa_shelf *s, struct umpa_run run)
+{
+	struct umpa_run_map *m = &s->map[run.slot.i];
+
+	clear_head(m, run.page);
+	bitmap_clear(&m->dirty, run.page);
+}
+
+void umpa_shelf_take_again(struct umpa_shelf *s, struct umpa_run run, struct bitmap *dirty)
+{
+	struct umpa_run_map *m = &s->map[run.slot.i];
+
+	set_head(m, run.page);
+	bitmap_set(&m->dirty, run.page);
+	if (dirty)
+		*dirty = m->dirty;
 }
 
 int umpa_shelf_is_followed(const struct umpa_shelf *s, struct slot slot, unsigned page)
@@ -324,7 +369,7 @@ int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, 
 	struct umpa_run_map *m = &s->map[slot.i];
 	unsigned end = page + npages;
 
-	if (end < SLOT_NPAGES && bitmap_get(&m->used, end))
+	if (end < SLOT_NPAGES && is_rest(m, end))
 		set_head(m, end);
 	clear_heads(m, page, npages);
 	return umpa_shelf_give(s, slot, page, npages);
@@ -428,12 +473,10 @@ static int slot_valid(const struct umpa_run_map *m)
 
 		if (bitmap_get(&m->head, p) && (!used || p < m->ntail))
 			return 0;
-		if (used &&
-			(!bitmap_get(&m->dirty, p) || (p < m->ntail && bitmap_get(&m->head, p))))
+		if (used && !bitmap_get(&m->dirty, p) && (p < m->ntail || bitmap_get(&m->head, p)))
 			return 0;
 		/* A used page that begins nothing has a used page before it, or is the tail's. */
-		if (used && !bitmap_get(&m->head, p) && p >= m->ntail &&
-			(!p || !bitmap_get(&m->used, p - 1)))
+		if (is_rest(m, p) && p >= m->ntail && (!p || !bitmap_get(&m->used, p - 1)))
 			return 0;
 		if (p < m->ntail && !used)
 			return 0;

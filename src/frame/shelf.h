@@ -17,8 +17,9 @@
  *
  * Invariants
  *  1. A page with its head bit set is used; a run is its head and the used pages behind it up to
- *     the next head or free page, and lies in one slot.
- *  2. A page not dirty reads as zero: no one has been given it since the kernel cleared it.
+ *     the next head, free page, or run set aside, and lies in one slot.
+ *  2. A free page not dirty reads as zero: no one has been given it since the kernel cleared it. A
+ *     used one not dirty begins a run set aside, and is no head.
  *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1, or
  * more; else 0.
  *  4. pairs has, for a slot on this shelf that the next one is on, too, how many free pages are at
@@ -115,6 +116,16 @@ struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, un
 /* 1 if a run begins at that page and another one behind it in the slot: so it ends in it. Without
  * the lock, for who holds the run. */
 int umpa_shelf_is_followed(const struct umpa_shelf *s, struct slot slot, unsigned page);
+
+/*
+ * Sets a run aside, for who may want one of its length soon: its pages stay in use, but no run
+ * begins there any more. And makes it a run again, as it was.
+ */
+void umpa_shelf_set_aside(struct umpa_shelf *s, struct umpa_run run);
+void umpa_shelf_take_again(struct umpa_shelf *s, struct umpa_run run, struct bitmap *dirty);
+
+/* The page at which the run begins that a page of a slot is in, if it is in one. */
+unsigned umpa_shelf_begin_of(const struct umpa_shelf *s, struct slot slot, unsigned page);
 
 /*
  * Gives pages of a slot back: a run's (found with umpa_shelf_find) or its last ones; of a tail,

@@ -40,10 +40,28 @@ static uint64_t below(struct model *m, uint64_t n)
 	return (draw(m) >> 11) % n;
 }
 
+/* For so many operations in turn, in which all blocks become others, sizes repeat. */
+static uint64_t nphases(const struct model *m)
+{
+	return m->r.nops / (8 * m->o->nblocks);
+}
+
+/* As those of a program's buffers do: three small ones, of which a new block has mostly one. */
+static size_t draw_repeated_size(struct model *m)
+{
+	uint64_t which = m->o->seed * 7 + nphases(m) * 3 + below(m, 3);
+	unsigned nlog2 = m->o->log2_max - m->o->log2_min;
+
+	return ((size_t)1 << (m->o->log2_min + which % (nlog2 < 4 ? nlog2 : 4))) +
+	       which % 16 * PAGE;
+}
+
 static size_t draw_size(struct model *m)
 {
 	unsigned log2 = m->o->log2_min + (unsigned)below(m, m->o->log2_max - m->o->log2_min);
 
+	if (nphases(m) % 2 && below(m, 16))
+		return draw_repeated_size(m);
 	/* A little above a superpage, what counts is whether sizes repeat. */
 	if (log2 == 21 && below(m, 2))
 		return ((size_t)1 << log2) + (1 + m->o->seed % 200) * PAGE;

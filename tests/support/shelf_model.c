@@ -55,10 +55,11 @@ static unsigned nall_free(const struct shelf_model *m)
 	return n;
 }
 
+/* What is set aside is told by a first page that is in use and not dirty. */
 static int dirty_is(const struct shelf_model *m, unsigned slot, const struct bitmap *dirty)
 {
 	for (unsigned p = 0; p < SLOT_NPAGES; p++)
-		if (bitmap_get(dirty, p) != m->dirty[slot][p])
+		if (bitmap_get(dirty, p) != (m->dirty[slot][p] && !m->aside[slot][p]))
 			return 0;
 	return 1;
 }
@@ -93,6 +94,7 @@ static const char *add(struct shelf_model *m, struct numbers *numbers)
 		&m->shelf, (struct slot){slot}, nfirst, tail ? FIRST_TAIL : FIRST_RUN, dirty);
 	m->on_shelf[slot] = 1;
 	memset(m->owner[slot], 0, sizeof(m->owner[slot]));
+	memset(m->aside[slot], 0, sizeof(m->aside[slot]));
 	memset(m->dirty[slot], dirty, sizeof(m->dirty[slot]));
 	use(m, slot, 0, nfirst, tail ? TAIL : ++m->last_owner);
 	return NULL;
@@ -237,11 +239,42 @@ static const char *find(struct shelf_model *m, struct numbers *numbers)
 		return NULL;
 	row = row_around(m, slot, page);
 	page = number_below(numbers, 2) ? row.first : page;
-	if (page != row.first || m->owner[slot][page] <= TAIL)
+	if (page != row.first || m->owner[slot][page] <= TAIL || m->aside[slot][page])
 		row.npages = 0;
 	run = umpa_shelf_find(&m->shelf, (struct slot){slot}, page);
 	if (run.slot.i != slot || run.page != page || run.npages != row.npages)
 		return "find: not the run that begins there";
+	return NULL;
+}
+
+static struct umpa_run run_of(unsigned slot, struct row row)
+{
+	return (struct umpa_run){{slot}, (uint16_t)row.first, (uint16_t)row.npages};
+}
+
+/* A run that is set aside first becomes one again. */
+static const char *again(struct shelf_model *m, unsigned slot, struct row row)
+{
+	struct bitmap dirty;
+
+	umpa_shelf_take_again(&m->shelf, run_of(slot, row), &dirty);
+	m->aside[slot][row.first] = 0;
+	return dirty_is(m, slot, &dirty) ? NULL : "take_again: other pages are dirty";
+}
+
+static const char *set_aside(struct shelf_model *m, struct numbers *numbers)
+{
+	unsigned slot = any_slot(numbers), page = number_below(numbers, SLOT_NPAGES);
+	struct row row = row_around(m, slot, page);
+
+	if (!m->on_shelf[slot] || m->owner[slot][page] <= TAIL)
+		return NULL;
+	if (umpa_shelf_begin_of(&m->shelf, (struct slot){slot}, page) != row.first)
+		return "begin_of: another run's";
+	if (m->aside[slot][row.first])
+		return again(m, slot, row);
+	umpa_shelf_set_aside(&m->shelf, run_of(slot, row));
+	m->aside[slot][row.first] = 1;
 	return NULL;
 }
 
@@ -267,6 +300,8 @@ static const char *give(struct shelf_model *m, struct numbers *numbers)
 
 	if (!m->on_shelf[slot] || !m->owner[slot][row.first])
 		return NULL;
+	if (m->aside[slot][row.first])
+		again(m, slot, row);
 	cut = number_below(numbers, 3) ? 0 : number_below(numbers, row.npages);
 	row = (struct row){row.first + cut, row.npages - cut};
 	return give_row(m, slot, row, number_below(numbers, 2));
@@ -282,8 +317,11 @@ static const char *give_part(struct shelf_model *m, struct numbers *numbers)
 
 	if (!m->on_shelf[slot] || !owner[page])
 		return NULL;
-	while (n < npages && page + n < SLOT_NPAGES && owner[page + n])
+	page = m->aside[slot][row_around(m, slot, page).first] ? SLOT_NPAGES : page;
+	while (n < npages && page + n < SLOT_NPAGES && owner[page + n] && !m->aside[slot][page + n])
 		n++;
+	if (!n)
+		return NULL;
 	end = page + n;
 	/* What is left of the last run is a run of its own. */
 	if (end < SLOT_NPAGES && owner[end] && owner[end] == owner[end - 1]) {
@@ -311,8 +349,13 @@ static const char *give_all(struct shelf_model *m, struct numbers *numbers)
 	if (number_below(numbers, 4))
 		return NULL;
 	for (unsigned p = 0; p < SLOT_NPAGES && !wrong && m->on_shelf[slot]; p++)
-		if (m->owner[slot][p] != FREE && m->owner[slot][p] != spared)
-			wrong = give_row(m, slot, row_around(m, slot, p), leave);
+		if (m->owner[slot][p] != FREE && m->owner[slot][p] != spared) {
+			struct row row = row_around(m, slot, p);
+
+			if (m->aside[slot][p])
+				again(m, slot, row);
+			wrong = give_row(m, slot, row, leave);
+		}
 	return wrong;
 }
 
@@ -323,7 +366,7 @@ static const char *extend(struct shelf_model *m, struct numbers *numbers)
 	int look = number_below(numbers, 2), got, fits;
 	struct bitmap dirty;
 
-	if (!m->on_shelf[slot] || !m->owner[slot][row.first])
+	if (!m->on_shelf[slot] || !m->owner[slot][row.first] || m->aside[slot][row.first])
 		return NULL;
 	end = row.first + row.npages;
 	fits = are_free(m, slot, end, npages);
@@ -386,7 +429,8 @@ static const char *compare_slot(const struct shelf_model *m, unsigned slot)
 	while (nback < SLOT_NPAGES && !owner[SLOT_NPAGES - 1 - nback])
 		nback++;
 	for (unsigned p = 0; p < SLOT_NPAGES; p++) {
-		int begins = owner[p] > TAIL && (!p || owner[p - 1] != owner[p]);
+		int begins =
+			owner[p] > TAIL && (!p || owner[p - 1] != owner[p]) && !m->aside[slot][p];
 
 		if (bitmap_get(&map->used, p) != (owner[p] != FREE))
 			return "other pages are in use than should be";
@@ -436,8 +480,8 @@ void shelf_model_init(struct shelf_model *m)
 const char *shelf_model_step(struct shelf_model *m, struct numbers *numbers)
 {
 	static const char *(*const operation[])(struct shelf_model *, struct numbers *) = {add,
-		take, take, take, take, take_at, take_across, find, give, give, give, give_part,
-		give_all, extend, remove_tail, remove_free};
+		take, take, take, take, take_at, take_across, find, set_aside, set_aside, give,
+		give, give, give_part, give_all, extend, remove_tail, remove_free};
 	uint32_t pick = number_below(numbers, sizeof(operation) / sizeof(operation[0]));
 	const char *wrong = operation[pick](m, numbers);
 

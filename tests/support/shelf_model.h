@@ -20,6 +20,7 @@ struct shelf_model {
 	int on_shelf[SHELF_MODEL_NSLOTS];
 	uint32_t owner[SHELF_MODEL_NSLOTS]
 		      [SLOT_NPAGES]; /* 0: free, 1: a tail, else one number a run */
+	unsigned char aside[SHELF_MODEL_NSLOTS][SLOT_NPAGES]; /* a run set aside begins there */
 	unsigned char dirty[SHELF_MODEL_NSLOTS][SLOT_NPAGES];
 	uint32_t last_owner;
 	uint64_t nsteps;

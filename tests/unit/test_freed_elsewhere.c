@@ -106,6 +106,20 @@ TEST(freed_elsewhere_waits_without_the_lock)
 	end();
 }
 
+/* Whether it is one of blocks 1 to n, and the first time so. */
+static int is_one_of(const void *run, int n)
+{
+	static const void *seen[NBLOCKS];
+	int i = 1;
+
+	while (i <= n && block[i] != run)
+		i++;
+	if (i > n || seen[i] == run)
+		return 0;
+	seen[i] = run;
+	return 1;
+}
+
 TEST(freed_elsewhere_is_taken_in_when_the_inbox_is_half_full)
 {
 	PLAN(INBOX_NHALF + 3 + END_CHECKS);
@@ -116,10 +130,10 @@ TEST(freed_elsewhere_is_taken_in_when_the_inbox_is_half_full)
 	CHECK_EQ(umpa_alloc(8192, 0), block[0]);
 	CHECK_EQ(shard()->nfrees, 1);
 	free_elsewhere(INBOX_NHALF, 1);
-	CHECK_EQ(umpa_alloc(8192, 0), block[1]);
+	CHECK(is_one_of(umpa_alloc(8192, 0), INBOX_NHALF));
 	CHECK_EQ(shard()->nfrees, INBOX_NHALF + 1);
 	for (int i = 2; i <= INBOX_NHALF; i++)
-		CHECK_EQ(umpa_alloc(8192, 0), block[i]);
+		CHECK(is_one_of(umpa_alloc(8192, 0), INBOX_NHALF));
 	free_elsewhere(0, NBLOCKS);
 	end();
 }
@@ -263,6 +277,7 @@ TEST(freed_elsewhere_keeps_no_superpage)
 	CHECK_EQ(stats().pool_nbytes, pool + 2 * MIB); /* one is kept by the shelf */
 	free_elsewhere(0, 8);
 	/* The same where the last run is the head of a span. */
+	umpa_trim(0); /* so that places are in order of address */
 	take_blocks(9, 1 * MIB - 4096);
 	span = umpa_alloc(5 * MIB - 4096, 0);
 	CHECK_EQ(span, block[8] + 1 * MIB + 4096);

@@ -1,5 +1,5 @@
-/* Spans freed lately, on the fake OS: a size that was used before costs no search and no move,
- * every other finds what it would without them. */
+/* Spans and runs freed lately, on the fake OS: a size that was used before costs no search and no
+ * move, every other finds what it would without them. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -87,6 +87,12 @@ enum {
 static void free_again(void *block)
 {
 	umpa_free(block);
+}
+
+static void *free_it(void *block)
+{
+	umpa_free(block);
+	return NULL;
 }
 
 static void look_up(void *block)
@@ -302,12 +308,6 @@ TEST(recent_spans_are_trimmed)
 	end();
 }
 
-static void *free_it(void *block)
-{
-	umpa_free(block);
-	return NULL;
-}
-
 /* A core that is started anew knows of no list of the one before, which had more shards. */
 TEST(recent_spans_are_forgotten_with_the_core)
 {
@@ -391,6 +391,326 @@ TEST(recent_span_is_freed_by_one_thread)
 	umpa_recent_flush();
 	CHECK_EQ(umpa_span_free(slot), -EINVAL);
 	CHECK_EQ(slot_use(slot), SLOT_INNER);
+	end();
+}
+
+/* --- runs --------------------------------------------------------------------------------- */
+
+/* Pages of runs set aside, in all shards. */
+static unsigned naside(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		n += umpa_shard(i)->bins.npages;
+	return n;
+}
+
+/* As if nearly all lengths asked for so far were such as had been freed before. */
+static void repeat_sizes(void)
+{
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		umpa_shard(i)->bins.luck = BINS_SURE;
+}
+
+static struct umpa_shelf *shelf(void)
+{
+	return &umpa_shard_of_thread()->shelf;
+}
+
+/* Fills the nursery, whose first two pages are set apart, and half of a slot behind it. */
+static void fill_nursery(char *run[9])
+{
+	for (int i = 0; i < 9; i++)
+		run[i] = touched(i ? 1 * MIB : 1 * MIB - 8192, 0);
+}
+
+static void free_all(char **run, int n)
+{
+	for (int i = 0; i < n; i++)
+		umpa_free(run[i]);
+}
+
+/* Only then: what goes home at once is a better place for another length. */
+TEST(recent_runs_are_set_aside_where_sizes_repeat)
+{
+	char *block[8] = {NULL};
+	uint32_t nwrong = 0;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 2 * BINS_SURE; i++) { /* each length once, and late */
+		block[i % 8] = umpa_alloc(4096 * (size_t)(1 + i), 0);
+		umpa_free(block[i % 8]);
+		nwrong += naside() != 0;
+	}
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < 2 * BINS_SURE; i++) { /* two in turns */
+		block[0] = umpa_alloc(16384, 0);
+		block[1] = umpa_alloc(8192, 0);
+		umpa_free(block[0]);
+		umpa_free(block[1]);
+	}
+	CHECK_EQ(naside(), 6);
+	for (int i = 0; i < 2 * BINS_SURE; i++)
+		umpa_free(umpa_alloc(4096 * (size_t)(1 + i % 60), 0));
+	umpa_recent_flush();
+	umpa_free(umpa_alloc(4096, 0));
+	CHECK_EQ(naside(), 0);
+	end();
+}
+
+TEST(recent_run_is_handed_out_again_as_it_is)
+{
+	char *before, *run, *behind;
+	uint64_t frame;
+	uint32_t nfree;
+
+	PLAN(9 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	before = touched(40000, 0);
+	run = touched(65536, 0);
+	behind = touched(40000, 0);
+	frame = fake_frame(run + 4096);
+	nfree = shelf()->nfree_pages;
+	umpa_free(run);
+	CHECK_EQ(naside(), 16);
+	CHECK_EQ(shelf()->nfree_pages, nfree);
+	CHECK_EQ(umpa_block_find(run).kind, BLOCK_NONE);
+	CHECK_EQ(umpa_usable_size(before), 40960);
+	CHECK_EQ(umpa_alloc(65536, 0), run);
+	CHECK_EQ(fake_frame(run + 4096), frame);
+	CHECK_EQ(umpa_usable_size(run), 65536);
+	CHECK_EQ(naside(), 0);
+	CHECK(umpa_shelf_valid(shelf()));
+	free_all((char *[]){before, run, behind}, 3);
+	end();
+}
+
+TEST(recent_run_is_zero_when_asked_for)
+{
+	static const char zeros[65536];
+	char *run;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	run = touched(65536, 0);
+	memset(run, 1, 65536);
+	umpa_free(run);
+	CHECK_EQ(umpa_alloc(65536, UMPA_ZERO), run);
+	CHECK(!memcmp(run, zeros, 65536));
+	umpa_free(run);
+	end();
+}
+
+static void free_by_another(void *block)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, free_it, block);
+	pthread_join(thread, NULL);
+}
+
+static void realloc_it(void *block)
+{
+	umpa_realloc(block, 100000, 0);
+}
+
+/* Whoever uses it, and at once. */
+TEST(recent_run_is_nobodys)
+{
+	void (*const use[])(void *) = {free_again, look_up, realloc_it, free_by_another};
+	char *run, *behind;
+
+	PLAN(4 * 2 + 3 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	run = touched(65536, 0);
+	behind = touched(65536, 0);
+	umpa_free(run);
+	CHECK_EQ(naside(), 16);
+	for (int k = 0; k < 4; k++) {
+		struct child_end e;
+
+		child_run(use[k], run, &e);
+		CHECK_EQ(e.signal, SIGABRT);
+		CHECK(strstr(e.stderr_text, "no live block begins here"));
+	}
+	errno = 0;
+	CHECK_EQ(umpa_back(run + 4096, 4096), -1);
+	CHECK_EQ(errno, EINVAL);
+	umpa_free(behind);
+	end();
+}
+
+/* No slot is taken, nor any memory, while pages are set aside. */
+TEST(recent_runs_are_used_before_more_slots)
+{
+	char *run[9], *small[64], *large;
+	uint32_t nslots;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	fill_nursery(run);
+	repeat_sizes();
+	for (int i = 0; i < 64; i++) /* 256 pages: the slot is full */
+		small[i] = touched(16384, 0);
+	nslots = shelf()->nslots;
+	repeat_sizes();
+	free_all(small, 64);
+	CHECK(naside() > 0);
+	large = umpa_alloc(1 * MIB, 0);
+	CHECK_EQ(large, small[0]);
+	CHECK_EQ(shelf()->nslots, nslots);
+	CHECK_EQ(naside(), 0);
+	umpa_free(large);
+	free_all(run, 9);
+	end();
+}
+
+/* A superpage whose runs are all set aside is the pool's. */
+TEST(recent_runs_keep_no_superpage)
+{
+	char *run[9], *filler[2], *span;
+	size_t nframes;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	fill_nursery(run);
+	repeat_sizes();
+	for (int i = 0; i < 2; i++)
+		filler[i] = touched(1 * MIB, 0);
+	nframes = fake_nframes();
+	umpa_free(run[8]);
+	umpa_free(filler[0]);
+	CHECK(naside() > 0);
+	umpa_free(filler[1]);
+	span = touched(2 * MIB, 0); /* one of two slots, the other is the shelf's spare */
+	CHECK(span == run[8] || span == filler[1]);
+	CHECK_EQ(fake_nframes(), nframes);
+	CHECK_EQ(naside(), 0);
+	umpa_free(span);
+	free_all(run, 8);
+	end();
+}
+
+TEST(recent_runs_are_trimmed)
+{
+	char *run[9], *more;
+	size_t nframes;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	fill_nursery(run);
+	repeat_sizes();
+	nframes = fake_nframes();
+	more = touched(65536, 0);
+	umpa_free(run[8]);
+	umpa_free(more);
+	CHECK_EQ(naside(), 256 + 16);
+	CHECK_EQ(umpa_trim(0), 2 * MIB);
+	CHECK_EQ(fake_nframes(), nframes - 512);
+	CHECK_EQ(naside(), 0);
+	free_all(run, 8);
+	end();
+}
+
+TEST(recent_run_makes_way_for_a_block_that_grows)
+{
+	char *block, *run;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	block = touched(65536, 0);
+	run = touched(65536, 0);
+	umpa_free(run);
+	CHECK_EQ(naside(), 16);
+	CHECK_EQ(umpa_realloc(block, 100000, 0), block);
+	CHECK_EQ(naside(), 0);
+	umpa_free(block);
+	end();
+}
+
+/* Few of the nursery; a share of what is in use elsewhere; none where `keep` bounds what is free;
+ * none that is as long as a slot. */
+TEST(recent_runs_are_few)
+{
+	static char *small[600];
+	uint64_t npages;
+	char *run[9];
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	run[0] = touched(65 * 4096, 0);
+	umpa_free(run[0]);
+	CHECK_EQ(naside(), 0);
+	fill_nursery(run);
+	repeat_sizes();
+	for (int i = 0; i < 600; i++)
+		small[i] = touched(4096 * (size_t)(1 + i % 200), 0);
+	npages = umpa_shard_of_thread()->block_npages;
+	repeat_sizes();
+	for (int i = 0; i < 300; i++)
+		umpa_free(small[i]);
+	CHECK(naside() > ASIDE_NURSERY_NPAGES);
+	CHECK(naside() <= ASIDE_NURSERY_NPAGES + npages / 8);
+	umpa_recent_flush();
+	repeat_sizes();
+	umpa_core.keep_nslots = 100;
+	for (int i = 300; i < 600; i++)
+		umpa_free(small[i]);
+	CHECK_EQ(naside(), 0);
+	umpa_core.keep_nslots = UINT32_MAX;
+	free_all(run, 9);
+	CHECK(umpa_shelf_valid(shelf()));
+	end();
+}
+
+/* In a child, where the thread that was about to flush them is not. */
+TEST(recent_runs_are_found_after_a_fork)
+{
+	PLAN(2 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	umpa_free(touched(65536, 0));
+	CHECK_EQ(naside(), 16);
+	umpa_core.recent_shards = 0;
+	umpa_fork_prepare();
+	umpa_fork_child();
+	umpa_recent_flush();
+	CHECK_EQ(naside(), 0);
+	end();
+}
+
+/* What another thread freed goes through the inbox, and from there to the bins. */
+TEST(recent_run_of_another_thread_is_used)
+{
+	pthread_t thread;
+	char *run[INBOX_NHALF + 2];
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	repeat_sizes();
+	for (int i = 0; i < INBOX_NHALF + 2; i++)
+		run[i] = touched(8192, 0);
+	repeat_sizes();
+	for (int i = 1; i <= INBOX_NHALF; i++) {
+		pthread_create(&thread, NULL, free_it, run[i]);
+		pthread_join(thread, NULL);
+	}
+	run[1] = umpa_alloc(8192, 0);
+	CHECK_EQ(naside(), 2 * (BIN_NRUNS - 1));
+	CHECK_EQ(umpa_usable_size(run[1]), 8192);
+	umpa_free(run[0]);
+	umpa_free(run[1]);
+	umpa_free(run[INBOX_NHALF + 1]);
 	end();
 }
 

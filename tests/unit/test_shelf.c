@@ -353,6 +353,35 @@ TEST(shelf_has_no_idle_pages_of_a_slot_that_is_elsewhere)
 	CHECK_EQ(umpa_shelf_take_idle(&s, slot, 0, 1).npages, 0);
 }
 
+TEST(shelf_sets_runs_aside)
+{
+	struct umpa_run run = {{0}, 100, 50};
+	struct bitmap dirty;
+
+	PLAN(16);
+	begin();
+	add(0, 0, FIRST_TAIL, 0);
+	CHECK_EQ(take(100, 1), 0);
+	CHECK_EQ(take(50, 1), 100);
+	umpa_shelf_set_aside(&s, run);
+	CHECK_EQ(found(0, 100), 0);
+	CHECK_EQ(found(0, 0), 100); /* which ends where it ended */
+	CHECK_EQ(umpa_shelf_is_followed(&s, run.slot, 0), 0);
+	CHECK_EQ(umpa_shelf_begin_of(&s, run.slot, 99), 0);
+	CHECK_EQ(umpa_shelf_begin_of(&s, run.slot, 149), 100);
+	CHECK_EQ(take(20, 1), 150); /* nobody else gets it */
+	CHECK_EQ(umpa_shelf_extend(&s, run.slot, 100, 1, NULL), 0);
+	CHECK(umpa_shelf_valid(&s));
+	umpa_shelf_take_again(&s, run, &dirty);
+	CHECK_EQ(bitmap_next_clear(&dirty, 0), 170);
+	CHECK_EQ(found(0, 100), 50);
+	CHECK_EQ(found(0, 150), 20);
+	CHECK(umpa_shelf_valid(&s));
+	give(0, 100, 50);
+	CHECK_EQ(umpa_shelf_count_idle(&s, run.slot), 50);
+	CHECK(umpa_shelf_valid(&s));
+}
+
 /* What umpa_shelf_valid() is for: every tampering is seen. */
 TEST(shelf_valid_sees_what_is_broken)
 {
@@ -380,7 +409,7 @@ TEST(shelf_valid_sees_what_is_broken)
 		else if (fault == 2)
 			bitmap_set(&maps[1].head, 100);
 		else if (fault == 3)
-			bitmap_clear(&maps[1].dirty, 3);
+			bitmap_clear(&maps[1].dirty, 0); /* a head */
 		else if (fault == 4)
 			maps[0].ntail = 11;
 		else if (fault == 5)

@@ -69,14 +69,16 @@ TEST(threads_each_with_its_own_blocks)
 static void *handed[NHANDED];
 static int done; /* atomic: who looks on may stop */
 
-/* Takes what another thread left at a place, leaves a new block there. */
+/* Takes what another thread left at a place, leaves a new block there: of any size, or for a while
+ * of two, as runs of those are set aside. */
 static void *hand_over(void *arg)
 {
 	unsigned seed = (unsigned)*(uint64_t *)arg;
 
 	for (int i = 0; i < 4000; i++) {
 		size_t nbytes = (size_t)4096 << (rand_r(&seed) % 11);
-		void *block = umpa_alloc(nbytes + (size_t)rand_r(&seed) % nbytes, 0);
+		size_t more = i / 1000 % 2 ? 0 : (size_t)rand_r(&seed) % nbytes;
+		void *block = umpa_alloc(more ? nbytes + more : 16384 + (nbytes & 32768), 0);
 
 		umpa_free(__atomic_exchange_n(
 			&handed[rand_r(&seed) % NHANDED], block, __ATOMIC_ACQ_REL));

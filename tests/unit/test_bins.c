@@ -1,0 +1,151 @@
+/* Bins: a run that was put in is taken out once, the last one of its length first. */
+#include <string.h>
+
+#include "frame/bins.h"
+#include "support/check.h"
+#include "support/numbers.h"
+
+enum {
+	NPAGES_MAX = 2000
+};
+
+static struct umpa_bins b;
+
+/* Empty, where most lengths are wanted again. */
+static void begin(void)
+{
+	memset(&b, 0, sizeof(b));
+	b.luck = BINS_SURE;
+}
+
+static int put(struct umpa_run run)
+{
+	return umpa_bins_put(&b, run, NPAGES_MAX);
+}
+
+static struct umpa_run run_of(uint32_t slot, unsigned npages)
+{
+	return (struct umpa_run){{slot}, (uint16_t)(slot % 7), (uint16_t)npages};
+}
+
+static int is(struct umpa_run a, struct umpa_run other)
+{
+	return slot_is(a.slot, other.slot) && a.page == other.page && a.npages == other.npages;
+}
+
+TEST(bins_have_the_last_of_a_length_first)
+{
+	struct umpa_run run;
+
+	PLAN(11);
+	begin();
+	CHECK(umpa_bins_are_empty(&b));
+	CHECK(!umpa_bins_take(&b, 16, &run));
+	CHECK(put(run_of(1, 16)) && put(run_of(2, 16)));
+	CHECK(put(run_of(3, 511)));
+	CHECK_EQ(b.npages, 2 * 16 + 511);
+	CHECK(!umpa_bins_take(&b, 15, &run));
+	CHECK(umpa_bins_take(&b, 16, &run) && is(run, run_of(2, 16)));
+	CHECK(umpa_bins_take(&b, 16, &run) && is(run, run_of(1, 16)));
+	CHECK(!umpa_bins_take(&b, 16, &run));
+	CHECK(umpa_bins_take(&b, 511, &run) && is(run, run_of(3, 511)));
+	CHECK(umpa_bins_are_empty(&b));
+}
+
+TEST(bins_hold_a_few_of_a_length)
+{
+	struct umpa_run run;
+
+	PLAN(3 + BIN_NRUNS);
+	begin();
+	for (uint32_t i = 0; i < BIN_NRUNS; i++)
+		CHECK(put(run_of(i, 1)));
+	CHECK(!put(run_of(BIN_NRUNS, 1)));
+	CHECK_EQ(b.npages, BIN_NRUNS);
+	CHECK(umpa_bins_take(&b, 1, &run) && is(run, run_of(BIN_NRUNS - 1, 1)));
+}
+
+TEST(bins_hold_so_many_pages)
+{
+	struct umpa_run run;
+
+	PLAN(5);
+	begin();
+	CHECK(umpa_bins_put(&b, run_of(1, 100), 150));
+	CHECK(!umpa_bins_put(&b, run_of(2, 51), 150));
+	CHECK(umpa_bins_put(&b, run_of(3, 50), 150));
+	CHECK(umpa_bins_take(&b, 50, &run));
+	CHECK_EQ(b.npages, 100);
+}
+
+/* How many of n runs are in the bins, if of each nlengths, in turn, one is wanted and then freed.
+ */
+static unsigned nput(unsigned n, unsigned nlengths)
+{
+	unsigned nput = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct umpa_run run;
+
+		(void)umpa_bins_take(&b, 1 + i % nlengths, &run);
+		nput += (unsigned)put(run_of(i, 1 + i % nlengths));
+	}
+	return nput;
+}
+
+TEST(bins_are_used_where_lengths_repeat)
+{
+	struct umpa_run run;
+
+	PLAN(7 + BINS_SURE / 2);
+	memset(&b, 0, sizeof(b));
+	CHECK_EQ(nput(100, 5), 0); /* one more than are remembered */
+	CHECK_EQ(b.luck, 0);
+	CHECK_EQ(nput(4 + BINS_LIKELY - 1, 4), 0);
+	CHECK_EQ(nput(100, 4), 100);
+	CHECK_EQ(b.luck, BINS_SURE);
+	for (unsigned i = 0; i < BINS_SURE / 2; i++)
+		CHECK_EQ(umpa_bins_take(&b, 100, &run), 0);
+	CHECK_EQ(b.luck, 0);
+	CHECK(!umpa_bins_take(&b, 1, &run)); /* though there is one */
+}
+
+/* Every run has a slot of its own, which tells it. */
+TEST(bins_lose_none_and_have_none_twice)
+{
+	static unsigned char in[4096];
+	struct numbers numbers = numbers_of_seed(5);
+	struct umpa_run run;
+	uint32_t nwrong = 0, npages = 0, last = 0;
+
+	PLAN(3);
+	begin();
+	for (int i = 0; i < 100000; i++) {
+		unsigned n = number_below(&numbers, 2) ? number_up_to(&numbers, 8)
+						       : number_up_to(&numbers, SLOT_NPAGES - 1);
+		int got = 0;
+
+		b.luck = BINS_SURE;
+		if (number_below(&numbers, 2)) {
+			last = (last + 1) % sizeof(in);
+			run = run_of(last, n);
+			got = !in[last] && put(run);
+			in[last] |= (unsigned char)got;
+			npages += got ? n : 0;
+			continue;
+		}
+		got = number_below(&numbers, 8) ? umpa_bins_take(&b, n, &run)
+						: umpa_bins_take_any(&b, &run);
+		if (!got)
+			continue;
+		nwrong += !in[run.slot.i] || run.page != run.slot.i % 7;
+		in[run.slot.i] = 0;
+		npages -= run.npages;
+		nwrong += npages != b.npages || npages > NPAGES_MAX;
+	}
+	CHECK_EQ(nwrong, 0);
+	while (umpa_bins_take_any(&b, &run))
+		in[run.slot.i] = 0;
+	CHECK(umpa_bins_are_empty(&b));
+	CHECK(!memchr(in, 1, sizeof(in)));
+}
