@@ -77,8 +77,9 @@ struct umpa_shard {
 	uint64_t nslots_in_place;          /* of the list below. atomic */
 	uint64_t nmappings, mapped_npages; /* its threads have mapped, less ended. atomic */
 	struct umpa_recent recent;
-	uint64_t uneven_npages; /* of the last span that left much of its last slot. atomic */
-	unsigned nidle_max;     /* idle pages a slot of the nursery may have; 0: not decided yet */
+	uint64_t uneven_npages;    /* of the last span that left much of its last slot. atomic */
+	uint32_t naside_looked_at; /* pages set aside that the nursery's idle ones may be beside */
+	unsigned nidle_max; /* idle pages a slot of the nursery may have; 0: not decided yet */
 	struct umpa_run
 		idle_given; /* the longest row that went to the kernel last; npages 0: none */
 	uint64_t idle_given_ns;

@@ -99,12 +99,24 @@ static void *alloc_block(const struct umpa_request *r)
 	return block;
 }
 
+/* Of a size that wants nothing but a run, as most do. */
+static int is_plain_run(size_t nbytes, unsigned flags)
+{
+	return !flags && nbytes - 1 < RUN_NPAGES_MAX * PAGE_NBYTES && umpa_core.window.nbytes;
+}
+
 public_api void *umpa_alloc(size_t nbytes, unsigned flags)
 {
 	struct umpa_request r;
-	void *block;
+	void *block = NULL;
 
 	umpa_core_need();
+	if (is_plain_run(nbytes, flags))
+		block = umpa_run_alloc((unsigned)pages_of(nbytes), 1, 0);
+	if (likely(block)) {
+		umpa_idle_give_for_growth();
+		return block;
+	}
 	if (!umpa_request_parse(nbytes, flags, &r))
 		return NULL;
 	block = alloc_block(&r);

@@ -4,6 +4,7 @@
 
 #include "core/clear.h"
 #include "core/idle.h"
+#include "core/pool.h"
 #include "core/shard.h"
 #include "core/space.h"
 
@@ -45,10 +46,7 @@ static int end_taking(struct umpa_shard *s, const struct umpa_run *run, int got)
 static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct umpa_run *run,
 	struct bitmap *dirty)
 {
-	int got = (align == 1 && umpa_shard_take_recent(s, npages, run, dirty)) ||
-		  umpa_shelf_take(&s->shelf, npages, align, run, dirty);
-
-	return end_taking(s, run, got);
+	return end_taking(s, run, umpa_shelf_take(&s->shelf, npages, align, run, dirty));
 }
 
 /* --- across two slots ---------------------------------------------------------------------- */
@@ -163,9 +161,9 @@ void *umpa_run_alloc_long(unsigned npages, unsigned flags)
 
 /* --- handing out --------------------------------------------------------------------------- */
 
-void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
+/* One from a place that is to be found. The shard's lock is held, and given. */
+static void *alloc_elsewhere(struct umpa_shard *s, unsigned npages, unsigned align, unsigned flags)
 {
-	struct umpa_shard *s = umpa_shard_lock_some();
 	struct bitmap dirty;
 	struct umpa_run run;
 
@@ -185,6 +183,25 @@ void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
 	if (flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(run.slot), run.page, npages, &dirty);
 	return page_address(run.slot, run.page);
+}
+
+void *umpa_run_alloc(unsigned npages, unsigned align, unsigned flags)
+{
+	struct umpa_shard *s = umpa_shard_lock_some();
+	struct umpa_run run;
+	char *block;
+
+	if (align == 1) {
+		umpa_bins_note_wanted(&s->bins, npages);
+		if (umpa_shard_take_recent(s, npages, &run)) {
+			umpa_lock_give(&s->lock);
+			block = page_address(run.slot, run.page);
+			if (flags & UMPA_ZERO)
+				umpa_clear(block, npages);
+			return block;
+		}
+	}
+	return alloc_elsewhere(s, npages, align, flags);
 }
 
 /* --- looking ------------------------------------------------------------------------------- */
@@ -296,16 +313,13 @@ static int inbox_matters(const struct umpa_shard *s, struct slot slot, unsigned 
 		       umpa_inbox_has(&s->inbox, page_address(slot, page)));
 }
 
-int umpa_run_free(struct slot slot, unsigned page)
+/* The rest, with the shard's lock, which is given. */
+static int free_locked(struct umpa_shard *s, struct slot slot, unsigned page)
 {
-	struct umpa_shard *s = umpa_shard_of_slot(slot);
 	struct umpa_leaving l;
 	struct umpa_run run;
 	unsigned ntail, nhead;
-	int locked = lock_or_put(s, slot, page);
 
-	if (locked != 1)
-		return locked;
 	umpa_leave_none(&l);
 	if (inbox_matters(s, slot, page))
 		umpa_shard_empty_inbox(s, &l);
@@ -328,6 +342,40 @@ int umpa_run_free(struct slot slot, unsigned page)
 	}
 	umpa_shard_give_lock(s, &l);
 	return 0;
+}
+
+/* Pages of the nursery that are set aside count as idle: more of them than when that was looked at
+ * last. */
+static int is_to_be_looked_at(const struct umpa_shard *s, struct umpa_run run)
+{
+	return slot_in_nursery(run.slot) && s->bins.npages + run.npages > s->naside_looked_at &&
+	       umpa_pool_may_shed();
+}
+
+/* Sets a run aside, under the lock, without a look at anything else: 1; or 0 and nothing is done.
+ * At the end of its slot it may go on in the next. */
+static int set_aside(struct umpa_shard *s, struct slot slot, unsigned page)
+{
+	struct umpa_run run = umpa_shelf_find(&s->shelf, slot, page);
+
+	return run.npages && run.page + run.npages < SLOT_NPAGES && !is_to_be_looked_at(s, run) &&
+	       umpa_shard_set_aside(s, run);
+}
+
+int umpa_run_free(struct slot slot, unsigned page)
+{
+	struct umpa_shard *s = umpa_shard_of_slot(slot);
+	int locked = lock_or_put(s, slot, page);
+
+	if (locked != 1)
+		return locked;
+	/* What waits in the inbox may be this run, freed before by another thread. */
+	if (umpa_bins_are_used(&s->bins) && umpa_inbox_is_empty(&s->inbox) &&
+		set_aside(s, slot, page)) {
+		umpa_lock_give(&s->lock);
+		return 0;
+	}
+	return free_locked(s, slot, page);
 }
 
 /* --- changing size ------------------------------------------------------------------------- */

@@ -93,6 +93,8 @@ void umpa_shard_give_pages(struct umpa_shard *s, struct slot slot, unsigned page
 	int free = umpa_shelf_give(&s->shelf, slot, page, npages) && !slot_in_nursery(slot);
 
 	s->block_npages -= npages;
+	if (slot_in_nursery(slot))
+		s->naside_looked_at = 0;
 	if (!free || (keep && !umpa_shelf_has_spare(&s->shelf))) {
 		if (umpa_idle_is_much(s, slot))
 			l->idle = slot;
@@ -110,17 +112,19 @@ enum {
 	ASIDE_SHARE = 8
 };
 
-static int set_aside(struct umpa_shard *s, struct umpa_run run)
+int umpa_shard_set_aside(struct umpa_shard *s, struct umpa_run run)
 {
 	uint64_t max = ASIDE_NURSERY_NPAGES;
 
 	if (!slot_in_nursery(run.slot))
 		max += s->block_npages / ASIDE_SHARE;
 	/* The option keep bounds what is free, and looks at the pool. */
-	if (run.npages == SLOT_NPAGES || umpa_core.keep_nslots != UINT32_MAX ||
-		!umpa_bins_put(&s->bins, run, max))
+	if (umpa_core.keep_nslots != UINT32_MAX || !umpa_bins_have_room(&s->bins, run.npages, max))
 		return 0;
+	umpa_bins_note_freed(&s->bins, run.npages);
+	umpa_bins_put(&s->bins, run);
 	umpa_shelf_set_aside(&s->shelf, run);
+	s->nfrees++;
 	s->block_npages -= run.npages;
 	umpa_shard_note_recent(s);
 	return 1;
@@ -128,11 +132,16 @@ static int set_aside(struct umpa_shard *s, struct umpa_run run)
 
 void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_leaving *l)
 {
+	if (umpa_shard_set_aside(s, run)) {
+		if (umpa_idle_is_much(s, run.slot))
+			l->idle = run.slot;
+		else if (slot_in_nursery(run.slot))
+			s->naside_looked_at = s->bins.npages;
+		return;
+	}
+	umpa_bins_note_freed(&s->bins, run.npages);
 	s->nfrees++;
-	if (!set_aside(s, run))
-		umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, l);
-	else if (umpa_idle_is_much(s, run.slot))
-		l->idle = run.slot;
+	umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, l);
 }
 
 void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l)
@@ -204,7 +213,7 @@ static unsigned give_home(struct umpa_shard *s, unsigned nmax)
 	umpa_leave_none(&l);
 	umpa_lock_take(&s->lock);
 	for (; n < nmax && umpa_bins_take_any(&s->bins, &run); n++) {
-		umpa_shelf_take_again(&s->shelf, run, NULL);
+		umpa_shelf_take_again(&s->shelf, run);
 		s->block_npages += run.npages;
 		umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, &l);
 	}

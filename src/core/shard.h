@@ -85,14 +85,19 @@ void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_
 /* Gives the shard's lock, and to the space what has left the shelf under it. */
 void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l);
 
-/* Takes a run of npages that was freed lately, under the lock: 1; 0 if there is none. *dirty, if
- * not NULL, gets the dirty bits of its slot. */
+/* Sets aside a run that is freed, under the lock: 1; 0 if it had better go home. */
+int umpa_shard_set_aside(struct umpa_shard *s, struct umpa_run run);
+
+/* Hands out one of npages that was set aside, under the lock: 1; 0 if there is none. Its pages are
+ * dirty. */
 static inline int umpa_shard_take_recent(
-	struct umpa_shard *s, unsigned npages, struct umpa_run *run, struct bitmap *dirty)
+	struct umpa_shard *s, unsigned npages, struct umpa_run *run)
 {
 	if (!umpa_bins_take(&s->bins, npages, run))
 		return 0;
-	umpa_shelf_take_again(&s->shelf, *run, dirty);
+	umpa_shelf_take_again(&s->shelf, *run);
+	s->nallocs++;
+	s->block_npages += npages;
 	return 1;
 }
 

@@ -1,16 +1,17 @@
 #include "frame/bins.h"
 
+#include <string.h>
+
 int umpa_bins_take_any(struct umpa_bins *b, struct umpa_run *run)
 {
-	for (unsigned w = 0; !umpa_bins_are_empty(b) && w < array_len(b->maybe); w++)
-		for (; b->maybe[w]; b->maybe[w] &= b->maybe[w] - 1) {
-			unsigned npages = w * 64 + (unsigned)__builtin_ctzll(b->maybe[w]);
+	uint64_t some = 0;
+	unsigned npages = 0;
 
-			if (!b->n[npages])
-				continue;
-			*run = b->run[npages][--b->n[npages]];
-			umpa_bins_set_npages(b, b->npages - npages);
-			return 1;
-		}
-	return 0;
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first is the lowest");
+	if (umpa_bins_are_empty(b))
+		return 0;
+	for (; !some && npages < SLOT_NPAGES; npages += sizeof(some))
+		memcpy(&some, &b->n[npages], sizeof(some));
+	npages += (unsigned)__builtin_ctzll(some) / 8 - (unsigned)sizeof(some);
+	return umpa_bins_take(b, npages, run);
 }

@@ -24,23 +24,62 @@ enum {
 };
 
 struct umpa_bins {
-	uint32_t npages;                  /* of all runs in them. atomic */
-	uint32_t luck;                    /* up to BINS_SURE */
-	uint64_t freed;                   /* the lengths of the last four freed */
-	uint64_t maybe[SLOT_NPAGES / 64]; /* a bit a length: 0 if there is none of it */
-	uint8_t n[SLOT_NPAGES];           /* by length */
+	uint32_t npages;        /* of all runs in them. atomic */
+	uint32_t luck;          /* up to BINS_SURE. atomic */
+	uint64_t freed;         /* the lengths of the last four freed */
+	uint8_t n[SLOT_NPAGES]; /* by length. atomic */
 	struct umpa_run run[SLOT_NPAGES][BIN_NRUNS] __attribute__((aligned(64)));
 };
 
-static inline void umpa_bins_set_npages(struct umpa_bins *b, uint32_t npages)
+/* What these say without the lock is a hint. */
+static inline unsigned umpa_bins_n(const struct umpa_bins *b, unsigned npages)
 {
-	__atomic_store_n(&b->npages, npages, __ATOMIC_RELAXED);
+	return __atomic_load_n(&b->n[npages], __ATOMIC_RELAXED);
 }
 
-/* 1 if there are none; a hint without the lock. */
 static inline int umpa_bins_are_empty(const struct umpa_bins *b)
 {
 	return !__atomic_load_n(&b->npages, __ATOMIC_RELAXED);
+}
+
+/* 1 if lengths repeat. */
+static inline int umpa_bins_are_used(const struct umpa_bins *b)
+{
+	return __atomic_load_n(&b->luck, __ATOMIC_RELAXED) >= BINS_LIKELY;
+}
+
+static inline void umpa_bins_count(
+	struct umpa_bins *b, unsigned length, unsigned n, uint32_t npages)
+{
+	__atomic_store_n(&b->n[length], (uint8_t)n, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->npages, npages, __ATOMIC_RELAXED);
+}
+
+/* 1 if a run of npages, 1 to 512, may be put in, and the bins have up to npages_max then. If those
+ * are too many the bins are not tried again for a while. */
+static inline int umpa_bins_have_room(struct umpa_bins *b, unsigned npages, uint64_t npages_max)
+{
+	if (!umpa_bins_are_used(b) || npages == SLOT_NPAGES || b->n[npages] == BIN_NRUNS)
+		return 0;
+	if (likely(b->npages + npages <= npages_max))
+		return 1;
+	__atomic_store_n(&b->luck, 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* A run of npages, 1 to 511, is freed. */
+static inline void umpa_bins_note_freed(struct umpa_bins *b, unsigned npages)
+{
+	b->freed = b->freed << 16 | npages;
+}
+
+/* Puts it in, if there is room. */
+static inline void umpa_bins_put(struct umpa_bins *b, struct umpa_run run)
+{
+	unsigned n = b->n[run.npages];
+
+	b->run[run.npages][n] = run;
+	umpa_bins_count(b, run.npages, n + 1, b->npages + run.npages);
 }
 
 /* 1 if one of the last four freed was of npages. */
@@ -52,38 +91,26 @@ static inline uint32_t umpa_bins_freed(const struct umpa_bins *b, unsigned npage
 	return ((differs - each) & ~differs & each << 15) != 0;
 }
 
-/* A run of 1 to 511 pages is freed. 1: it is in the bins, which have up to npages_max then; 0: it
- * is not. */
-must_check static inline int umpa_bins_put(
-	struct umpa_bins *b, struct umpa_run run, uint64_t npages_max)
+/* A run of npages, 1 to 511, is wanted. Without a branch, as nothing could foresee it where sizes
+ * are random. */
+static inline void umpa_bins_note_wanted(struct umpa_bins *b, unsigned npages)
 {
-	uint8_t *n = &b->n[run.npages];
-
-	b->freed = b->freed << 16 | run.npages;
-	if (b->luck < BINS_LIKELY || *n == BIN_NRUNS || b->npages + run.npages > npages_max)
-		return 0;
-	b->run[run.npages][(*n)++] = run;
-	b->maybe[run.npages / 64] |= (uint64_t)1 << run.npages % 64;
-	umpa_bins_set_npages(b, b->npages + run.npages);
-	return 1;
-}
-
-/* Without a branch, as nothing could foresee it where sizes are random. was_freed: 0 or 1. */
-static inline uint32_t umpa_bins_luck_after(uint32_t luck, uint32_t was_freed)
-{
+	uint32_t was_freed = umpa_bins_freed(b, npages), luck = b->luck;
 	uint32_t more = luck < BINS_SURE, less = (luck > 0) + (luck > 1);
 
-	return luck + (more & -was_freed) - (less & (was_freed - 1));
+	luck += (more & -was_freed) - (less & (was_freed - 1));
+	__atomic_store_n(&b->luck, luck, __ATOMIC_RELAXED);
 }
 
-/* A run of npages, 1 to 511, is wanted: takes out the one that was put in last, 1; or 0. */
+/* Takes the run of npages out that was put in last: 1; 0 if there is none. */
 static inline int umpa_bins_take(struct umpa_bins *b, unsigned npages, struct umpa_run *run)
 {
-	b->luck = umpa_bins_luck_after(b->luck, umpa_bins_freed(b, npages));
-	if (b->luck < BINS_LIKELY || !b->n[npages])
+	unsigned n = b->n[npages];
+
+	if (!n)
 		return 0;
-	*run = b->run[npages][--b->n[npages]];
-	umpa_bins_set_npages(b, b->npages - npages);
+	*run = b->run[npages][n - 1];
+	umpa_bins_count(b, npages, n - 1, b->npages - npages);
 	return 1;
 }
 

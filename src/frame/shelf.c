@@ -20,25 +20,10 @@ static void set_ends(struct umpa_run_map *m, unsigned nfront, unsigned nback)
 	__atomic_store_n(&m->nback, (uint16_t)nback, __ATOMIC_RELAXED);
 }
 
-static void set_heads(struct umpa_run_map *m, unsigned w, uint64_t heads)
-{
-	__atomic_store_n(&m->head.word[w], heads, __ATOMIC_RELAXED);
-}
-
-static void set_head(struct umpa_run_map *m, unsigned page)
-{
-	set_heads(m, page / 64, m->head.word[page / 64] | (uint64_t)1 << page % 64);
-}
-
-static void clear_head(struct umpa_run_map *m, unsigned page)
-{
-	set_heads(m, page / 64, m->head.word[page / 64] & ~((uint64_t)1 << page % 64));
-}
-
 static void clear_heads(struct umpa_run_map *m, unsigned page, unsigned npages)
 {
 	bitmap_for_range(w, page, npages)
-		set_heads(m, w, m->head.word[w] & ~bitmap_range_mask(w, page, npages));
+		umpa_run_map_set_heads(m, w, m->head.word[w] & ~bitmap_range_mask(w, page, npages));
 }
 
 static int all_free(const struct umpa_run_map *m)
@@ -154,7 +139,7 @@ void umpa_shelf_add(struct umpa_shelf *s, struct slot slot, unsigned npages,
 	s->nall_free++;
 	s->nfree_pages += SLOT_NPAGES;
 	if (npages && part != FIRST_TAIL)
-		set_head(m, page);
+		umpa_run_map_set_head(m, page);
 	if (npages)
 		use_pages(s, slot, page, npages, NULL);
 	rate_pairs(s, slot.i, 1, 1);
@@ -167,7 +152,7 @@ void umpa_shelf_put(struct umpa_shelf *s, struct slot slot, const struct umpa_ru
 	m->used = map->used;
 	m->dirty = map->dirty;
 	for (unsigned w = 0; w < BITMAP_NWORDS; w++)
-		set_heads(m, w, map->head.word[w]);
+		umpa_run_map_set_heads(m, w, map->head.word[w]);
 	set_tail(m, map->ntail);
 	set_ends(m, map->nfront, map->nback);
 	umpa_heights_set(
@@ -203,7 +188,7 @@ int umpa_shelf_take(struct umpa_shelf *s, unsigned npages, unsigned align, struc
 {
 	if (!(align > 1 ? find_aligned_row(s, npages, align, run) : find_row(s, 0, npages, run)))
 		return 0;
-	set_head(&s->map[run->slot.i], run->page);
+	umpa_run_map_set_head(&s->map[run->slot.i], run->page);
 	use_pages(s, run->slot, run->page, npages, dirty);
 	return 1;
 }
@@ -236,7 +221,7 @@ int umpa_shelf_take_across(struct umpa_shelf *s, struct slot from, unsigned npag
 	if (!n)
 		return 0;
 	*run = (struct umpa_run){{i}, (uint16_t)(SLOT_NPAGES - n), (uint16_t)npages};
-	set_head(&s->map[i], SLOT_NPAGES - n);
+	umpa_run_map_set_head(&s->map[i], SLOT_NPAGES - n);
 	use_pages(s, run->slot, SLOT_NPAGES - n, n, dirty);
 	set_tail(&s->map[i + 1], npages - n);
 	use_pages(s, slot_after(run->slot, 1), 0, npages - n, dirty ? dirty + 1 : NULL);
@@ -249,7 +234,7 @@ int umpa_shelf_take_at(struct umpa_shelf *s, struct slot slot, unsigned page, un
 	if (!umpa_heights_get(&s->heights, slot.i) ||
 		bitmap_any_in(&s->map[slot.i].used, page, npages))
 		return 0;
-	set_head(&s->map[slot.i], page);
+	umpa_run_map_set_head(&s->map[slot.i], page);
 	use_pages(s, slot, page, npages, dirty);
 	return 1;
 }
@@ -289,24 +274,6 @@ unsigned umpa_shelf_begin_of(const struct umpa_shelf *s, struct slot slot, unsig
 	while (page && is_rest(&s->map[slot.i], page))
 		page--;
 	return page;
-}
-
-void umpa_shelf_set_aside(struct umpa_shelf *s, struct umpa_run run)
-{
-	struct umpa_run_map *m = &s->map[run.slot.i];
-
-	clear_head(m, run.page);
-	bitmap_clear(&m->dirty, run.page);
-}
-
-void umpa_shelf_take_again(struct umpa_shelf *s, struct umpa_run run, struct bitmap *dirty)
-{
-	struct umpa_run_map *m = &s->map[run.slot.i];
-
-	set_head(m, run.page);
-	bitmap_set(&m->dirty, run.page);
-	if (dirty)
-		*dirty = m->dirty;
 }
 
 int umpa_shelf_is_followed(const struct umpa_shelf *s, struct slot slot, unsigned page)
@@ -355,7 +322,7 @@ int umpa_shelf_give(struct umpa_shelf *s, struct slot slot, unsigned page, unsig
 	struct umpa_run_map *m = &s->map[slot.i];
 
 	bitmap_clear_range(&m->used, page, npages);
-	clear_head(m, page);
+	umpa_run_map_clear_head(m, page);
 	if (page < m->ntail)
 		set_tail(m, page);
 	rate_row(s, slot, page, npages);
@@ -370,7 +337,7 @@ int umpa_shelf_give_part(struct umpa_shelf *s, struct slot slot, unsigned page, 
 	unsigned end = page + npages;
 
 	if (end < SLOT_NPAGES && is_rest(m, end))
-		set_head(m, end);
+		umpa_run_map_set_head(m, end);
 	clear_heads(m, page, npages);
 	return umpa_shelf_give(s, slot, page, npages);
 }

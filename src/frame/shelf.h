@@ -49,6 +49,21 @@ struct umpa_run_map {
 	uint16_t nback;  /* last pages, that are free */
 } __attribute__((aligned(128)));
 
+static inline void umpa_run_map_set_heads(struct umpa_run_map *m, unsigned w, uint64_t heads)
+{
+	__atomic_store_n(&m->head.word[w], heads, __ATOMIC_RELAXED);
+}
+
+static inline void umpa_run_map_set_head(struct umpa_run_map *m, unsigned page)
+{
+	umpa_run_map_set_heads(m, page / 64, m->head.word[page / 64] | (uint64_t)1 << page % 64);
+}
+
+static inline void umpa_run_map_clear_head(struct umpa_run_map *m, unsigned page)
+{
+	umpa_run_map_set_heads(m, page / 64, m->head.word[page / 64] & ~((uint64_t)1 << page % 64));
+}
+
 struct umpa_shelf {
 	struct umpa_run_map *map;
 	struct umpa_heights heights;
@@ -121,8 +136,21 @@ int umpa_shelf_is_followed(const struct umpa_shelf *s, struct slot slot, unsigne
  * Sets a run aside, for who may want one of its length soon: its pages stay in use, but no run
  * begins there any more. And makes it a run again, as it was.
  */
-void umpa_shelf_set_aside(struct umpa_shelf *s, struct umpa_run run);
-void umpa_shelf_take_again(struct umpa_shelf *s, struct umpa_run run, struct bitmap *dirty);
+static inline void umpa_shelf_set_aside(struct umpa_shelf *s, struct umpa_run run)
+{
+	struct umpa_run_map *m = &s->map[run.slot.i];
+
+	umpa_run_map_clear_head(m, run.page);
+	bitmap_clear(&m->dirty, run.page);
+}
+
+static inline void umpa_shelf_take_again(struct umpa_shelf *s, struct umpa_run run)
+{
+	struct umpa_run_map *m = &s->map[run.slot.i];
+
+	umpa_run_map_set_head(m, run.page);
+	bitmap_set(&m->dirty, run.page);
+}
 
 /* The page at which the run begins that a page of a slot is in, if it is in one. */
 unsigned umpa_shelf_begin_of(const struct umpa_shelf *s, struct slot slot, unsigned page);

@@ -253,13 +253,10 @@ static struct umpa_run run_of(unsigned slot, struct row row)
 }
 
 /* A run that is set aside first becomes one again. */
-static const char *again(struct shelf_model *m, unsigned slot, struct row row)
+static void again(struct shelf_model *m, unsigned slot, struct row row)
 {
-	struct bitmap dirty;
-
-	umpa_shelf_take_again(&m->shelf, run_of(slot, row), &dirty);
+	umpa_shelf_take_again(&m->shelf, run_of(slot, row));
 	m->aside[slot][row.first] = 0;
-	return dirty_is(m, slot, &dirty) ? NULL : "take_again: other pages are dirty";
 }
 
 static const char *set_aside(struct shelf_model *m, struct numbers *numbers)
@@ -271,8 +268,10 @@ static const char *set_aside(struct shelf_model *m, struct numbers *numbers)
 		return NULL;
 	if (umpa_shelf_begin_of(&m->shelf, (struct slot){slot}, page) != row.first)
 		return "begin_of: another run's";
-	if (m->aside[slot][row.first])
-		return again(m, slot, row);
+	if (m->aside[slot][row.first]) {
+		again(m, slot, row);
+		return NULL;
+	}
 	umpa_shelf_set_aside(&m->shelf, run_of(slot, row));
 	m->aside[slot][row.first] = 1;
 	return NULL;

@@ -18,9 +18,25 @@ static void begin(void)
 	b.luck = BINS_SURE;
 }
 
+static int put_up_to(struct umpa_run run, uint64_t npages_max)
+{
+	int room = umpa_bins_have_room(&b, run.npages, npages_max);
+
+	umpa_bins_note_freed(&b, run.npages);
+	if (room)
+		umpa_bins_put(&b, run);
+	return room;
+}
+
 static int put(struct umpa_run run)
 {
-	return umpa_bins_put(&b, run, NPAGES_MAX);
+	return put_up_to(run, NPAGES_MAX);
+}
+
+static int take(unsigned npages, struct umpa_run *run)
+{
+	umpa_bins_note_wanted(&b, npages);
+	return umpa_bins_take(&b, npages, run);
 }
 
 static struct umpa_run run_of(uint32_t slot, unsigned npages)
@@ -40,15 +56,15 @@ TEST(bins_have_the_last_of_a_length_first)
 	PLAN(11);
 	begin();
 	CHECK(umpa_bins_are_empty(&b));
-	CHECK(!umpa_bins_take(&b, 16, &run));
+	CHECK(!take(16, &run));
 	CHECK(put(run_of(1, 16)) && put(run_of(2, 16)));
 	CHECK(put(run_of(3, 511)));
 	CHECK_EQ(b.npages, 2 * 16 + 511);
-	CHECK(!umpa_bins_take(&b, 15, &run));
-	CHECK(umpa_bins_take(&b, 16, &run) && is(run, run_of(2, 16)));
-	CHECK(umpa_bins_take(&b, 16, &run) && is(run, run_of(1, 16)));
-	CHECK(!umpa_bins_take(&b, 16, &run));
-	CHECK(umpa_bins_take(&b, 511, &run) && is(run, run_of(3, 511)));
+	CHECK(!take(15, &run));
+	CHECK(take(16, &run) && is(run, run_of(2, 16)));
+	CHECK(take(16, &run) && is(run, run_of(1, 16)));
+	CHECK(!take(16, &run));
+	CHECK(take(511, &run) && is(run, run_of(3, 511)));
 	CHECK(umpa_bins_are_empty(&b));
 }
 
@@ -62,19 +78,22 @@ TEST(bins_hold_a_few_of_a_length)
 		CHECK(put(run_of(i, 1)));
 	CHECK(!put(run_of(BIN_NRUNS, 1)));
 	CHECK_EQ(b.npages, BIN_NRUNS);
-	CHECK(umpa_bins_take(&b, 1, &run) && is(run, run_of(BIN_NRUNS - 1, 1)));
+	CHECK(take(1, &run) && is(run, run_of(BIN_NRUNS - 1, 1)));
 }
 
 TEST(bins_hold_so_many_pages)
 {
 	struct umpa_run run;
 
-	PLAN(5);
+	PLAN(7);
 	begin();
-	CHECK(umpa_bins_put(&b, run_of(1, 100), 150));
-	CHECK(!umpa_bins_put(&b, run_of(2, 51), 150));
-	CHECK(umpa_bins_put(&b, run_of(3, 50), 150));
-	CHECK(umpa_bins_take(&b, 50, &run));
+	CHECK(!umpa_bins_have_room(&b, SLOT_NPAGES, NPAGES_MAX)); /* a slot */
+	CHECK(put_up_to(run_of(1, 100), 150));
+	CHECK(!put_up_to(run_of(2, 51), 150));
+	CHECK_EQ(b.luck, 0);
+	b.luck = BINS_LIKELY;
+	CHECK(put_up_to(run_of(3, 50), 150));
+	CHECK(take(50, &run));
 	CHECK_EQ(b.npages, 100);
 }
 
@@ -87,7 +106,7 @@ static unsigned nput(unsigned n, unsigned nlengths)
 	for (unsigned i = 0; i < n; i++) {
 		struct umpa_run run;
 
-		(void)umpa_bins_take(&b, 1 + i % nlengths, &run);
+		(void)take(1 + i % nlengths, &run);
 		nput += (unsigned)put(run_of(i, 1 + i % nlengths));
 	}
 	return nput;
@@ -105,9 +124,9 @@ TEST(bins_are_used_where_lengths_repeat)
 	CHECK_EQ(nput(100, 4), 100);
 	CHECK_EQ(b.luck, BINS_SURE);
 	for (unsigned i = 0; i < BINS_SURE / 2; i++)
-		CHECK_EQ(umpa_bins_take(&b, 100, &run), 0);
+		CHECK_EQ(take(100, &run), 0);
 	CHECK_EQ(b.luck, 0);
-	CHECK(!umpa_bins_take(&b, 1, &run)); /* though there is one */
+	CHECK(take(1, &run)); /* what is there is taken in any case */
 }
 
 /* Every run has a slot of its own, which tells it. */
@@ -134,8 +153,7 @@ TEST(bins_lose_none_and_have_none_twice)
 			npages += got ? n : 0;
 			continue;
 		}
-		got = number_below(&numbers, 8) ? umpa_bins_take(&b, n, &run)
-						: umpa_bins_take_any(&b, &run);
+		got = number_below(&numbers, 8) ? take(n, &run) : umpa_bins_take_any(&b, &run);
 		if (!got)
 			continue;
 		nwrong += !in[run.slot.i] || run.page != run.slot.i % 7;

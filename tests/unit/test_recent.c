@@ -545,6 +545,28 @@ TEST(recent_run_is_nobodys)
 	end();
 }
 
+/* One that waits in the inbox isn't set aside beside that. */
+TEST(recent_run_that_another_thread_freed_is_nobodys)
+{
+	struct child_end e;
+	pthread_t thread;
+	char *run, *behind;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	run = touched(65536, 0);
+	behind = touched(65536, 0);
+	repeat_sizes();
+	pthread_create(&thread, NULL, free_it, run);
+	pthread_join(thread, NULL);
+	CHECK(umpa_inbox_has(&umpa_shard_of_thread()->inbox, run));
+	child_run(free_again, run, &e);
+	CHECK_EQ(e.signal, SIGABRT);
+	CHECK(strstr(e.stderr_text, "no live block begins here"));
+	umpa_free(behind);
+	end();
+}
+
 /* No slot is taken, nor any memory, while pages are set aside. */
 TEST(recent_runs_are_used_before_more_slots)
 {
@@ -663,7 +685,7 @@ TEST(recent_runs_are_few)
 	CHECK(naside() <= ASIDE_NURSERY_NPAGES + npages / 8);
 	umpa_recent_flush();
 	repeat_sizes();
-	umpa_core.keep_nslots = 100;
+	umpa_core.keep_nslots = 100000;
 	for (int i = 300; i < 600; i++)
 		umpa_free(small[i]);
 	CHECK_EQ(naside(), 0);

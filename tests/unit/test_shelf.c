@@ -356,7 +356,6 @@ TEST(shelf_has_no_idle_pages_of_a_slot_that_is_elsewhere)
 TEST(shelf_sets_runs_aside)
 {
 	struct umpa_run run = {{0}, 100, 50};
-	struct bitmap dirty;
 
 	PLAN(16);
 	begin();
@@ -372,8 +371,8 @@ TEST(shelf_sets_runs_aside)
 	CHECK_EQ(take(20, 1), 150); /* nobody else gets it */
 	CHECK_EQ(umpa_shelf_extend(&s, run.slot, 100, 1, NULL), 0);
 	CHECK(umpa_shelf_valid(&s));
-	umpa_shelf_take_again(&s, run, &dirty);
-	CHECK_EQ(bitmap_next_clear(&dirty, 0), 170);
+	umpa_shelf_take_again(&s, run);
+	CHECK_EQ(bitmap_next_clear(&maps[0].dirty, 0), 170);
 	CHECK_EQ(found(0, 100), 50);
 	CHECK_EQ(found(0, 150), 20);
 	CHECK(umpa_shelf_valid(&s));

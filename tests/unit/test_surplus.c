@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "core/pool.h"
+#include "core/shard.h"
 #include "core/space.h"
 #include "core/surplus.h"
 #include "support/check.h"
@@ -324,6 +325,50 @@ TEST(surplus_of_idle_pages_goes_back)
 	CHECK_EQ(umpa_shard(0)->nidle_max + umpa_shard(1)->nidle_max, 0);
 	umpa_free(more);
 	umpa_free(run[5]);
+	end();
+}
+
+static void repeat_sizes(void)
+{
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		umpa_shard(i)->bins.luck = BINS_SURE;
+}
+
+/* What is set aside is idle: set aside before the others, after them, and before and after. */
+TEST(surplus_of_idle_pages_set_aside_goes_back)
+{
+	char *run[6];
+	size_t nframes;
+
+	PLAN(3 * 3 + END_CHECKS);
+	begin();
+	for (int when = 0; when < 3; when++) {
+		for (int i = 0; i < 6; i++)
+			run[i] = touched(64 * PAGE_NBYTES, 0);
+		if (when == 2) {
+			repeat_sizes();
+			umpa_free(run[4]);
+			CHECK_EQ(umpa_alloc(64 * PAGE_NBYTES, 0), run[4]);
+			repeat_sizes();
+		}
+		nframes = fake_nframes();
+		if (when == 0)
+			repeat_sizes();
+		for (int i = 0; i < 4; i++) {
+			umpa_free(run[i]);
+			for (unsigned k = 0; when && k < umpa_core.nshards; k++)
+				umpa_shard_empty_bins(umpa_shard(k));
+		}
+		CHECK_EQ(fake_nframes(), nframes);
+		if (when)
+			repeat_sizes();
+		umpa_free(run[4]);
+		CHECK_EQ(fake_nframes(), nframes - 5 * 64);
+		if (when < 2)
+			CHECK_EQ(umpa_shard(0)->bins.npages + umpa_shard(1)->bins.npages, 0);
+		umpa_free(run[5]);
+		fake_clock_ns += 1000 * MS;
+	}
 	end();
 }
 
