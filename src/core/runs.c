@@ -151,11 +151,10 @@ void *umpa_run_alloc_long(unsigned npages, unsigned flags)
 {
 	struct umpa_shard *s = umpa_shard_of_thread();
 	struct slot from = {umpa_core.space.nnursery};
-	void *block = NULL;
+	void *block = alloc_across(s, from, npages, flags);
 
-	do
+	if (!block && umpa_shard_settle(s))
 		block = alloc_across(s, from, npages, flags);
-	while (!block && umpa_shard_settle(s));
 	return block ? block : alloc_straddling(npages, flags, 1);
 }
 
@@ -166,11 +165,19 @@ static void *alloc_elsewhere(struct umpa_shard *s, unsigned npages, unsigned ali
 {
 	struct bitmap dirty;
 	struct umpa_run run;
+	int settled = 0;
 
+	/* Sizes repeat no longer: what is set aside only takes better places from others. */
+	if (unlikely(umpa_bins_npages(&s->bins) && !umpa_bins_are_used(&s->bins))) {
+		umpa_lock_give(&s->lock);
+		umpa_shard_empty_bins(s);
+		umpa_lock_take(&s->lock);
+	}
 	while (!take(s, npages, align, &run, flags & UMPA_ZERO ? &dirty : NULL)) {
 		void *block = NULL;
 
-		if (!umpa_shard_settle(s)) {
+		/* Once: others may go on freeing. */
+		if (settled || !umpa_shard_settle(s)) {
 			if (npages >= STRADDLE_NPAGES_MIN && align == 1)
 				block = alloc_in_two_slots(s, npages, flags);
 			if (block)
@@ -178,6 +185,7 @@ static void *alloc_elsewhere(struct umpa_shard *s, unsigned npages, unsigned ali
 			if (restock(s))
 				return NULL;
 		}
+		settled = 1;
 		umpa_lock_take(&s->lock);
 	}
 	if (flags & UMPA_ZERO)
@@ -380,19 +388,27 @@ int umpa_run_free(struct slot slot, unsigned page)
 
 /* --- changing size ------------------------------------------------------------------------- */
 
+static int extend_over(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages,
+	struct bitmap *dirty)
+{
+	int got;
+
+	umpa_lock_take(&s->lock);
+	got = umpa_shelf_extend(&s->shelf, slot, page, npages, dirty);
+	if (got)
+		s->block_npages += npages;
+	umpa_lock_give(&s->lock);
+	return got;
+}
+
 static int extend(struct slot slot, unsigned page, unsigned npages, unsigned flags)
 {
 	struct umpa_shard *s = umpa_shard_of_slot(slot);
 	struct bitmap dirty;
-	int got;
+	int got = extend_over(s, slot, page, npages, &dirty);
 
-	do {
-		umpa_lock_take(&s->lock);
-		got = umpa_shelf_extend(&s->shelf, slot, page, npages, &dirty);
-		if (got)
-			s->block_npages += npages;
-		umpa_lock_give(&s->lock);
-	} while (!got && umpa_shard_settle(s));
+	if (!got && umpa_shard_settle(s))
+		got = extend_over(s, slot, page, npages, &dirty);
 	if (got && flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
 	return got;
@@ -473,21 +489,25 @@ void umpa_run_trim_tail(struct slot slot, unsigned ntail, unsigned nkeep)
 	shorten(slot, nkeep, ntail - nkeep);
 }
 
+static int remove_tail(struct umpa_shard *s, struct slot slot, unsigned ntail)
+{
+	int got;
+
+	umpa_lock_take(&s->lock);
+	got = umpa_shelf_remove_tail(&s->shelf, slot, ntail);
+	if (got) {
+		s->block_npages -= ntail;
+		slot_set_use(slot, SLOT_INNER);
+	}
+	umpa_lock_give(&s->lock);
+	return got;
+}
+
 int umpa_run_reclaim(struct slot slot, unsigned ntail)
 {
 	struct umpa_shard *s = umpa_shard_of_slot(slot);
-	int got;
 
-	do {
-		umpa_lock_take(&s->lock);
-		got = umpa_shelf_remove_tail(&s->shelf, slot, ntail);
-		if (got) {
-			s->block_npages -= ntail;
-			slot_set_use(slot, SLOT_INNER);
-		}
-		umpa_lock_give(&s->lock);
-	} while (!got && umpa_shard_settle(s));
-	return got;
+	return remove_tail(s, slot, ntail) || (umpa_shard_settle(s) && remove_tail(s, slot, ntail));
 }
 
 /* --- slots all free ------------------------------------------------------------------------ */

@@ -203,36 +203,34 @@ void umpa_shard_note_recent(const struct umpa_shard *s)
 		__atomic_fetch_or(&umpa_core.recent_shards, bit, __ATOMIC_RELAXED);
 }
 
-/* Takes up to so many runs out as if they were blocks again, and gives them back. */
-static unsigned give_home(struct umpa_shard *s, unsigned nmax)
+/* Takes up to nmax runs out as if they were blocks again, and gives them back. Result: pages. */
+static uint32_t give_home(struct umpa_shard *s, unsigned nmax)
 {
 	struct umpa_leaving l;
 	struct umpa_run run;
-	unsigned n = 0;
+	uint32_t npages = 0;
 
 	umpa_leave_none(&l);
 	umpa_lock_take(&s->lock);
-	for (; n < nmax && umpa_bins_take_any(&s->bins, &run); n++) {
+	while (nmax-- && umpa_bins_take_any(&s->bins, &run)) {
 		umpa_shelf_take_again(&s->shelf, run);
+		npages += run.npages;
 		s->block_npages += run.npages;
 		umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, &l);
 	}
 	l.idle = NO_SLOT; /* they were counted before */
 	umpa_shard_give_lock(s, &l);
-	return n;
+	return npages;
 }
 
 int umpa_shard_empty_bins(struct umpa_shard *s)
 {
-	int any = 0;
+	uint32_t left = umpa_bins_npages(&s->bins), n = 1;
+	int any = left != 0;
 
-	/* As many as umpa_leaving has room for the slots of; those that are put in meanwhile may
-	 * stay. */
-	while (!umpa_bins_are_empty(&s->bins)) {
-		any = 1;
-		if (give_home(s, INBOX_NBLOCKS) < INBOX_NBLOCKS)
-			break;
-	}
+	/* As many at a time as umpa_leaving has room for the slots of. Others may go on freeing. */
+	for (; left && n; left -= n < left ? n : left)
+		n = give_home(s, INBOX_NBLOCKS);
 	return any;
 }
 

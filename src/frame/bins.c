@@ -8,7 +8,7 @@ int umpa_bins_take_any(struct umpa_bins *b, struct umpa_run *run)
 	unsigned npages = 0;
 
 	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first is the lowest");
-	if (umpa_bins_are_empty(b))
+	if (!b->npages)
 		return 0;
 	for (; !some && npages < SLOT_NPAGES; npages += sizeof(some))
 		memcpy(&some, &b->n[npages], sizeof(some));
