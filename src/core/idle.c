@@ -33,8 +33,8 @@ static unsigned count_idle(const struct umpa_shard *s, struct slot slot)
 {
 	unsigned naside = s->bins.npages;
 
-	if (naside > ASIDE_NURSERY_NPAGES)
-		naside = ASIDE_NURSERY_NPAGES;
+	if (naside > ASIDE_LITTLE_NPAGES)
+		naside = ASIDE_LITTLE_NPAGES;
 	return umpa_shelf_count_idle(&s->shelf, slot) + naside;
 }
 

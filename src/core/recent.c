@@ -129,8 +129,8 @@ void umpa_recent_flush(void)
 	for (; left; left &= left - 1) {
 		struct umpa_shard *s = umpa_shard((unsigned)__builtin_ctzll(left));
 
-		if (__atomic_load_n(&s->recent.n, __ATOMIC_RELAXED))
-			flush_spans(s);
+		/* Takes the lock in any case: who set the bit has put what it stands for. */
+		flush_spans(s);
 		umpa_shard_empty_bins(s);
 	}
 }

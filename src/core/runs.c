@@ -388,6 +388,7 @@ int umpa_run_free(struct slot slot, unsigned page)
 
 /* --- changing size ------------------------------------------------------------------------- */
 
+/* 1; 0; -EAGAIN: not before what is set aside there goes home. */
 static int extend_over(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages,
 	struct bitmap *dirty)
 {
@@ -397,6 +398,8 @@ static int extend_over(struct umpa_shard *s, struct slot slot, unsigned page, un
 	got = umpa_shelf_extend(&s->shelf, slot, page, npages, dirty);
 	if (got)
 		s->block_npages += npages;
+	else if (umpa_shelf_is_aside(&s->shelf, slot, page, npages))
+		got = -EAGAIN;
 	umpa_lock_give(&s->lock);
 	return got;
 }
@@ -407,8 +410,9 @@ static int extend(struct slot slot, unsigned page, unsigned npages, unsigned fla
 	struct bitmap dirty;
 	int got = extend_over(s, slot, page, npages, &dirty);
 
-	if (!got && umpa_shard_settle(s))
+	if (got != 1 && (got ? umpa_shard_settle(s) : umpa_shard_collect(s)))
 		got = extend_over(s, slot, page, npages, &dirty);
+	got = got == 1;
 	if (got && flags & UMPA_ZERO)
 		umpa_clear_dirty(slot_address(slot), page, npages, &dirty);
 	return got;

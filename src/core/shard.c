@@ -105,22 +105,48 @@ void umpa_shard_give_pages(struct umpa_shard *s, struct slot slot, unsigned page
 	l->slot[l->n++] = slot;
 }
 
-/* The nursery's pages have frames of their own, and runs of other lengths would have fresh ones
- * behind them instead: a few of those. What else is set aside keeps frames from nobody, as it goes
- * home before any are taken: a share of the runs in use. */
+/* Pages in runs and tails that are not set aside. */
+static uint64_t npages_in_use(const struct umpa_shard *s)
+{
+	return (uint64_t)s->shelf.nslots * SLOT_NPAGES - s->shelf.nfree_pages - s->bins.npages;
+}
+
 enum {
 	ASIDE_SHARE = 8
 };
 
+/* So much is a share of what is in use: it keeps frames from nobody, as it goes home before any are
+ * taken, and superpages from the pool only beside many that hold runs. */
+static int is_share(const struct umpa_shard *s, unsigned npages)
+{
+	return (uint64_t)npages * ASIDE_SHARE <= npages_in_use(s);
+}
+
+/*
+ * Not too much is set aside with this run. Beside a share that is little, in one slot: where all
+ * else of it is free, it is as good as the free one that a shelf keeps. The nursery's pages have
+ * frames of their own, for which others would get fresh ones meanwhile: little of those.
+ */
+static int is_bounded(const struct umpa_shard *s, struct umpa_run run)
+{
+	unsigned npages = s->bins.npages + run.npages;
+
+	if (slot_in_nursery(run.slot))
+		return npages <= ASIDE_LITTLE_NPAGES;
+	return is_share(s, npages) ||
+	       (npages <= ASIDE_LITTLE_NPAGES && umpa_bins_are_in(&s->bins, run.slot));
+}
+
 int umpa_shard_set_aside(struct umpa_shard *s, struct umpa_run run)
 {
-	uint64_t max = ASIDE_NURSERY_NPAGES;
-
-	if (!slot_in_nursery(run.slot))
-		max += s->block_npages / ASIDE_SHARE;
 	/* The option keep bounds what is free, and looks at the pool. */
-	if (umpa_core.keep_nslots != UINT32_MAX || !umpa_bins_have_room(&s->bins, run.npages, max))
+	if (!umpa_bins_have_room(&s->bins, run.npages) || umpa_core.keep_nslots != UINT32_MAX)
 		return 0;
+	if (!is_bounded(s, run)) {
+		if (!s->bins.npages)
+			umpa_bins_rest(&s->bins);
+		return 0;
+	}
 	umpa_bins_note_freed(&s->bins, run.npages);
 	umpa_bins_put(&s->bins, run);
 	umpa_shelf_set_aside(&s->shelf, run);
@@ -128,6 +154,12 @@ int umpa_shard_set_aside(struct umpa_shard *s, struct umpa_run run)
 	s->block_npages -= run.npages;
 	umpa_shard_note_recent(s);
 	return 1;
+}
+
+/* What is set aside has become too much, by what else was freed. */
+static int is_too_much_aside(const struct umpa_shard *s)
+{
+	return s->bins.npages && s->bins.is_mixed && !is_share(s, s->bins.npages);
 }
 
 void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_leaving *l)
@@ -142,6 +174,7 @@ void umpa_shard_give_run(struct umpa_shard *s, struct umpa_run run, struct umpa_
 	umpa_bins_note_freed(&s->bins, run.npages);
 	s->nfrees++;
 	umpa_shard_give_pages(s, run.slot, run.page, run.npages, 1, l);
+	l->aside = is_too_much_aside(s);
 }
 
 void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l)
@@ -149,6 +182,8 @@ void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l)
 	umpa_lock_give(&s->lock);
 	for (unsigned i = 0; i < l->n; i++)
 		umpa_space_give(l->slot[i], 1, EXTENT_RESIDENT);
+	if (unlikely(l->aside))
+		umpa_shard_empty_bins(s);
 	if (!slot_is(l->idle, NO_SLOT))
 		umpa_idle_give(s, l->idle);
 }

@@ -16,9 +16,9 @@
 
 #include "core/core.h"
 
-/* Pages of the nursery that a shard sets aside at most. */
+/* Pages that a shard may set aside whatever else is in use. */
 enum {
-	ASIDE_NURSERY_NPAGES = 64
+	ASIDE_LITTLE_NPAGES = 64
 };
 
 /* So many threads a shard have it for good. Tests set it. */
@@ -63,17 +63,19 @@ void umpa_shard_add_slot(struct umpa_shard *s, struct slot slot, unsigned npages
 	enum umpa_shelf_part part, int dirty);
 
 /* Slots that all of a shard's runs have left, on their way to the pool; and one of the nursery's
- * that has too many idle pages, or NO_SLOT. */
+ * that has too many idle pages, or NO_SLOT; whether what is set aside goes home. */
 struct umpa_leaving {
 	struct slot slot[INBOX_NBLOCKS + 1];
 	unsigned n;
 	struct slot idle;
+	int aside;
 };
 
 static inline void umpa_leave_none(struct umpa_leaving *l)
 {
 	l->n = 0;
 	l->idle = NO_SLOT;
+	l->aside = 0;
 }
 
 /* Give pages back, or a run, which is set aside perhaps, under the shard's lock. keep: the last

@@ -83,8 +83,8 @@ static void gather_events(struct umpa_stats *st)
  * freed and not as handed out. */
 static void gather_blocks(struct umpa_stats *st)
 {
-	umpa_recent_flush();
 	umpa_shards_collect();
+	umpa_recent_flush();
 	umpa_shards_lock();
 	umpa_lock_take(&umpa_core.space.lock);
 	gather_shards(st);

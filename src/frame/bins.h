@@ -30,6 +30,8 @@ struct umpa_bins {
 	uint32_t npages;        /* of all runs in them. atomic */
 	uint32_t luck;          /* up to BINS_SURE */
 	uint64_t freed;         /* the lengths of the last four freed */
+	struct slot slot;       /* of the last one put in */
+	int is_mixed;           /* they are in others too, or were */
 	uint8_t n[SLOT_NPAGES]; /* by length */
 	struct umpa_run run[SLOT_NPAGES][BIN_NRUNS] __attribute__((aligned(64)));
 };
@@ -51,16 +53,22 @@ static inline void umpa_bins_set_npages(struct umpa_bins *b, uint32_t npages)
 	__atomic_store_n(&b->npages, npages, __ATOMIC_RELAXED);
 }
 
-/* 1 if a run of npages, 1 to 512, may be put in, and the bins have up to npages_max then. If those
- * are too many the bins are not tried again for a while. */
-static inline int umpa_bins_have_room(struct umpa_bins *b, unsigned npages, uint64_t npages_max)
+/* 1 if runs of npages, 1 to 512, are set aside, and there is room for one. */
+static inline int umpa_bins_have_room(const struct umpa_bins *b, unsigned npages)
 {
-	if (!umpa_bins_are_used(b) || npages == SLOT_NPAGES || b->n[npages] == BIN_NRUNS)
-		return 0;
-	if (likely(b->npages + npages <= npages_max))
-		return 1;
+	return umpa_bins_are_used(b) && npages < SLOT_NPAGES && b->n[npages] < BIN_NRUNS;
+}
+
+/* 1 if all runs in them are in that slot, or there are none. */
+static inline int umpa_bins_are_in(const struct umpa_bins *b, struct slot slot)
+{
+	return !b->npages || (slot_is(b->slot, slot) && !b->is_mixed);
+}
+
+/* Nothing is set aside for a while. */
+static inline void umpa_bins_rest(struct umpa_bins *b)
+{
 	b->luck = 0;
-	return 0;
 }
 
 /* A run of npages, 1 to 511, is freed. */
@@ -72,6 +80,8 @@ static inline void umpa_bins_note_freed(struct umpa_bins *b, unsigned npages)
 /* Puts it in, if there is room. */
 static inline void umpa_bins_put(struct umpa_bins *b, struct umpa_run run)
 {
+	b->is_mixed = !umpa_bins_are_in(b, run.slot);
+	b->slot = run.slot;
 	b->run[run.npages][b->n[run.npages]++] = run;
 	umpa_bins_set_npages(b, b->npages + run.npages);
 }

@@ -269,6 +269,21 @@ struct umpa_run umpa_shelf_find(const struct umpa_shelf *s, struct slot slot, un
 	return (struct umpa_run){slot, (uint16_t)page, (uint16_t)(end - page)};
 }
 
+int umpa_shelf_is_aside(
+	const struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages)
+{
+	const struct umpa_run_map *m = &s->map[slot.i];
+
+	if (!is_on(s, slot.i) || page + npages > SLOT_NPAGES)
+		return 0;
+	bitmap_for_range(w, page, npages)
+	{
+		if (m->used.word[w] & ~m->dirty.word[w] & bitmap_range_mask(w, page, npages))
+			return 1;
+	}
+	return 0;
+}
+
 unsigned umpa_shelf_begin_of(const struct umpa_shelf *s, struct slot slot, unsigned page)
 {
 	while (page && is_rest(&s->map[slot.i], page))

@@ -152,6 +152,11 @@ static inline void umpa_shelf_take_again(struct umpa_shelf *s, struct umpa_run r
 	bitmap_set(&m->dirty, run.page);
 }
 
+/* 1 if one that is set aside begins in that range of a slot; 0 too if it reaches beyond the slot.
+ */
+int umpa_shelf_is_aside(
+	const struct umpa_shelf *s, struct slot slot, unsigned page, unsigned npages);
+
 /* The page at which the run begins that a page of a slot is in, if it is in one. */
 unsigned umpa_shelf_begin_of(const struct umpa_shelf *s, struct slot slot, unsigned page);
 

@@ -5,10 +5,6 @@
 #include "support/check.h"
 #include "support/numbers.h"
 
-enum {
-	NPAGES_MAX = 2000
-};
-
 static struct umpa_bins b;
 
 /* Empty, where most lengths are wanted again. */
@@ -18,19 +14,14 @@ static void begin(void)
 	b.luck = BINS_SURE;
 }
 
-static int put_up_to(struct umpa_run run, uint64_t npages_max)
+static int put(struct umpa_run run)
 {
-	int room = umpa_bins_have_room(&b, run.npages, npages_max);
+	int room = umpa_bins_have_room(&b, run.npages);
 
 	umpa_bins_note_freed(&b, run.npages);
 	if (room)
 		umpa_bins_put(&b, run);
 	return room;
-}
-
-static int put(struct umpa_run run)
-{
-	return put_up_to(run, NPAGES_MAX);
 }
 
 static int take(unsigned npages, struct umpa_run *run)
@@ -81,20 +72,24 @@ TEST(bins_hold_a_few_of_a_length)
 	CHECK(take(1, &run) && is(run, run_of(BIN_NRUNS - 1, 1)));
 }
 
-TEST(bins_hold_so_many_pages)
+TEST(bins_know_whether_all_are_in_one_slot)
 {
+	struct slot first = {1}, other = {2};
 	struct umpa_run run;
 
-	PLAN(7);
+	PLAN(8);
 	begin();
-	CHECK(!umpa_bins_have_room(&b, SLOT_NPAGES, NPAGES_MAX)); /* a slot */
-	CHECK(put_up_to(run_of(1, 100), 150));
-	CHECK(!put_up_to(run_of(2, 51), 150));
-	CHECK_EQ(b.luck, 0);
-	b.luck = BINS_LIKELY;
-	CHECK(put_up_to(run_of(3, 50), 150));
-	CHECK(take(50, &run));
-	CHECK_EQ(b.npages, 100);
+	CHECK(!umpa_bins_have_room(&b, SLOT_NPAGES)); /* a slot of its own */
+	CHECK(umpa_bins_are_in(&b, first) && umpa_bins_are_in(&b, other));
+	CHECK(put(run_of(1, 100)) && put(run_of(1, 50)));
+	CHECK(umpa_bins_are_in(&b, first) && !umpa_bins_are_in(&b, other));
+	CHECK(put(run_of(2, 16)));
+	CHECK(!umpa_bins_are_in(&b, first) && !umpa_bins_are_in(&b, other));
+	while (umpa_bins_take_any(&b, &run))
+		;
+	CHECK(put(run_of(2, 16)) && umpa_bins_are_in(&b, other));
+	umpa_bins_rest(&b);
+	CHECK(!put(run_of(2, 16)));
 }
 
 /* How many of n runs are in the bins, if of each nlengths, in turn, one is wanted and then freed.
@@ -159,7 +154,7 @@ TEST(bins_lose_none_and_have_none_twice)
 		nwrong += !in[run.slot.i] || run.page != run.slot.i % 7;
 		in[run.slot.i] = 0;
 		npages -= run.npages;
-		nwrong += npages != b.npages || npages > NPAGES_MAX;
+		nwrong += npages != b.npages;
 	}
 	CHECK_EQ(nwrong, 0);
 	while (umpa_bins_take_any(&b, &run))

@@ -357,7 +357,7 @@ TEST(shelf_sets_runs_aside)
 {
 	struct umpa_run run = {{0}, 100, 50};
 
-	PLAN(16);
+	PLAN(21);
 	begin();
 	add(0, 0, FIRST_TAIL, 0);
 	CHECK_EQ(take(100, 1), 0);
@@ -370,6 +370,11 @@ TEST(shelf_sets_runs_aside)
 	CHECK_EQ(umpa_shelf_begin_of(&s, run.slot, 149), 100);
 	CHECK_EQ(take(20, 1), 150); /* nobody else gets it */
 	CHECK_EQ(umpa_shelf_extend(&s, run.slot, 100, 1, NULL), 0);
+	CHECK(umpa_shelf_is_aside(&s, run.slot, 100, 1));
+	CHECK(umpa_shelf_is_aside(&s, run.slot, 0, 512));
+	CHECK(!umpa_shelf_is_aside(&s, run.slot, 101, 300));
+	CHECK(!umpa_shelf_is_aside(&s, run.slot, 100, 413));
+	CHECK(!umpa_shelf_is_aside(&s, (struct slot){1}, 0, 512));
 	CHECK(umpa_shelf_valid(&s));
 	umpa_shelf_take_again(&s, run);
 	CHECK_EQ(bitmap_next_clear(&maps[0].dirty, 0), 170);
