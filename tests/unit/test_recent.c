@@ -406,13 +406,6 @@ static unsigned naside(void)
 	return n;
 }
 
-/* As if nearly all lengths asked for so far were such as had been freed before. */
-static void repeat_sizes(void)
-{
-	for (unsigned i = 0; i < umpa_core.nshards; i++)
-		umpa_shard(i)->bins.luck = BINS_SURE;
-}
-
 static struct umpa_shelf *shelf(void)
 {
 	return &umpa_shard_of_thread()->shelf;

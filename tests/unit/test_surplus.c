@@ -328,12 +328,6 @@ TEST(surplus_of_idle_pages_goes_back)
 	end();
 }
 
-static void repeat_sizes(void)
-{
-	for (unsigned i = 0; i < umpa_core.nshards; i++)
-		umpa_shard(i)->bins.luck = BINS_SURE;
-}
-
 /* What is set aside is idle: set aside before the others, after them, and before and after. */
 TEST(surplus_of_idle_pages_set_aside_goes_back)
 {
