@@ -333,7 +333,7 @@ static void *work(void *arg)
 	char *src = bench_slot(w->bench, w->first), *dst = src + SLOT_NBYTES;
 	char *own = dst + SLOT_NBYTES;
 
-	for (uint64_t i = 0; i < 150; i++) {
+	for (uint64_t i = 0; i < check_steps(150); i++) {
 		char *other = src;
 		size_t moved;
 

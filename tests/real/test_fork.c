@@ -110,12 +110,12 @@ TEST(fork_while_threads_allocate)
 	__atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
 	for (uintptr_t i = 0; i < NTHREADS; i++)
 		pthread_create(&thread[i], NULL, keep_busy, (void *)(1000 * (i + 1)));
-	for (int i = 0; i < NFORKS; i++) {
+	for (uint64_t i = 0; i < check_steps(NFORKS); i++) {
 		pid_t pid = fork();
 
 		if (!pid) {
 			alarm(60); /* a deadlock ends as a failure */
-			_exit(churn((uint64_t)i + 1, 30) != 0);
+			_exit(churn(i + 1, 30) != 0);
 		}
 		nbad += wait_for(pid) != 0;
 	}

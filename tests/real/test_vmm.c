@@ -87,7 +87,7 @@ TEST(vmm_refuses)
 /* Wherever the system puts what: each process has another layout. */
 TEST(vmm_is_made_in_any_layout)
 {
-	int nprocesses = getenv("UMPA_GUEST") ? 10 : 60;
+	int nprocesses = getenv("UMPA_GUEST") ? 5 : 60;
 	unsigned nwrong = 0;
 
 	PLAN(2);
@@ -649,8 +649,8 @@ static long allocate_until_refused(struct umpa_guest *g, void *arg)
 	void **last = NULL, **p;
 
 	(void)g, (void)arg;
-	for (; nblocks < 8000; nblocks++) {
-		p = malloc(60000);
+	for (; nblocks < 4000; nblocks++) {
+		p = malloc(120000);
 		if (!p)
 			break;
 		*p = last;

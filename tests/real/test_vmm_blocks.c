@@ -758,7 +758,8 @@ TEST(vmm_allocates_as_the_host_does)
 
 	PLAN(1 + 2 * 8);
 	begin((struct umpa_vmm_options){.holding_nbytes = 256 * MIB});
-	nops = caps.level == UMPA_VMM_EMULATED ? NOPS / 10 : NOPS; /* a page is 100 us there */
+	/* A page is 100 us where the host interprets. */
+	nops = caps.level == UMPA_VMM_EMULATED ? NOPS / 10 : check_steps(NOPS);
 	drawn = check_seed(1);
 	for (int i = 0; i < 2; i++) {
 		struct trace in = {.op = op, .nops = nops}, out = in;

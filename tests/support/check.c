@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct umpa_test *tests;
 static jmp_buf leave;
@@ -108,6 +109,24 @@ static int run_one(struct umpa_test *t)
 	return planned && nplanned == nmade && !nfailed_checks;
 }
 
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) +
+	       (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+/* How long it took behind it, if that may be worth a look. */
+static void say_result(const struct umpa_test *t, int passed, double seconds)
+{
+	printf("%s %s", passed ? "ok" : "FAILED", t->name);
+	if (seconds >= 1)
+		printf(" (%.1f s)", seconds);
+	putchar('\n');
+}
+
 static int wanted(const struct umpa_test *t, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -122,16 +141,18 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (struct umpa_test *t = tests; t; t = t->next) {
+		struct timespec start;
 		int result;
 
 		if (!wanted(t, argc, argv))
 			continue;
+		clock_gettime(CLOCK_MONOTONIC, &start);
 		result = run_one(t);
 		npassed += result > 0;
 		nfailed += !result;
 		nskipped += result < 0;
 		if (result >= 0)
-			printf("%s %s\n", result ? "ok" : "FAILED", t->name);
+			say_result(t, result, seconds_since(&start));
 	}
 	printf("%d passed, %d failed, %d skipped\n", npassed, nfailed, nskipped);
 	if (nfailed || npassed + nskipped == 0)
