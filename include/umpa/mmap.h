@@ -29,6 +29,9 @@
  *  - closed pages of a reservation may count for RLIMIT_DATA when they are unmapped, as the pool's:
  *    ENOMEM if the limit was lowered since;
  *  - RLIMIT_AS counts the pool's address space once, and not what comes out of it;
+ *  - pages advised MADV_DONTFORK are there in a child, closed: nothing else can be mapped there
+ *    without MAP_FIXED;
+ *  - where several things are wrong with a call, errno may be that of another;
  *  - growing in place may succeed where the kernel would have had to move, and the reverse.
  *
  * Every function is thread-safe, for any ranges. None may be called from a signal handler that can

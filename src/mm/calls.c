@@ -39,10 +39,23 @@ static int in_parts(const struct task *t, const struct range *r, int arg)
 	return error;
 }
 
+/* More than there are addresses, but none that wraps: the kernel goes on to the first gap, or over
+ * all of them, and so do we. */
+static size_t within_addresses(const void *addr, size_t nbytes)
+{
+	const size_t most = ((size_t)PTRDIFF_MAX & ~(PAGE_NBYTES - 1)) - (uintptr_t)addr;
+
+	if (nbytes <= PTRDIFF_MAX || (uintptr_t)addr > PTRDIFF_MAX ||
+		nbytes > -(PAGE_NBYTES + (uintptr_t)addr))
+		return nbytes;
+	return most;
+}
+
 static int of_range(const struct task *t, void *addr, size_t nbytes, int arg)
 {
 	struct range r;
 
+	nbytes = within_addresses(addr, nbytes);
 	if (!range_cut(addr, nbytes, &r) || !range_is_ours(&r))
 		return t->kernel(addr, nbytes, arg);
 	return in_parts(t, &r, arg);
@@ -153,6 +166,7 @@ static struct pages_around pages_around(const void *addr, size_t nbytes)
 {
 	size_t offset = (uintptr_t)addr % PAGE_NBYTES;
 
+	nbytes = within_addresses((const char *)addr - offset, nbytes);
 	if (!nbytes || nbytes > PTRDIFF_MAX)
 		return (struct pages_around){addr, nbytes};
 	return (struct pages_around){
@@ -179,6 +193,14 @@ int umpa_mm_unlock(const void *addr, size_t nbytes)
 	return umpa_answer(!error && whole < a.nbytes ? -ENOMEM : error);
 }
 
+static void mend_gaps(const void *addr, size_t nbytes)
+{
+	struct range r;
+
+	if (range_cut(addr, nbytes, &r) && range_is_ours(&r))
+		umpa_mapping_mend_gaps(r.first, r.last);
+}
+
 void umpa_mm_advised(void *addr, size_t nbytes, int advice)
 {
 	/* Of which other processes' memory has none: so this is ours. */
@@ -186,6 +208,9 @@ void umpa_mm_advised(void *addr, size_t nbytes, int advice)
 		(void)!umpa_madvise(addr, nbytes, advice);
 	else if (!is_passing(advice))
 		(void)!expect_oddity(addr, nbytes);
+	/* The kernel has seen no gap there. */
+	if (advice == MADV_DONTFORK || !is_passing(advice))
+		mend_gaps(addr, nbytes);
 }
 
 void umpa_mm_distrust(void)

@@ -82,6 +82,10 @@ must_check int umpa_mapping_advise(size_t first, size_t end, int advice, int las
 /* From now on what of the range is somebody's is MAPPING_ODD. 0 or -ENOMEM. */
 must_check int umpa_mapping_expect_oddity(size_t first, size_t end);
 
+/* What of the range is nobody's, which something may have been done to that lasts, is mapped anew.
+ */
+void umpa_mapping_mend_gaps(size_t first, size_t end);
+
 /* 1 if the first page is somebody's and like any other, 0 if it is not; in *row_end how far that is
  * so. */
 int umpa_mapping_ordinary(size_t first, size_t end, size_t *row_end);

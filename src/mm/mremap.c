@@ -8,6 +8,7 @@
 #include "mm/answer.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"
+#include "mm/mapping_parts.h"
 #include "mm/pages.h"
 #include "mm/range.h"
 
@@ -47,6 +48,46 @@ static int clear_way(struct mremap_args *a)
 	return umpa_os_failed(got) ? (int)got : 0;
 }
 
+/* The advice that the pages have about forks; 0: not all of them have the same. */
+static int advice_of(size_t first, size_t end)
+{
+	const unsigned bit = PAGE_UNFORKED;
+	size_t row_end;
+	unsigned has = umpa_attributes_row(&umpa_mapping_table, first, end, &row_end) & bit;
+
+	while (row_end < end)
+		if ((umpa_attributes_row(&umpa_mapping_table, row_end, end, &row_end) & bit) != has)
+			return 0;
+	return has ? MADV_DONTFORK : MADV_DOFORK;
+}
+
+/*
+ * With MREMAP_DONTUNMAP. The kernel takes all of the mapping that the pages are part of out of
+ * mlock(), not only them. So where they are locked they are made a mapping of their own first, by
+ * advice that differs from their neighbours'; with the lock, for which a fork waits. (Where that
+ * differs among them they are no single mapping, and not moved.)
+ */
+static intptr_t leave(const struct mremap_args *a)
+{
+	size_t first = umpa_pages_number(a->addr);
+	int advice, other, apart;
+	intptr_t got;
+
+	if (umpa_os_sync(a->addr, a->old_nbytes, MS_INVALIDATE) != -EBUSY)
+		return kernel_mremap(a);
+	umpa_pages_lock();
+	advice = advice_of(first, first + pages_of(a->old_nbytes));
+	other = advice == MADV_DOFORK ? MADV_DONTFORK : MADV_DOFORK;
+	apart = advice && !umpa_os_advise(a->addr, a->old_nbytes, other);
+	got = kernel_mremap(a);
+	if (apart && !umpa_os_failed(got))
+		(void)!umpa_os_advise((void *)got, a->new_nbytes, advice);
+	if (apart)
+		(void)!umpa_os_advise(a->addr, a->old_nbytes, advice);
+	umpa_pages_unlock();
+	return got;
+}
+
 /* What move_out() did is taken back: the pages are where they were, as the kernel's. */
 static void move_back(void *out, const struct mremap_args *a)
 {
@@ -56,19 +97,79 @@ static void move_back(void *out, const struct mremap_args *a)
 	INVARIANT(!clear_way(&back) && kernel_mremap(&back) == (intptr_t)a->addr);
 }
 
+/* A place outside the window as large as the source that has nothing of the destination, which may
+ * be a gap that the kernel would choose. NULL: none. */
+static void *room_beside(const struct mremap_args *a)
+{
+	size_t old = a->old_nbytes, nbytes;
+	char *to = a->new_addr, *room, *end;
+	intptr_t got;
+
+	if (__builtin_add_overflow(a->new_nbytes, 2 * old, &nbytes))
+		return NULL;
+	got = umpa_os_mmap(
+		NULL, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (umpa_os_failed(got))
+		return NULL;
+	room = (char *)got;
+	end = room + nbytes;
+	/* To one side of the destination there is room. */
+	if (to < end && to + a->new_nbytes > room && to < room + old)
+		room = to + a->new_nbytes;
+	if (room > (char *)got)
+		(void)!umpa_os_munmap((char *)got, (size_t)(room - (char *)got));
+	if (room + old < end)
+		(void)!umpa_os_munmap(room + old, (size_t)(end - room - old));
+	return room;
+}
+
+/* Where the kernel has put the pages is part of where they are to go, which was a gap. */
+static int is_over(intptr_t out, const struct mremap_args *a)
+{
+	return (char *)out < (char *)a->new_addr + a->new_nbytes &&
+	       (char *)a->new_addr < (char *)out + a->old_nbytes;
+}
+
+/* Where it can't be they stay, and the next step is refused. */
+static intptr_t move_beside(intptr_t out, const struct mremap_args *a)
+{
+	void *room = room_beside(a);
+	intptr_t got;
+
+	if (!room)
+		return out;
+	got = umpa_os_mremap(
+		(void *)out, a->old_nbytes, a->old_nbytes, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+	if (!umpa_os_failed(got))
+		return got;
+	(void)!umpa_os_munmap(room, a->old_nbytes);
+	return out;
+}
+
 /*
- * Out of the window, by the kernel. In two steps: the pages leave a mapping behind, since nobody
- * else may ever get an address in the window, and then what has left is made what was asked for.
+ * Out of the window, by the kernel. The pages leave a mapping behind, since nobody else may ever
+ * get an address in the window. Where all that there shall be at a given place can come from here,
+ * that is all: there is nothing to take back, and several mappings move too (Linux 6.17). Else it
+ * is two steps: what has left, to anywhere, is made what was asked for.
  */
 static intptr_t move_out(const struct mremap_args *a)
 {
-	const int leave = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
-	intptr_t out = umpa_os_mremap(a->addr, a->old_nbytes, a->old_nbytes, leave, NULL);
-	struct mremap_args rest = *a;
-	intptr_t got;
+	struct mremap_args step = *a, rest = *a;
+	intptr_t out, got;
 
+	step.flags |= MREMAP_DONTUNMAP;
+	if (a->flags & MREMAP_FIXED && a->new_nbytes <= a->old_nbytes) {
+		step.old_nbytes = a->new_nbytes;
+		return leave(&step);
+	}
+	step.flags &= ~MREMAP_FIXED;
+	step.new_nbytes = a->old_nbytes;
+	step.new_addr = NULL;
+	out = leave(&step);
 	if (umpa_os_failed(out))
 		return out;
+	if (a->flags & MREMAP_FIXED && is_over(out, a))
+		out = move_beside(out, a);
 	rest.addr = (char *)out;
 	got = kernel_mremap(&rest);
 	if (umpa_os_failed(got))
@@ -146,7 +247,7 @@ static intptr_t leave_behind(const struct mremap_args *a, const struct range *fr
 {
 	const int rw = PROT_READ | PROT_WRITE;
 	int prot = umpa_mapping_prot(from->first, from->last);
-	intptr_t got = kernel_mremap(a);
+	intptr_t got = leave(a);
 
 	if (!umpa_os_failed(got))
 		note_moved(a, from);
@@ -164,8 +265,15 @@ static intptr_t leave_behind(const struct mremap_args *a, const struct range *fr
 	return got;
 }
 
-/* To more than there is. What leaves the window the kernel does not account for: so it is copied to
- * what it does. */
+/* What leaves the window the kernel does not account for: it is not to be more than there is. */
+static intptr_t leave_accounted(const struct mremap_args *a, const struct range *from)
+{
+	if (a->new_nbytes > a->old_nbytes && umpa_core_is_beyond(a->new_nbytes))
+		return -ENOMEM;
+	return leave_window(a, from);
+}
+
+/* To more than there is: so it is copied to what the kernel does account for. */
 static intptr_t grow_beyond(const struct mremap_args *a, const struct range *from)
 {
 	intptr_t got = -ENOMEM;
@@ -212,7 +320,7 @@ static intptr_t grow_odd(const struct mremap_args *a, const struct range *from)
 	size_t end = (size_t)umpa_core.window.nslots * SLOT_NPAGES;
 
 	if (a->flags & MREMAP_MAYMOVE)
-		return leave_window(a, from);
+		return leave_accounted(a, from);
 	return from->last < end ? kernel_mremap(a) : -ENOMEM;
 }
 
@@ -240,7 +348,7 @@ static intptr_t carry(struct mremap_args *a, const struct range *from)
 {
 	if (a->flags & MREMAP_DONTUNMAP)
 		return leave_behind(a, from);
-	return a->flags & MREMAP_FIXED ? leave_window(a, from) : grow(a, from);
+	return a->flags & MREMAP_FIXED ? leave_accounted(a, from) : grow(a, from);
 }
 
 /* What is closed has nothing to bring along: the place it goes to is reserved. */
@@ -271,6 +379,32 @@ static int refusal(const struct mremap_args *a)
 		return is_somebodys(&r) ? 0 : -EFAULT;
 	got = umpa_os_mremap(a->addr, one, one, 0, NULL);
 	return umpa_os_failed(got) ? (int)got : 0;
+}
+
+/* To so much no mapping grows in place. */
+#define NBYTES_TOO_MANY (((size_t)1 << 47) - 3 * PAGE_NBYTES)
+
+/*
+ * The kernel looks at all of the source before it ends what is at the destination (Linux 6.17; it
+ * did for some of this always). That it is one mapping shows in the reason for which more of it is
+ * refused. What is refused later than that is left to the call.
+ */
+static int source_refusal(const struct mremap_args *a, const struct range *from)
+{
+	int same = pages_of(a->new_nbytes) == pages_of(a->old_nbytes);
+	intptr_t got;
+
+	if (!a->old_nbytes) {
+		got = umpa_os_mremap(a->addr, 0, PAGE_NBYTES, 0, NULL);
+		return got == -EINVAL ? (int)got : 0; /* as only shared memory is doubled */
+	}
+	if (from && (!range_is_all_ours(from) || !is_somebodys(from)))
+		return -EFAULT;
+	if (same || a->new_nbytes < a->old_nbytes ||
+		(from && umpa_mapping_prot(from->first, from->last) >= 0))
+		return 0;
+	got = umpa_os_mremap(a->addr, a->old_nbytes, NBYTES_TOO_MANY, 0, NULL);
+	return got == -EFAULT ? (int)got : 0;
 }
 
 static int stays(const struct mremap_args *a)
@@ -339,6 +473,8 @@ static int is_wrong(const struct mremap_args *a)
 
 	return a->flags & ~all || !a->new_nbytes || a->new_nbytes > PTRDIFF_MAX ||
 	       (a->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(a->flags & MREMAP_MAYMOVE)) ||
+	       (a->flags & MREMAP_DONTUNMAP &&
+		       pages_of(a->new_nbytes) != pages_of(a->old_nbytes)) ||
 	       (a->flags & MREMAP_FIXED &&
 		       ((uintptr_t)a->new_addr % PAGE_NBYTES ||
 			       (uintptr_t)a->new_addr - (uintptr_t)a->addr < a->old_nbytes ||
@@ -358,6 +494,8 @@ static intptr_t mremap_in_window(struct mremap_args *a, const struct range *from
 	int error = into ? refusal(a) : 0;
 	intptr_t got;
 
+	if (!error && into)
+		error = source_refusal(a, from);
 	if (!error && into)
 		error = clear_way(a);
 	if (error)

@@ -95,6 +95,25 @@ int umpa_mapping_again(size_t first, size_t end)
 	return 0;
 }
 
+void umpa_mapping_mend_gaps(size_t first, size_t end)
+{
+	struct umpa_pages_taken t;
+	struct umpa_owner_row row;
+	int error;
+
+	umpa_pages_lock();
+	error = umpa_attributes_need(&umpa_mapping_table, end);
+	for (; !error && first < end; first = row.end) {
+		row = umpa_owner_row_at(first, end);
+		if (row.owner != OF_NOBODY || umpa_pages_take(first, row.end, &t))
+			continue;
+		umpa_attributes_change(&umpa_mapping_table, first, row.end, 0, PAGE_ODD);
+		/* Where it can't be, they stay mapped: nobody gets them. */
+		(void)!umpa_mapping_end_mapped(first, row.end);
+	}
+	umpa_pages_unlock();
+}
+
 /* The same of a range that is all nobody's. */
 static int take_all(size_t first, size_t end, struct umpa_rows *r)
 {

@@ -10,7 +10,7 @@ enum {
 	NTRIES_NEAR = 16,
 	NTRIES_MIXED = 16,
 	NTRIES_BESIDE = 32,
-	NSTEPS_INSIDE = 4096
+	NSTEPS_INSIDE = 65536
 };
 
 static unsigned class_of(uint32_t nslots)

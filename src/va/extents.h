@@ -123,8 +123,8 @@ struct umpa_extent_piece {
 unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t nslots,
 	struct umpa_extent_piece *piece, unsigned max);
 
-/* The same where the range may begin inside an extent, at most 4096 slots from its first: they are
- * walked over. */
+/* The same where the range may begin inside an extent, at most 65536 slots (128 GiB) from its
+ * first: they walked over. */
 unsigned umpa_extents_take_inside(struct umpa_extents *e, struct slot slot, uint32_t nslots,
 	struct umpa_extent_piece *piece, unsigned max);
 

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -460,6 +461,95 @@ static void moves(size_t npages)
 	q = MAPPED(mremap(p + 2 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE, NULL));
 	look("stays", q, 1);
 	drop(p, npages);
+}
+
+/* To where the program has unmapped something, which the kernel would choose for other things. */
+static void moves_to_gaps(size_t npages)
+{
+	static const int more[] = {0, -4, 4};
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		size_t to_npages = npages + (size_t)more[i];
+		char *p = area(npages, 1), *to;
+
+		if (more[i] > 0)
+			ANSWER(mprotect(p, PAGE, PROT_READ) || mprotect(p, PAGE, RW) ||
+				mlock(p, npages * PAGE));
+		to = mmap(NULL, to_npages * PAGE, RW, ANON | MAP_STACK, -1, 0);
+		drop(to, to_npages);
+		to = MAPPED(mremap(
+			p, npages * PAGE, to_npages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to));
+		if (to != MAP_FAILED) {
+			look("moved to a gap", to, to_npages);
+			drop(to, to_npages);
+		} else {
+			drop(p, npages);
+		}
+	}
+}
+
+/* What is refused for its arguments ends nothing. */
+static void refused_moves(size_t npages)
+{
+	char *p = area(npages, 1), *to = area(npages, 60);
+
+	MAPPED(mremap(p, 2 * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to));
+	look("where it should have gone", to, npages);
+	drop(to, npages);
+	drop(p, npages);
+}
+
+/* Locked pages whose neighbours are moved stay locked; msync() tells. */
+static void locked_neighbours(size_t npages)
+{
+	char *p = area(npages, 1), *all = area(npages, 20), *q;
+
+	ANSWER(mlock(p, npages * PAGE));
+	q = MAPPED(mremap(p, 2 * PAGE, 3 * PAGE, MREMAP_MAYMOVE));
+	ANSWER(msync(p + 2 * PAGE, (npages - 2) * PAGE, MS_INVALIDATE));
+	ANSWER(msync(q, 2 * PAGE, MS_INVALIDATE));
+	ANSWER(mlockall(MCL_CURRENT));
+	drop(q, 3);
+	q = mmap(NULL, PAGE, PROT_NONE, ANON, -1, 0);
+	MAPPED(mremap(all, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q));
+	ANSWER(msync(all + PAGE, (npages - 1) * PAGE, MS_INVALIDATE));
+	ANSWER(munlockall());
+	drop(q, 1);
+	drop(all, npages);
+	drop(p, npages);
+}
+
+/* Advice by process_madvise() (for oneself any, Linux 6.13) does not stay with a gap. */
+static void advised_gaps(size_t npages)
+{
+	char *p = area(npages, 1), *q;
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0), status = 0;
+	struct iovec v = {p, npages * PAGE};
+	pid_t child;
+
+	drop(p + PAGE, npages - 2);
+	(void)!process_madvise(fd, &v, 1, MADV_WIPEONFORK, 0);
+	close(fd);
+	q = MAPPED(mmap(p + PAGE, (npages - 2) * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	fill(q, npages - 2, 5);
+	child = fork();
+	if (!child)
+		_exit(q[0]);
+	waitpid(child, &status, 0);
+	say("what a child sees", WEXITSTATUS(status));
+	drop(p, npages);
+}
+
+/* As far as the first gap, and not on through the window. */
+static void endless(size_t npages)
+{
+	char *p = area(npages, 1), *q = area(npages, 1);
+
+	drop(p + PAGE, npages - 1);
+	ANSWER(mprotect(p, (size_t)1 << 63, PROT_READ));
+	look("behind it", q, npages);
+	drop(p, 1);
+	drop(q, npages);
 }
 
 static void files(size_t npages)
@@ -980,7 +1070,9 @@ int main(int argc, char **argv)
 	} scenarios[] = {{"rare flags", rare_flags}, {"rare advice", rare_advice},
 		{"taken back", taken_back}, {"blocks", blocks}, {"many holes", many_holes},
 		{"locks", locks}, {"lookers", lookers}, {"code", code}, {"moves", moves},
-		{"files", files}, {"segments", segments},
+		{"moves to gaps", moves_to_gaps}, {"refused moves", refused_moves},
+		{"locked neighbours", locked_neighbours}, {"advised gaps", advised_gaps},
+		{"endless", endless}, {"files", files}, {"segments", segments},
 		{"pieces of segments", pieces_of_segments},
 		{"inherited segments", inherited_segments}, {"barrier", barrier},
 		{"careless", careless}, {"gaps", gaps}, {"refused over", refused_over},

@@ -77,7 +77,7 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 struct umpa_os_machine fake_machine;
 uint64_t fake_clock_ns, fake_first_look_ns;
 unsigned fake_cpu;
-int fake_single_threaded, fake_huge_snatched;
+int fake_single_threaded, fake_huge_snatched, fake_locked;
 void (*fake_on_release)(void);
 static int nlooks; /* readings of the clock behind the last move */
 size_t fake_nframes_max, fake_open_max, fake_segment_nbytes, fake_huge_nbytes, fake_huge_max;
@@ -950,8 +950,10 @@ int umpa_os_unlock(const void *addr, size_t nbytes)
 
 int umpa_os_sync(void *addr, size_t nbytes, int flags)
 {
-	(void)addr, (void)nbytes, (void)flags;
-	return leave(enter(SYNC));
+	int error = enter(SYNC);
+
+	(void)addr, (void)nbytes;
+	return leave(!error && fake_locked && flags & MS_INVALIDATE ? -EBUSY : error);
 }
 
 int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec)
@@ -1291,6 +1293,7 @@ void fake_reset(void)
 	fake_huge_nbytes = SLOT_NBYTES;
 	fake_huge_max = 0;
 	fake_huge_snatched = 0;
+	fake_locked = 0;
 	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,
 		.memory_nbytes = (size_t)256 << 20,
 		.as_limit_nbytes = SIZE_MAX,

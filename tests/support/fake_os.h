@@ -45,6 +45,7 @@ extern size_t fake_segment_nbytes;
  * how many bytes of them there are for one mapping, none after reset. What is mapped over pages and
  * is refused for that has ended what was there, as the kernel has it. */
 extern size_t fake_huge_nbytes, fake_huge_max;
+extern int fake_locked;        /* all memory is, says umpa_os_sync(). 0 after reset */
 extern int fake_huge_snatched; /* what is measured is somebody else's before it is mapped */
 enum {
 	FAKE_HUGE_FILE = 77

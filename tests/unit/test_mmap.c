@@ -328,20 +328,20 @@ TEST(mmap_leaves_a_mapping_behind)
 	CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES), 0);
 	/* Several mappings for the kernel: copied. */
 	*at(p, 3) = 'l';
-	fake_fail_at(1, -EFAULT);
+	fake_fail_at(2, -EFAULT);
 	q = leave_behind(p, 10);
 	CHECK(q != MAP_FAILED && *at(q, 3) == 'l' && !*at(p, 3));
 	CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES), 0);
 	*at(p, 3) = 'm';
 	CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, PROT_READ), 0);
-	fake_fail_at(1, -EFAULT);
+	fake_fail_at(2, -EFAULT);
 	q = leave_behind(p, 10);
 	CHECK(q != MAP_FAILED && *at(q, 3) == 'm' && !*at(p, 3));
 	CHECK_EQ(fake_oddity(p) & fake_oddity(at(p, 9)), FAKE_GUARDED);
 	CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES), 0);
 	/* Not alike: refused as the kernel does. */
 	CHECK_EQ(umpa_mprotect(p, PAGE_NBYTES, PROT_NONE), 0);
-	fake_fail_at(1, -EFAULT);
+	fake_fail_at(2, -EFAULT);
 	errno = 0;
 	CHECK(leave_behind(p, 10) == MAP_FAILED && errno == EFAULT);
 	CHECK_EQ(umpa_mprotect(p, 10 * PAGE_NBYTES, RW), 0);
@@ -403,7 +403,7 @@ TEST(mmap_again_over_a_decommitted_part)
 
 /* Advised pages leave the window to grow. Whatever is refused on the way, what they hold is where
  * the answer says, and nobody gets an address in the window. */
-static uint64_t leave_to_grow(uint64_t nth, int *right)
+static uint64_t leave_to_grow(uint64_t nth, int locked, int *right)
 {
 	char *p, *q;
 	uint64_t before;
@@ -414,9 +414,11 @@ static uint64_t leave_to_grow(uint64_t nth, int *right)
 	*at(p, SLOT_NPAGES + 8) = 'm';
 	umpa_madvise(p, (SLOT_NPAGES + 9) * PAGE_NBYTES, MADV_DONTFORK);
 	before = fake_ncalls();
+	fake_locked = locked;
 	fake_fail_at(nth, -ENOMEM);
 	q = umpa_mremap(p, (SLOT_NPAGES + 9) * PAGE_NBYTES, 3 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
 	fake_fail_at(0, 0);
+	fake_locked = 0;
 	before = fake_ncalls() - before;
 	*right = q != MAP_FAILED || errno == ENOMEM;
 	p = q == MAP_FAILED ? p : q;
@@ -425,18 +427,78 @@ static uint64_t leave_to_grow(uint64_t nth, int *right)
 	return before;
 }
 
-TEST(mmap_leaves_the_window_or_stays)
+static void leaves_or_stays(int locked)
 {
 	int right;
-	uint64_t ncalls = leave_to_grow(0, &right);
+	uint64_t ncalls = leave_to_grow(0, locked, &right);
 
 	PLAN(2 + 1 + ncalls);
 	CHECK(right);
 	CHECK(fake_mmap_ends_well());
-	CHECK(ncalls >= 3);
+	CHECK(ncalls >= (locked ? 6 : 3));
 	for (uint64_t n = 1; n <= ncalls; n++) {
-		leave_to_grow(n, &right);
+		leave_to_grow(n, locked, &right);
 		CHECK(right);
+	}
+}
+
+TEST(mmap_leaves_the_window_or_stays)
+{
+	leaves_or_stays(0);
+}
+
+TEST(mmap_leaves_the_window_locked_or_stays)
+{
+	leaves_or_stays(1);
+}
+
+/* What they were advised is so again, here and there: nothing, that they are no child's, or the one
+ * here and the other there. */
+TEST(mmap_leaves_locked_pages_as_they_were_advised)
+{
+	static const size_t nadvised[] = {0, 10, 4};
+
+	PLAN(3 * 5 + 1);
+	fake_mmap_begin();
+	for (size_t i = 0; i < array_len(nadvised); i++) {
+		size_t n = nadvised[i];
+		char *p = map(10), *q;
+
+		*at(p, 3) = 'k';
+		CHECK(!n || !umpa_madvise(p, n * PAGE_NBYTES, MADV_DONTFORK));
+		fake_locked = 1;
+		q = leave_behind(p, 10);
+		fake_locked = 0;
+		CHECK(q != MAP_FAILED && *at(q, 3) == 'k' && !*at(p, 3));
+		CHECK_EQ(fake_oddity(p), n ? FAKE_ODD : 0);
+		CHECK_EQ(fake_oddity(at(p, 9)), n > 9 ? FAKE_ODD : 0);
+		CHECK_EQ(umpa_munmap(q, 10 * PAGE_NBYTES) | umpa_munmap(p, 10 * PAGE_NBYTES), 0);
+	}
+	CHECK(fake_mmap_ends_well());
+}
+
+/* Advice for a range by a call that saw no gap in it: what was nobody's is like any memory when it
+ * is somebody's again, also where it could not be mapped anew at once. */
+TEST(mmap_mends_gaps_that_were_advised)
+{
+	char *p;
+
+	PLAN(2 * 7);
+	for (int fails = 0; fails < 2; fails++) {
+		fake_mmap_begin();
+		p = map(3 * SLOT_NPAGES);
+		CHECK_EQ(umpa_madvise(p, 3 * SLOT_NBYTES, MADV_DONTFORK), 0);
+		CHECK_EQ(umpa_munmap(at(p, 9), 2 * SLOT_NBYTES), 0);
+		CHECK_EQ(umpa_os_advise(p, 3 * SLOT_NBYTES, MADV_WIPEONFORK), 0);
+		fake_fail_from(fails ? 1 : 0, -ENOMEM);
+		umpa_mm_advised(p, 3 * SLOT_NBYTES, MADV_WIPEONFORK);
+		fake_fail_from(0, 0);
+		CHECK_EQ(fake_oddity(at(p, 8)), FAKE_ODD);
+		CHECK_EQ(umpa_munmap(p, 3 * SLOT_NBYTES), 0);
+		p = map(3 * SLOT_NPAGES);
+		CHECK(p != MAP_FAILED);
+		CHECK(!fake_oddity(at(p, 8)) && !fake_oddity(at(p, 9)) &&
+			!fake_oddity(at(p, 2 * SLOT_NPAGES)));
 	}
 }
 
@@ -451,7 +513,7 @@ TEST(mmap_copies_what_the_kernel_does_not_move)
 	umpa_mprotect(p, SLOT_NBYTES, PROT_READ);
 	to = umpa_mmap(NULL, 2 * SLOT_NBYTES, PROT_READ, ANON, -1, 0);
 	REQUIRE(p != MAP_FAILED && to != MAP_FAILED);
-	fake_fail_at(1, -EFAULT); /* several mappings, says the kernel */
+	fake_fail_at(2, -EFAULT); /* several mappings, says the kernel */
 	CHECK(umpa_mremap(p, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
 		(void *)to);
 	CHECK_EQ(*at(to, 77), 'n');
@@ -459,7 +521,7 @@ TEST(mmap_copies_what_the_kernel_does_not_move)
 	CHECK_EQ(fake_oddity(at(p, 77)), 0);
 	p = map(SLOT_NPAGES);
 	*at(p, 77) = 'o';
-	fake_fail_at(1, -EINVAL); /* else it is refused */
+	fake_fail_at(2, -EINVAL); /* else it is refused */
 	CHECK(umpa_mremap(p, SLOT_NBYTES, 2 * SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
 		MAP_FAILED);
 	CHECK_EQ(*at(p, 77), 'o');
