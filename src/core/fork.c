@@ -1,7 +1,6 @@
 #include "core/fork.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include "core/core.h"
 #include "core/outside.h"
@@ -13,9 +12,11 @@ static void take_space_at_rest(struct umpa_space *s)
 {
 	umpa_lock_take(&s->lock);
 	s->nresting++;
-	while (s->ntransit) {
+	for (unsigned i = 0; s->ntransit; i++) {
+		uint32_t ntransit = s->ntransit;
+
 		umpa_lock_give(&s->lock);
-		sched_yield();
+		umpa_lock_pause(&s->ntransit, ntransit, i);
 		umpa_lock_take(&s->lock);
 	}
 	s->nresting--;
@@ -24,7 +25,7 @@ static void take_space_at_rest(struct umpa_space *s)
 /* --- the gate ----------------------------------------------------------------------------- */
 
 /* Both atomic: forks under way, and calls that none of them may begin before the end of. */
-static unsigned nforking, ninside;
+static uint32_t nforking, ninside;
 
 int umpa_fork_enter(void)
 {
@@ -43,9 +44,11 @@ void umpa_fork_leave(void)
 
 static void close_gate(void)
 {
+	uint32_t n;
+
 	__atomic_fetch_add(&nforking, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&ninside, __ATOMIC_SEQ_CST))
-		sched_yield();
+	for (unsigned i = 0; (n = __atomic_load_n(&ninside, __ATOMIC_SEQ_CST)) != 0; i++)
+		umpa_lock_pause(&ninside, n, i);
 }
 
 static void open_gate(void)

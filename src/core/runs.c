@@ -301,6 +301,9 @@ static int lock_or_put(struct umpa_shard *s, struct slot slot, unsigned page)
 {
 	if (umpa_shard_is_mine(s) && umpa_lock_try(&s->lock))
 		return 1;
+	/* In this order: one that was in the inbox is a run no more by the time it is out of it. */
+	if (umpa_inbox_has(&s->inbox, page_address(slot, page)))
+		return -EINVAL;
 	if (umpa_shelf_is_followed(&s->shelf, slot, page)) {
 		int err = umpa_inbox_put(&s->inbox, page_address(slot, page));
 

@@ -194,18 +194,21 @@ void umpa_shard_give_lock(struct umpa_shard *s, const struct umpa_leaving *l)
 static void empty_full_inbox(struct umpa_shard *s, struct umpa_leaving *l)
 {
 	void *block[INBOX_NBLOCKS];
-	unsigned n = umpa_inbox_take(&s->inbox, block);
 
-	for (unsigned i = 0; i < n; i++) {
-		struct umpa_run run =
-			umpa_shelf_find(&s->shelf, umpa_window_slot(&umpa_core.window, block[i]),
-				umpa_window_page_in_slot(block[i]));
+	umpa_inbox_look(&s->inbox, block);
+	for (unsigned i = 0; i < INBOX_NBLOCKS; i++) {
+		struct umpa_run run;
 
+		if (!block[i])
+			continue;
+		run = umpa_shelf_find(&s->shelf, umpa_window_slot(&umpa_core.window, block[i]),
+			umpa_window_page_in_slot(block[i]));
 		if (unlikely(!run.npages)) {
 			umpa_lock_give(&s->lock); /* a handler of the abort may allocate */
 			umpa_misuse("umpa_free", block[i], "freed twice, by two threads at once");
 		}
 		umpa_shard_give_run(s, run, l);
+		umpa_inbox_clear(&s->inbox, i);
 	}
 }
 

@@ -1,7 +1,6 @@
 #include "core/space.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 #include "core/owns.h"
@@ -377,9 +376,11 @@ int umpa_space_take_void(uint32_t nslots, uint32_t align, struct space_grant *gr
 /* A fork waits for those in transit: where others went on departing it might for ever. */
 static void let_rest(struct umpa_space *s)
 {
-	while (unlikely(s->nresting)) {
+	for (unsigned i = 0; unlikely(s->nresting); i++) {
+		uint32_t nresting = s->nresting;
+
 		umpa_lock_give(&s->lock);
-		sched_yield();
+		umpa_lock_pause(&s->nresting, nresting, i);
 		umpa_lock_take(&s->lock);
 	}
 }

@@ -5,14 +5,15 @@
 
 int umpa_inbox_has(const struct umpa_inbox *in, const void *block)
 {
+	/* Acquire pairs with umpa_inbox_clear(): one that was in it and is no more is no block. */
 	for (unsigned i = 0; i < INBOX_NBLOCKS; i++)
-		if (__atomic_load_n(&in->block[i], __ATOMIC_RELAXED) == block)
+		if (__atomic_load_n(&in->block[i], __ATOMIC_ACQUIRE) == block)
 			return 1;
 	return 0;
 }
 
 /*
- * Sequentially consistent, as in umpa_inbox_take(): either it finds the block or this sees that
+ * Sequentially consistent, as in umpa_inbox_look(): either it finds the block or this sees that
  * `any` is to be set. Release, which that is too, is for the thread that is handed out the pages
  * next: what was done to them is over.
  */
@@ -41,15 +42,16 @@ int umpa_inbox_put(struct umpa_inbox *in, void *block)
 	return -ENOSPC;
 }
 
-unsigned umpa_inbox_take(struct umpa_inbox *in, void *block[INBOX_NBLOCKS])
+void umpa_inbox_look(struct umpa_inbox *in, void *block[INBOX_NBLOCKS])
 {
-	unsigned n = 0;
-
 	if (umpa_inbox_is_due(in))
 		__atomic_store_n(&in->half_full, 0, __ATOMIC_RELAXED);
 	__atomic_exchange_n(&in->any, 0, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < INBOX_NBLOCKS; i++)
-		if (__atomic_load_n(&in->block[i], __ATOMIC_SEQ_CST))
-			block[n++] = __atomic_exchange_n(&in->block[i], NULL, __ATOMIC_ACQUIRE);
-	return n;
+		block[i] = __atomic_load_n(&in->block[i], __ATOMIC_SEQ_CST);
+}
+
+void umpa_inbox_clear(struct umpa_inbox *in, unsigned place)
+{
+	__atomic_store_n(&in->block[place], NULL, __ATOMIC_RELEASE);
 }

@@ -48,7 +48,10 @@ int umpa_inbox_has(const struct umpa_inbox *in, const void *block);
 /* Puts a block in. 0; -EEXIST: it is in it; -ENOSPC: the inbox is full. */
 must_check int umpa_inbox_put(struct umpa_inbox *in, void *block);
 
-/* Takes all out. Result: how many. */
-unsigned umpa_inbox_take(struct umpa_inbox *in, void *block[INBOX_NBLOCKS]);
+/* What is in it, by places; NULL where there is none. It stays there until umpa_inbox_clear(), so
+ * that a block which is being given back is seen to be in it, or to be none any more. Who looks
+ * clears all that it got, and holds the lock for so long. */
+void umpa_inbox_look(struct umpa_inbox *in, void *block[INBOX_NBLOCKS]);
+void umpa_inbox_clear(struct umpa_inbox *in, unsigned place);
 
 #endif

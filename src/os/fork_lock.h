@@ -1,24 +1,26 @@
 /*
  * A lock that a fork can't leave taken: it holds its owner's process id, so that a child that was
  * forked while another thread held it sees an owner that is not its own process, and takes it. What
- * it guards may then be half done. Held for microseconds, rarely taken; waits by yielding.
+ * it guards may then be half done. Held for microseconds, rarely taken.
  */
 #ifndef UMPA_OS_FORK_LOCK_H
 #define UMPA_OS_FORK_LOCK_H
 
 #include <stdint.h>
 
+#include "os/lock.h"
 #include "os/syscall.h"
 
 static inline void fork_lock_take(uint32_t *lock)
 {
 	uint32_t self = (uint32_t)SYS_1(SYS_getpid, 0), owner = 0;
+	unsigned nlooks = 0;
 
 	/* The acquire pairs with fork_lock_give(). */
 	while (!__atomic_compare_exchange_n(
 		lock, &owner, self, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		if (owner == self) {
-			SYS_1(SYS_sched_yield, 0);
+			umpa_lock_pause(lock, self, nlooks++);
 			owner = 0;
 		}
 	}

@@ -1,6 +1,7 @@
 #include "os/lock.h"
 
 #include <linux/futex.h>
+#include <time.h>
 
 #include "os/syscall.h"
 
@@ -10,9 +11,10 @@ __thread unsigned umpa_nlocks;
 __thread unsigned char umpa_locks_held[LOCK_NRANKS];
 #endif
 
-/* Looks at a lock before going to sleep. */
 enum {
-	NLOOKS = 100
+	NLOOKS = 100, /* at a lock, before going to sleep */
+	NYIELDS = 20, /* at what is no lock */
+	PAUSE_NS = 50000
 };
 
 static int grab_soon(struct umpa_lock *l)
@@ -41,4 +43,14 @@ void umpa_lock_await(struct umpa_lock *l)
 void umpa_lock_wake(struct umpa_lock *l)
 {
 	(void)SYS_3(SYS_futex, &l->state, FUTEX_WAKE_PRIVATE, 1);
+}
+
+void umpa_lock_pause(const uint32_t *word, uint32_t seen, unsigned nth)
+{
+	const struct timespec moment = {0, PAUSE_NS};
+
+	if (nth < NYIELDS)
+		(void)SYS_1(SYS_sched_yield, 0);
+	else
+		(void)SYS_4(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, &moment);
 }

@@ -77,6 +77,11 @@ static inline void umpa_lock_init(struct umpa_lock *l, enum umpa_lock_rank rank)
 cold_path void umpa_lock_await(struct umpa_lock *l);
 cold_path void umpa_lock_wake(struct umpa_lock *l);
 
+/* Between two looks at what is no lock, the nth of them: waits a moment while *word is what was
+ * seen there. After some that is asleep, as to yield the CPU lets no thread of a lower priority run
+ * (SCHED_FIFO), which may be the one that is waited for. */
+cold_path void umpa_lock_pause(const uint32_t *word, uint32_t seen, unsigned nth);
+
 /* Acquire, which pairs with umpa_lock_give(). */
 static inline int umpa_lock_grab(struct umpa_lock *l)
 {

@@ -10,6 +10,21 @@
 
 static char page[INBOX_NBLOCKS + 1];
 
+/* All of them. Result: how many. */
+static unsigned take(struct umpa_inbox *in, void *got[INBOX_NBLOCKS])
+{
+	unsigned n = 0;
+
+	umpa_inbox_look(in, got);
+	for (unsigned i = 0; i < INBOX_NBLOCKS; i++) {
+		if (!got[i])
+			continue;
+		umpa_inbox_clear(in, i);
+		got[n++] = got[i];
+	}
+	return n;
+}
+
 TEST(inbox_has_what_was_put_in_until_it_is_taken)
 {
 	struct umpa_inbox in = {.any = 0};
@@ -21,7 +36,7 @@ TEST(inbox_has_what_was_put_in_until_it_is_taken)
 	CHECK(!umpa_inbox_is_empty(&in));
 	CHECK(umpa_inbox_has(&in, &page[1]));
 	CHECK(!umpa_inbox_has(&in, &page[0]));
-	CHECK_EQ(umpa_inbox_take(&in, got), 1);
+	CHECK_EQ(take(&in, got), 1);
 	CHECK_EQ(got[0], &page[1]);
 	CHECK(!umpa_inbox_has(&in, &page[1]));
 	CHECK(umpa_inbox_is_empty(&in));
@@ -39,7 +54,7 @@ TEST(inbox_refuses_a_block_it_has_and_more_than_it_holds)
 	}
 	CHECK_EQ(umpa_inbox_put(&in, &page[INBOX_NBLOCKS]), -ENOSPC);
 	CHECK_EQ(umpa_inbox_put(&in, &page[0]), -EEXIST); /* full, and still told */
-	CHECK_EQ(umpa_inbox_take(&in, got), INBOX_NBLOCKS);
+	CHECK_EQ(take(&in, got), INBOX_NBLOCKS);
 	CHECK_EQ(umpa_inbox_put(&in, &page[INBOX_NBLOCKS]), 0);
 }
 
@@ -54,8 +69,25 @@ TEST(inbox_is_due_when_it_is_half_full)
 		CHECK_EQ(umpa_inbox_put(&in, &page[i]), 0);
 	}
 	CHECK(umpa_inbox_is_due(&in));
-	(void)!umpa_inbox_take(&in, got);
+	(void)!take(&in, got);
 	CHECK(!umpa_inbox_is_due(&in));
+}
+
+/* Who frees one a second time while it is being given back must be told. */
+TEST(inbox_has_what_was_looked_at_until_it_is_cleared)
+{
+	struct umpa_inbox in = {.any = 0};
+	void *got[INBOX_NBLOCKS];
+
+	PLAN(6);
+	CHECK_EQ(umpa_inbox_put(&in, &page[1]), 0);
+	umpa_inbox_look(&in, got);
+	CHECK_EQ(got[0], &page[1]);
+	CHECK(!got[1]);
+	CHECK_EQ(umpa_inbox_put(&in, &page[1]), -EEXIST);
+	umpa_inbox_clear(&in, 0);
+	CHECK(!umpa_inbox_has(&in, &page[1]));
+	CHECK(umpa_inbox_is_empty(&in));
 }
 
 /* --- threads ------------------------------------------------------------------------------ */
@@ -95,7 +127,7 @@ TEST(inbox_loses_nothing_and_doubles_nothing)
 		pthread_create(&thread[i], NULL, put_all, &block[i * NEACH]);
 	do {
 		last = __atomic_load_n(&nput, __ATOMIC_ACQUIRE) == NTHREADS;
-		n = umpa_inbox_take(&shared, got);
+		n = take(&shared, got);
 		/* Which is a write to what another thread wrote before it put it in: see
 		 * put_at(). */
 		for (unsigned i = 0; i < n; i++)
