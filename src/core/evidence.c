@@ -5,6 +5,7 @@
 
 #include "base/compiler.h"
 #include "base/units.h"
+#include "core/options.h"
 #include "os/os.h"
 
 /* The engine's; powers of two of pages mapped, zeroed, and reserved; blocks. */
@@ -73,14 +74,18 @@ static void *probe_of(const struct alike *c)
 /* Pages with a frame, of so many looked at. */
 struct look {
 	size_t nframes, npages;
+	size_t npages_gone; /* in places that were looked at and are no longer mapped, or not all of
+			       them */
 };
 
 static void look_at(const char *addr, size_t npages, struct look *l)
 {
 	unsigned char vec[PLACE_NPAGES];
 
-	if (umpa_os_resident(addr, npages, vec))
-		return; /* no longer mapped: no evidence */
+	if (umpa_os_resident(addr, npages, vec)) {
+		l->npages_gone += npages; /* no evidence by itself */
+		return;
+	}
 	for (size_t i = 0; i < npages; i++)
 		l->nframes += vec[i] & 1;
 	l->npages += npages;
@@ -88,7 +93,7 @@ static void look_at(const char *addr, size_t npages, struct look *l)
 
 static struct look look_all_over(const char *addr, size_t npages)
 {
-	struct look l = {0, 0};
+	struct look l = {0, 0, 0};
 	size_t nplaces = (npages + PLACE_NPAGES - 1) / PLACE_NPAGES, step = PLACE_NPAGES;
 
 	if (nplaces > NPLACES) {
@@ -103,8 +108,18 @@ static struct look look_all_over(const char *addr, size_t npages)
 	return l;
 }
 
+/* What the program maps and cuts down to an alignment has frames all over at first, and what is cut
+ * off keeps them, as part of a superpage. */
+static int is_cut(const struct alike *c, const struct look *l)
+{
+	return l->npages_gone && umpa_option(OPTION_huge) &&
+	       c >= &classes[umpa_evidence_class(SLOT_NPAGES)] && c < &classes[OF_ZEROED];
+}
+
 static int is_full(const struct alike *c, const struct look *l)
 {
+	if (is_cut(c, l))
+		return 4 * l->nframes >= 3 * (l->npages + l->npages_gone);
 	return c == blocks() ? 4 * l->nframes >= 3 * l->npages : 2 * l->nframes >= l->npages;
 }
 

@@ -6,8 +6,10 @@
  * latest one, which is looked at when the next of the class is asked for, or when it is over.
  *
  * class                    served after                      and then
- * a program's mappings,    a probe used to a half            each 16th is a probe
- *   by size
+ * a program's mappings,    a probe used to a half; one       each 16th is a probe
+ *   by size                that was cut to three quarters
+ *                          of what it was, if it is 2 MiB
+ *                          or more and has huge pages
  * its reservations, by     the same                          the same
  *   size
  * an engine's mappings     the same, and 24 MiB of probes,   each 16th is a probe

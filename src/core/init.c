@@ -110,7 +110,8 @@ static void init_nursery(struct umpa_core *c)
 	size_t nslots = umpa_option(OPTION_nursery) >> SLOT_SHIFT;
 	void *front = (void *)c->window.base;
 
-	if (nslots > c->window.nslots / 4)
+	/* Where memory counts before it is touched, all of it would count from the start. */
+	if (nslots > c->window.nslots / 4 || c->machine.strict_commit)
 		nslots = 0;
 	if (nslots && !umpa_window_open(&c->window, (uint32_t)nslots)) {
 		c->space.nnursery = (uint32_t)nslots;

@@ -300,10 +300,25 @@ static uint32_t wished_nslots(const struct mmap_args *a)
 	return nslots;
 }
 
+/* A wish that is as round as this, with nothing before it, is one for an alignment. Others name the
+ * place: right behind something, as where the brk of a machine's guest grows (qemu-user). */
+#define ROUND_WISH_NBYTES ((uintptr_t)1 << 18)
+
+static int is_wish_for_place(const struct mmap_args *a)
+{
+	uintptr_t addr = (uintptr_t)a->addr;
+	unsigned char vec;
+
+	return addr >= PAGE_NBYTES &&
+	       (addr % ROUND_WISH_NBYTES ||
+		       !umpa_os_resident((const char *)a->addr - PAGE_NBYTES, 1, &vec));
+}
+
 /* A size of which it is asked whether it is used. */
 static int may_learn_to_reserve(const struct mmap_args *a)
 {
-	return is_worth_reserving(a) && !is_fixed(a) && !umpa_in_window(a->addr);
+	return is_worth_reserving(a) && !is_fixed(a) && !umpa_in_window(a->addr) &&
+	       !is_wish_for_place(a);
 }
 
 static void *reserve_if_used(struct mmap_args *a)

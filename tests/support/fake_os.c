@@ -625,7 +625,16 @@ int umpa_os_unback(void *addr, size_t nbytes)
 int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
 {
 	int error = enter(RESIDENT);
-	struct range r = range_of(addr, npages * PAGE_NBYTES, 0);
+	struct area *a = area_of(addr);
+	struct range r;
+
+	/* Asked of what may have been unmapped, too: a probe, or what is before a wish. */
+	for (size_t i = 0; a && i < npages; i++)
+		if (a->entries[((uintptr_t)addr - (uintptr_t)a->base) / PAGE_NBYTES + i] & GONE)
+			a = NULL;
+	if (!a)
+		return leave(error ? error : -ENOMEM);
+	r = range_of(addr, npages * PAGE_NBYTES, 0);
 
 	for (size_t i = 0; !error && i < npages; i++)
 		vec[i] = FRAME(r.area->entries[r.first + i]) != 0;

@@ -103,6 +103,20 @@ TEST(evidence_of_large_mappings)
 	CHECK_EQ(is_used(NLARGE), 1);
 }
 
+/* Half of it is cut off for an alignment: all of the rest is used, but it is not served. */
+TEST(evidence_of_what_is_cut)
+{
+	char *p;
+
+	PLAN(4);
+	begin();
+	p = probe(2 * NPAGES, NPAGES);
+	umpa_os_unmap(p + (size_t)NPAGES * PAGE_NBYTES, (size_t)NPAGES * PAGE_NBYTES);
+	CHECK_EQ(is_used(2 * NPAGES), 0);
+	p = probe(2 * NPAGES, 2 * NPAGES);
+	CHECK_EQ(is_used(2 * NPAGES), 1);
+}
+
 /* An engine's mappings are alike whatever their size; it may cut the front off for alignment. */
 TEST(evidence_of_an_engine)
 {

@@ -706,7 +706,7 @@ TEST(page_strict_commit_opens_what_is_needed)
 	fake_machine.strict_commit = 1;
 	a = umpa_alloc(64 * MIB, 0);
 	CHECK(a != NULL);
-	CHECK(fake_opened_nbytes() <= 64 * MIB + 8 * MIB + MIB);
+	CHECK(fake_opened_nbytes() <= 64 * MIB + 2 * MIB + MIB);
 	umpa_free(a);
 	end();
 }
