@@ -63,7 +63,8 @@ struct umpa_vmm_options {
 	size_t holding_nbytes; /* address space for blocks that are allocated inside; 0: none is
 				  set apart */
 	size_t frames_nbytes;  /* of the holding, that begin with frames of the pool, as far as it
-				  has some; no more than holding_nbytes */
+				  has some; no more than holding_nbytes. 0: what machines before
+				  have left there */
 	unsigned ncpus; /* functions that may run at a time, each in a thread of its own, and each
 			   with so much stack and holding; 0: 1; UMPA_VMM_NCPUS_MAX, or what
 			   the host gives (struct umpa_vmm_caps) */
@@ -110,6 +111,14 @@ struct umpa_vmm_fault {
 	uint64_t ip, sp;  /* where; 0 if not known */
 };
 
+/* What handlers of page faults may call is compiled as they are, into whatever calls it: vectors
+ * are the interrupted function's. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define UMPA_G_INLINE static inline __attribute__((always_inline, target("general-regs-only")))
+#else
+#define UMPA_G_INLINE static inline
+#endif
+
 /* What the function has inside, for itself. */
 struct umpa_guest;
 
@@ -135,8 +144,9 @@ struct umpa_guest;
  * stands on (EINVAL); memory that the system maps where the machine does not reach is given back at
  * once (ENOMEM). A pointer into the window in a system call means what fn sees there; where that is
  * nothing, or in several places and the call can be made neither with a list of them nor with a
- * copy, EFAULT, as it is where another structure that is given points to pages which are led
- * elsewhere.
+ * copy, EFAULT; so it is where the kernel would write to pages that may not be written (as of calls
+ * that umpa knows: no fault handler is asked). Lists, messages and their like are looked into; a
+ * pointer in any other structure (of an ioctl, of a socket option) means what is there outside.
  */
 int umpa_vmm_run(struct umpa_vmm *vmm, long (*fn)(struct umpa_guest *guest, void *arg), void *arg,
 	long *ret, struct umpa_vmm_fault *fault);
@@ -191,32 +201,32 @@ struct umpa_guest {
 
 /* 1: fn is in guest mode. 0: it runs outside (UMPA_VMM_ALLOW_HOST), and has the functions for
  * blocks at the end of this header alone. */
-static inline int umpa_g_is_inside(const struct umpa_guest *g)
+UMPA_G_INLINE int umpa_g_is_inside(const struct umpa_guest *g)
 {
 	return g->superpage != NULL;
 }
 
 /* The number of the superpage that an address is in, from the window's begin. */
-static inline size_t umpa_g_superpage_of(const struct umpa_guest *g, const void *addr)
+UMPA_G_INLINE size_t umpa_g_superpage_of(const struct umpa_guest *g, const void *addr)
 {
 	return ((uintptr_t)addr - g->base) >> 21;
 }
 
 /* A superpage is made of pages. */
-static inline int umpa_g_is_split(uint64_t superpage)
+UMPA_G_INLINE int umpa_g_is_split(uint64_t superpage)
 {
 	return superpage && !(superpage & UMPA_G_LEAF);
 }
 
 /* The 512 entries that such a superpage's entry leads to. */
-static inline uint64_t *umpa_g_table(const struct umpa_guest *g, uint64_t superpage)
+UMPA_G_INLINE uint64_t *umpa_g_table(const struct umpa_guest *g, uint64_t superpage)
 {
 	return (uint64_t *)(superpage + g->table_offset);
 }
 
 /* The entry itself, to be written with one store. level 1: of the superpage, which may be exchanged
  * but not changed where it is split. Level 0: of the page, where its superpage is. */
-static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *addr, int level)
+UMPA_G_INLINE volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *addr, int level)
 {
 	uint64_t *superpage = &g->superpage[umpa_g_superpage_of(g, addr)];
 
@@ -227,7 +237,7 @@ static inline volatile uint64_t *umpa_g_pte(struct umpa_guest *g, const void *ad
 }
 
 /* What this CPU remembers of the page at addr; where its superpage is not split, of all of that. */
-static inline void umpa_g_flush(const void *addr)
+UMPA_G_INLINE void umpa_g_flush(const void *addr)
 {
 #if defined(__x86_64__)
 	__asm__ volatile("invlpg (%0)" : : "r"(addr) : "memory");
@@ -237,7 +247,7 @@ static inline void umpa_g_flush(const void *addr)
 }
 
 /* All that this CPU remembers. */
-static inline void umpa_g_flush_all(void)
+UMPA_G_INLINE void umpa_g_flush_all(void)
 {
 #if defined(__x86_64__)
 	uint64_t root;
@@ -251,20 +261,20 @@ static inline void umpa_g_flush_all(void)
 void umpa_g_flush_others(struct umpa_guest *g);
 
 /* The entry that leads to a page's home; with UMPA_G_LEAF to a superpage's. */
-static inline uint64_t umpa_g_entry(const struct umpa_guest *g, const void *home)
+UMPA_G_INLINE uint64_t umpa_g_entry(const struct umpa_guest *g, const void *home)
 {
 	return ((uintptr_t)home - g->base + g->physical) | UMPA_G_OPEN;
 }
 
 /* Where an entry leads to: the home, which the host knows the page by. NULL: nowhere. */
-static inline void *umpa_g_home_of(const struct umpa_guest *g, uint64_t entry)
+UMPA_G_INLINE void *umpa_g_home_of(const struct umpa_guest *g, uint64_t entry)
 {
 	return entry & UMPA_G_PRESENT ? (char *)g->base + ((entry & UMPA_G_ADDRESS) - g->physical)
 				      : NULL;
 }
 
 /* The home of a byte that is seen at addr: what a system call may be given. NULL: nothing is. */
-static inline void *umpa_g_home(struct umpa_guest *g, const void *addr)
+UMPA_G_INLINE void *umpa_g_home(struct umpa_guest *g, const void *addr)
 {
 	uint64_t entry = __atomic_load_n(umpa_g_pte(g, addr, 1), __ATOMIC_ACQUIRE);
 	size_t inside = (uintptr_t)addr & (((size_t)1 << 21) - 1);
@@ -284,7 +294,7 @@ void umpa_g_end_table(struct umpa_guest *g, uint64_t *table);
 
 /* Makes a superpage consist of pages, which lead where it led. There is nothing to flush, and other
  * CPUs may do the same. */
-static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
+UMPA_G_INLINE void umpa_g_split(struct umpa_guest *g, const void *addr)
 {
 	uint64_t *superpage = &g->superpage[umpa_g_superpage_of(g, addr)], *table, i;
 	uint64_t led_to = __atomic_load_n(superpage, __ATOMIC_ACQUIRE);
@@ -304,7 +314,7 @@ static inline void umpa_g_split(struct umpa_guest *g, const void *addr)
 }
 
 /* Leads all of a superpage somewhere, or with 0 nowhere. */
-static inline void umpa_g_set_superpage(struct umpa_guest *g, const void *addr, uint64_t entry)
+UMPA_G_INLINE void umpa_g_set_superpage(struct umpa_guest *g, const void *addr, uint64_t entry)
 {
 	volatile uint64_t *superpage = umpa_g_pte(g, addr, 1);
 	uint64_t led_to = *superpage;
@@ -315,14 +325,14 @@ static inline void umpa_g_set_superpage(struct umpa_guest *g, const void *addr, 
 }
 
 /* 1 if a superpage is at addr, all of it within npages. */
-static inline int umpa_g_is_superpage(const void *addr, size_t npages)
+UMPA_G_INLINE int umpa_g_is_superpage(const void *addr, size_t npages)
 {
 	return npages >= 512 && !((uintptr_t)addr & (((size_t)1 << 21) - 1));
 }
 
 /* Leads npages from addr on to the pages at home, superpages by one entry where both are. What was
  * seen there is not seen any more: flush, if it may be remembered. */
-static inline void umpa_g_map(struct umpa_guest *g, void *addr, const void *home, size_t npages)
+UMPA_G_INLINE void umpa_g_map(struct umpa_guest *g, void *addr, const void *home, size_t npages)
 {
 	char *at = (char *)addr;
 	const char *from = (const char *)home;
@@ -344,7 +354,7 @@ static inline void umpa_g_map(struct umpa_guest *g, void *addr, const void *home
 }
 
 /* Nothing is seen there: who touches it faults. Flush. */
-static inline void umpa_g_unmap(struct umpa_guest *g, void *addr, size_t npages)
+UMPA_G_INLINE void umpa_g_unmap(struct umpa_guest *g, void *addr, size_t npages)
 {
 	char *at = (char *)addr;
 
@@ -364,7 +374,7 @@ static inline void umpa_g_unmap(struct umpa_guest *g, void *addr, size_t npages)
 }
 
 /* Writable, or read-only; what is not there stays so. Flush. */
-static inline void umpa_g_protect(struct umpa_guest *g, void *addr, size_t npages, int writable)
+UMPA_G_INLINE void umpa_g_protect(struct umpa_guest *g, void *addr, size_t npages, int writable)
 {
 	char *at = (char *)addr;
 
@@ -386,7 +396,7 @@ static inline void umpa_g_protect(struct umpa_guest *g, void *addr, size_t npage
 }
 
 /* Exchanges what is seen at n superpages and n others, whatever they are made of. Flush. */
-static inline void umpa_g_exchange(struct umpa_guest *g, void *a, void *b, size_t n)
+UMPA_G_INLINE void umpa_g_exchange(struct umpa_guest *g, void *a, void *b, size_t n)
 {
 	volatile uint64_t *x = umpa_g_pte(g, a, 1), *y = umpa_g_pte(g, b, 1);
 
@@ -399,14 +409,14 @@ static inline void umpa_g_exchange(struct umpa_guest *g, void *a, void *b, size_
 }
 
 /* Pages from there on to the end of the superpage. */
-static inline size_t umpa_g_npages_left(const void *addr)
+UMPA_G_INLINE size_t umpa_g_npages_left(const void *addr)
 {
 	return 512 - ((uintptr_t)addr >> 12 & 511);
 }
 
 /* The same of npages and npages others, which don't overlap: superpages by one entry where both
  * are. Flush. */
-static inline void umpa_g_exchange_pages(struct umpa_guest *g, void *a, void *b, size_t npages)
+UMPA_G_INLINE void umpa_g_exchange_pages(struct umpa_guest *g, void *a, void *b, size_t npages)
 {
 	char *p = (char *)a, *q = (char *)b;
 	size_t n, i;
@@ -435,7 +445,7 @@ static inline void umpa_g_exchange_pages(struct umpa_guest *g, void *a, void *b,
 }
 
 /* fn, which is asked at each page fault in the window; NULL: none. */
-static inline void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, void *arg)
+UMPA_G_INLINE void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, void *arg)
 {
 	g->on_fault = fn;
 	g->on_fault_arg = arg;

@@ -131,6 +131,10 @@ void umpa_kvm_rearm(const struct umpa_kvm_alarm *alarm, uint64_t ns);
 /* After KVM_SIGNAL: it need not come out again for what has come by now. */
 void umpa_kvm_hush(void);
 
+/* From here to there no handler of a signal runs in this thread, which may jump away for good. */
+uint64_t umpa_kvm_hold_signals(void);
+void umpa_kvm_let_signals(uint64_t held);
+
 /* The calling thread; and one, that is armed, is called out. */
 int umpa_kvm_thread(void);
 void umpa_kvm_interrupt(int thread);

@@ -529,6 +529,7 @@ int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *e)
  */
 enum {
 	ALARM_SIGNAL = SIGSTKFLT,
+	AGAIN_NS = 5000000,
 	NSIGNAL_BYTES = 8
 };
 
@@ -570,9 +571,12 @@ int umpa_kvm_thread(void)
 	return (int)sys_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
+/* And again after that: a run in a handler of a signal, which came just before this one went into
+ * guest mode, takes away what has come by then. */
 static int set_timer(int timer, uint64_t ns)
 {
-	struct itimerspec when = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)}};
+	struct itimerspec when = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)},
+		.it_interval = {0, AGAIN_NS}};
 
 	return (int)SYS_4(SYS_timer_settime, timer, 0, &when, 0);
 }
@@ -610,6 +614,8 @@ void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm
 
 	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &alarm_bit, &now, NSIGNAL_BYTES);
 	wanted = now & ~alarm_bit;
+	if (alarm->blocked == (wanted | before))
+		return;
 	alarm->blocked = wanted | before;
 	(void)!set_mask(cpu, &wanted);
 }
@@ -643,6 +649,19 @@ void umpa_kvm_drop(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)
 	if (alarm->timer != -1)
 		SYS_1(SYS_timer_delete, alarm->timer);
 	(void)!set_mask(cpu, NULL);
+}
+
+uint64_t umpa_kvm_hold_signals(void)
+{
+	uint64_t all = UINT64_MAX, before = 0;
+
+	SYS_4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, NSIGNAL_BYTES);
+	return before;
+}
+
+void umpa_kvm_let_signals(uint64_t held)
+{
+	SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &held, 0, NSIGNAL_BYTES);
 }
 
 void umpa_kvm_interrupt(int thread)

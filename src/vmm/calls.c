@@ -25,7 +25,8 @@ static const uint16_t makes_others[] = {
 
 /* They change what the host has arranged for this thread, or end it alone. */
 static const uint16_t ends_this[] = {SYS_exit, SYS_rt_sigreturn, SYS_sigaltstack, SYS_modify_ldt,
-	SYS_iopl, SYS_ioperm, SYS_unshare, SYS_set_thread_area};
+	SYS_iopl, SYS_ioperm, SYS_unshare, SYS_set_thread_area,
+	SYS_process_madvise}; /* of this process, too, since Linux 6.13 */
 
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
@@ -135,6 +136,10 @@ static int is_given(const struct umpa_call *call, int position)
  */
 static struct buffers buffers_of(uint64_t number)
 {
+	enum {
+		LESS = CALL_MAY_BE_LESS,
+		WRITTEN = CALL_IS_WRITTEN
+	};
 #define HAS(name, ...)                                                                             \
 	case SYS_##name: {                                                                         \
 		static const struct umpa_call_buffer b[] = {__VA_ARGS__};                          \
@@ -146,10 +151,10 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(mprotect, {0, 1, 1, 0})
 		HAS(pkey_mprotect, {0, 1, 1, 0})
 		HAS(mremap, {0, 1, 1, 0})
-		HAS(read, {1, 2, 1, 1})
-		HAS(write, {1, 2, 1, 1})
-		HAS(pread64, {1, 2, 1, 1})
-		HAS(pwrite64, {1, 2, 1, 1})
+		HAS(read, {1, 2, 1, LESS | WRITTEN})
+		HAS(write, {1, 2, 1, LESS})
+		HAS(pread64, {1, 2, 1, LESS | WRITTEN})
+		HAS(pwrite64, {1, 2, 1, LESS})
 		HAS(readv, {1, 2, sizeof(struct iovec), 0})
 		HAS(writev, {1, 2, sizeof(struct iovec), 0})
 		HAS(preadv, {1, 2, sizeof(struct iovec), 0})
@@ -157,61 +162,61 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(preadv2, {1, 2, sizeof(struct iovec), 0})
 		HAS(pwritev2, {1, 2, sizeof(struct iovec), 0})
 		HAS(vmsplice, {1, 2, sizeof(struct iovec), 0})
-		HAS(getrandom, {0, 1, 1, 0})
-		HAS(getdents64, {1, 2, 1, 1})
-		HAS(recvfrom, {1, 2, 1, 0}, {4, -1, sizeof(struct sockaddr_storage), 0},
-			{5, -1, sizeof(int), 0})
+		HAS(getrandom, {0, 1, 1, WRITTEN})
+		HAS(getdents64, {1, 2, 1, LESS | WRITTEN})
+		HAS(recvfrom, {1, 2, 1, WRITTEN}, {4, -1, sizeof(struct sockaddr_storage), WRITTEN},
+			{5, -1, sizeof(int), WRITTEN})
 		HAS(sendto, {1, 2, 1, 0}, {4, 5, 1, 0})
 		HAS(sendmsg, {1, -1, sizeof(struct msghdr), 0})
-		HAS(recvmsg, {1, -1, sizeof(struct msghdr), 0})
+		HAS(recvmsg, {1, -1, sizeof(struct msghdr), WRITTEN})
 		HAS(sendmmsg, {1, 2, sizeof(struct mmsghdr), 0})
-		HAS(recvmmsg, {1, 2, sizeof(struct mmsghdr), 0},
+		HAS(recvmmsg, {1, 2, sizeof(struct mmsghdr), WRITTEN},
 			{4, -1, sizeof(struct timespec), 0})
-		HAS(getsockopt, {3, -1, 0, 0}, {4, -1, sizeof(int), 0})
+		HAS(getsockopt, {3, -1, 0, WRITTEN}, {4, -1, sizeof(int), WRITTEN})
 		HAS(setsockopt, {3, 4, 1, 0})
 		HAS(mlock, {0, 1, 1, 0})
 		HAS(munlock, {0, 1, 1, 0})
 		HAS(msync, {0, 1, 1, 0})
-		HAS(mincore, {0, 1, 1, 0}, {2, 1, 1, 0})
-		HAS(readlink, {0, CALL_TEXT, 0, 0}, {1, 2, 1, 0})
-		HAS(getcwd, {0, 1, 1, 0})
+		HAS(mincore, {0, 1, 1, 0}, {2, 1, 1, WRITTEN})
+		HAS(readlink, {0, CALL_TEXT, 0, 0}, {1, 2, 1, WRITTEN})
+		HAS(getcwd, {0, 1, 1, WRITTEN})
 		HAS(access, {0, CALL_TEXT, 0, 0})
 		HAS(faccessat, {1, CALL_TEXT, 0, 0})
 		HAS(unlink, {0, CALL_TEXT, 0, 0})
 		HAS(open, {0, CALL_TEXT, 0, 0})
 		HAS(openat, {1, CALL_TEXT, 0, 0})
-		HAS(clock_gettime, {1, -1, sizeof(struct timespec), 0})
-		HAS(clock_getres, {1, -1, sizeof(struct timespec), 0})
-		HAS(gettimeofday, {0, -1, sizeof(struct timeval), 0},
-			{1, -1, sizeof(struct timezone), 0})
+		HAS(clock_gettime, {1, -1, sizeof(struct timespec), WRITTEN})
+		HAS(clock_getres, {1, -1, sizeof(struct timespec), WRITTEN})
+		HAS(gettimeofday, {0, -1, sizeof(struct timeval), WRITTEN},
+			{1, -1, sizeof(struct timezone), WRITTEN})
 		HAS(nanosleep, {0, -1, sizeof(struct timespec), 0},
-			{1, -1, sizeof(struct timespec), 0})
+			{1, -1, sizeof(struct timespec), WRITTEN})
 		HAS(clock_nanosleep, {2, -1, sizeof(struct timespec), 0},
-			{3, -1, sizeof(struct timespec), 0})
-		HAS(stat, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct stat), 0})
-		HAS(lstat, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct stat), 0})
-		HAS(fstat, {1, -1, sizeof(struct stat), 0})
-		HAS(newfstatat, {1, CALL_TEXT, 0, 0}, {2, -1, sizeof(struct stat), 0})
-		HAS(statx, {1, CALL_TEXT, 0, 0}, {4, -1, STATX_NBYTES, 0})
-		HAS(statfs, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct statfs), 0})
-		HAS(fstatfs, {1, -1, sizeof(struct statfs), 0})
-		HAS(getrusage, {1, -1, sizeof(struct rusage), 0})
-		HAS(uname, {0, -1, sizeof(struct utsname), 0})
-		HAS(sysinfo, {0, -1, sizeof(struct sysinfo), 0})
-		HAS(times, {0, -1, sizeof(struct tms), 0})
-		HAS(getrlimit, {1, -1, RLIMIT_NBYTES, 0})
+			{3, -1, sizeof(struct timespec), WRITTEN})
+		HAS(stat, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct stat), WRITTEN})
+		HAS(lstat, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct stat), WRITTEN})
+		HAS(fstat, {1, -1, sizeof(struct stat), WRITTEN})
+		HAS(newfstatat, {1, CALL_TEXT, 0, 0}, {2, -1, sizeof(struct stat), WRITTEN})
+		HAS(statx, {1, CALL_TEXT, 0, 0}, {4, -1, STATX_NBYTES, WRITTEN})
+		HAS(statfs, {0, CALL_TEXT, 0, 0}, {1, -1, sizeof(struct statfs), WRITTEN})
+		HAS(fstatfs, {1, -1, sizeof(struct statfs), WRITTEN})
+		HAS(getrusage, {1, -1, sizeof(struct rusage), WRITTEN})
+		HAS(uname, {0, -1, sizeof(struct utsname), WRITTEN})
+		HAS(sysinfo, {0, -1, sizeof(struct sysinfo), WRITTEN})
+		HAS(times, {0, -1, sizeof(struct tms), WRITTEN})
+		HAS(getrlimit, {1, -1, RLIMIT_NBYTES, WRITTEN})
 		HAS(setrlimit, {1, -1, RLIMIT_NBYTES, 0})
-		HAS(prlimit64, {2, -1, RLIMIT_NBYTES, 0}, {3, -1, RLIMIT_NBYTES, 0})
-		HAS(wait4, {1, -1, sizeof(int), 0}, {3, -1, sizeof(struct rusage), 0})
-		HAS(pipe, {0, -1, 2 * sizeof(int), 0})
-		HAS(pipe2, {0, -1, 2 * sizeof(int), 0})
-		HAS(poll, {0, 1, sizeof(struct pollfd), 0})
-		HAS(ppoll, {0, 1, sizeof(struct pollfd), 0}, {2, -1, sizeof(struct timespec), 0},
-			{3, -1, SIGNALS_NBYTES, 0})
-		HAS(epoll_wait, {1, 2, EPOLL_EVENT_NBYTES, 0})
+		HAS(prlimit64, {2, -1, RLIMIT_NBYTES, 0}, {3, -1, RLIMIT_NBYTES, WRITTEN})
+		HAS(wait4, {1, -1, sizeof(int), WRITTEN}, {3, -1, sizeof(struct rusage), WRITTEN})
+		HAS(pipe, {0, -1, 2 * sizeof(int), WRITTEN})
+		HAS(pipe2, {0, -1, 2 * sizeof(int), WRITTEN})
+		HAS(poll, {0, 1, sizeof(struct pollfd), WRITTEN})
+		HAS(ppoll, {0, 1, sizeof(struct pollfd), WRITTEN},
+			{2, -1, sizeof(struct timespec), 0}, {3, -1, SIGNALS_NBYTES, 0})
+		HAS(epoll_wait, {1, 2, EPOLL_EVENT_NBYTES, WRITTEN})
 		HAS(epoll_ctl, {3, -1, EPOLL_EVENT_NBYTES, 0})
-		HAS(rt_sigprocmask, {1, -1, SIGNALS_NBYTES, 0}, {2, -1, SIGNALS_NBYTES, 0})
-		HAS(rt_sigaction, {1, -1, ACTION_NBYTES, 0}, {2, -1, ACTION_NBYTES, 0})
+		HAS(rt_sigprocmask, {1, -1, SIGNALS_NBYTES, 0}, {2, -1, SIGNALS_NBYTES, WRITTEN})
+		HAS(rt_sigaction, {1, -1, ACTION_NBYTES, 0}, {2, -1, ACTION_NBYTES, WRITTEN})
 		HAS(ioctl, {2, -1, IOCTL_NBYTES, 0})
 		HAS(fcntl, {2, -1, sizeof(struct flock), 0})
 		HAS(mkdir, {0, CALL_TEXT, 0, 0})
@@ -232,42 +237,45 @@ static struct buffers buffers_of(uint64_t number)
 		HAS(renameat2, {1, CALL_TEXT, 0, 0}, {3, CALL_TEXT, 0, 0})
 		HAS(linkat, {1, CALL_TEXT, 0, 0}, {3, CALL_TEXT, 0, 0})
 		HAS(symlinkat, {0, CALL_TEXT, 0, 0}, {2, CALL_TEXT, 0, 0})
-		HAS(readlinkat, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(readlinkat, {1, CALL_TEXT, 0, 0}, {2, 3, 1, WRITTEN})
 		HAS(utimensat, {1, CALL_TEXT, 0, 0}, {2, -1, 2 * sizeof(struct timespec), 0})
 		HAS(memfd_create, {0, CALL_TEXT, 0, 0})
 		HAS(inotify_add_watch, {1, CALL_TEXT, 0, 0})
-		HAS(getxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
-		HAS(lgetxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
-		HAS(fgetxattr, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
+		HAS(getxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, WRITTEN})
+		HAS(lgetxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, WRITTEN})
+		HAS(fgetxattr, {1, CALL_TEXT, 0, 0}, {2, 3, 1, WRITTEN})
 		HAS(setxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
 		HAS(lsetxattr, {0, CALL_TEXT, 0, 0}, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
 		HAS(fsetxattr, {1, CALL_TEXT, 0, 0}, {2, 3, 1, 0})
-		HAS(listxattr, {0, CALL_TEXT, 0, 0}, {1, 2, 1, 0})
-		HAS(llistxattr, {0, CALL_TEXT, 0, 0}, {1, 2, 1, 0})
-		HAS(flistxattr, {1, 2, 1, 0})
+		HAS(listxattr, {0, CALL_TEXT, 0, 0}, {1, 2, 1, WRITTEN})
+		HAS(llistxattr, {0, CALL_TEXT, 0, 0}, {1, 2, 1, WRITTEN})
+		HAS(flistxattr, {1, 2, 1, WRITTEN})
 		HAS(bind, {1, 2, 1, 0})
 		HAS(connect, {1, 2, 1, 0})
-		HAS(accept, {1, -1, sizeof(struct sockaddr_storage), 0}, {2, -1, sizeof(int), 0})
-		HAS(accept4, {1, -1, sizeof(struct sockaddr_storage), 0}, {2, -1, sizeof(int), 0})
-		HAS(getsockname, {1, -1, sizeof(struct sockaddr_storage), 0},
-			{2, -1, sizeof(int), 0})
-		HAS(getpeername, {1, -1, sizeof(struct sockaddr_storage), 0},
-			{2, -1, sizeof(int), 0})
-		HAS(socketpair, {3, -1, 2 * sizeof(int), 0})
-		HAS(getgroups, {1, 0, sizeof(int), 0})
+		HAS(accept, {1, -1, sizeof(struct sockaddr_storage), WRITTEN},
+			{2, -1, sizeof(int), WRITTEN})
+		HAS(accept4, {1, -1, sizeof(struct sockaddr_storage), WRITTEN},
+			{2, -1, sizeof(int), WRITTEN})
+		HAS(getsockname, {1, -1, sizeof(struct sockaddr_storage), WRITTEN},
+			{2, -1, sizeof(int), WRITTEN})
+		HAS(getpeername, {1, -1, sizeof(struct sockaddr_storage), WRITTEN},
+			{2, -1, sizeof(int), WRITTEN})
+		HAS(socketpair, {3, -1, 2 * sizeof(int), WRITTEN})
+		HAS(getgroups, {1, 0, sizeof(int), WRITTEN})
 		HAS(setgroups, {1, 0, sizeof(int), 0})
-		HAS(sched_getaffinity, {2, 1, 1, 0})
+		HAS(sched_getaffinity, {2, 1, 1, WRITTEN})
 		HAS(sched_setaffinity, {2, 1, 1, 0})
 		HAS(setitimer, {1, -1, sizeof(struct itimerval), 0},
-			{2, -1, sizeof(struct itimerval), 0})
-		HAS(getitimer, {1, -1, sizeof(struct itimerval), 0})
+			{2, -1, sizeof(struct itimerval), WRITTEN})
+		HAS(getitimer, {1, -1, sizeof(struct itimerval), WRITTEN})
 		HAS(timerfd_settime, {2, -1, sizeof(struct itimerspec), 0},
-			{3, -1, sizeof(struct itimerspec), 0})
-		HAS(timerfd_gettime, {1, -1, sizeof(struct itimerspec), 0})
-		HAS(epoll_pwait, {1, 2, EPOLL_EVENT_NBYTES, 0}, {4, 5, 1, 0})
-		HAS(sendfile, {2, -1, sizeof(off_t), 0})
-		HAS(splice, {1, -1, sizeof(off_t), 0}, {3, -1, sizeof(off_t), 0})
-		HAS(copy_file_range, {1, -1, sizeof(off_t), 0}, {3, -1, sizeof(off_t), 0})
+			{3, -1, sizeof(struct itimerspec), WRITTEN})
+		HAS(timerfd_gettime, {1, -1, sizeof(struct itimerspec), WRITTEN})
+		HAS(epoll_pwait, {1, 2, EPOLL_EVENT_NBYTES, WRITTEN}, {4, 5, 1, 0})
+		HAS(sendfile, {2, -1, sizeof(off_t), WRITTEN})
+		HAS(splice, {1, -1, sizeof(off_t), WRITTEN}, {3, -1, sizeof(off_t), WRITTEN})
+		HAS(copy_file_range, {1, -1, sizeof(off_t), WRITTEN},
+			{3, -1, sizeof(off_t), WRITTEN})
 		HAS(futex, {0, -1, sizeof(int), 0}, {3, -1, sizeof(struct timespec), 0},
 			{4, -1, sizeof(int), 0})
 	/* None. (mmap has a wish, which stays one.) */
@@ -386,6 +394,27 @@ int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n)
 	default:
 		return 0;
 	}
+}
+
+int umpa_call_writes_list(uint64_t number)
+{
+	switch (number) {
+	case SYS_readv:
+	case SYS_preadv:
+	case SYS_preadv2:
+	case SYS_process_vm_readv:
+	case SYS_recvmsg:
+	case SYS_recvmmsg:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+int umpa_call_is_of_process(const struct umpa_call *call, int process)
+{
+	return (call->number == SYS_process_vm_readv || call->number == SYS_process_vm_writev) &&
+	       (int)call->argument[0] == process;
 }
 
 int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t *n, size_t *each)

@@ -29,13 +29,18 @@ must_check int umpa_call_verdict(
 /* 1 if it changes mappings that are there, so that ground matters. */
 int umpa_call_changes(const struct umpa_call *call);
 
+enum {
+	CALL_MAY_BE_LESS = 1, /* it may do with less, and says how much that was */
+	CALL_IS_WRITTEN = 2   /* by the kernel, perhaps */
+};
+
 /* A pointer that a call is given. */
 struct umpa_call_buffer {
 	int position;  /* of the argument; -1: it is no pointer, whatever is there */
 	int nbytes_at; /* of the one that says how many there are, or -1: one, or CALL_TEXT: up to 0
 			*/
 	size_t nbytes; /* that each has; 0: not known */
-	int may_be_less; /* it may do with less, and says how much that was */
+	int flags;
 };
 
 #define CALL_TEXT (-2)
@@ -55,6 +60,13 @@ uint64_t umpa_call_of_one(uint64_t number);
 
 /* 1 if a call is given a list of pointers (struct iovec) in this process: *list and *n. */
 int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n);
+
+/* 1 if it writes to what a list, or the list of a message, has. */
+int umpa_call_writes_list(uint64_t number);
+
+/* 1 if a call reads or writes memory of the process with that number by a second list, of which the
+ * arguments 3 and 4 are where it is and how long. */
+int umpa_call_is_of_process(const struct umpa_call *call, int process);
 
 /* 1 if a call is given messages: *n headers (struct msghdr), a row of which `each` is so long. */
 int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t *n, size_t *each);

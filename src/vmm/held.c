@@ -24,6 +24,21 @@ static struct slot first_slot(const struct umpa_holding *h)
 	return umpa_window_slot(&umpa_core.window, h->begin);
 }
 
+/* Superpages that machines have left to the pool, more than they had taken of it. The next one
+ * takes them, if it is not told how many: so who makes one after the other takes what one does.
+ * Atomic; roughly, as others use the pool meanwhile. */
+static int64_t nleft;
+
+static uint32_t nslots_to_stock(const struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
+{
+	int64_t n = __atomic_load_n(&nleft, __ATOMIC_RELAXED) / vmm->ncpus;
+	size_t nslots = vmm->peers.held_nbytes >> SLOT_SHIFT;
+
+	if (o->frames_nbytes)
+		return (uint32_t)slots_in(o->frames_nbytes);
+	return n < 0 ? 0 : (uint32_t)((size_t)n < nslots ? (size_t)n : nslots);
+}
+
 /* Its first slots get frames of the pool. */
 static void stock(struct umpa_holding *h, uint32_t nslots)
 {
@@ -31,6 +46,7 @@ static void stock(struct umpa_holding *h, uint32_t nslots)
 
 	if (n)
 		umpa_extents_grow(&h->extents, n, EXTENT_RESIDENT);
+	__atomic_fetch_sub(&nleft, n, __ATOMIC_RELAXED);
 }
 
 static size_t books_nbytes(size_t nslots)
@@ -104,6 +120,7 @@ static char *take_slots(size_t nslots)
 int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *o)
 {
 	size_t nslots = slots_in(o->holding_nbytes);
+	uint32_t nstocked;
 	char *begin;
 	int error;
 
@@ -121,9 +138,10 @@ int umpa_vmm_take_holdings(struct umpa_vmm *vmm, const struct umpa_vmm_options *
 	vmm->peers.held_nbytes = nslots << SLOT_SHIFT;
 	vmm->lent = (struct umpa_lent){(uintptr_t)begin, vmm->peers.held_nbytes * vmm->ncpus,
 		lent_npages, lent_free, NULL};
+	nstocked = nslots_to_stock(vmm, o);
 	for (unsigned i = 0; i < vmm->ncpus; i++) {
 		give_to(&vmm->cpu[i], begin, nslots);
-		stock(&vmm->cpu[i].holding, (uint32_t)slots_in(o->frames_nbytes));
+		stock(&vmm->cpu[i].holding, nstocked);
 	}
 	umpa_lent_begin(&vmm->lent);
 	return 0;
@@ -296,14 +314,17 @@ static int give_in_order(struct umpa_vmm *vmm)
 
 void umpa_vmm_give_holdings(struct umpa_vmm *vmm)
 {
+	uint32_t npooled;
 	int entered;
 
 	if (!vmm->peers.held)
 		return;
 	entered = umpa_fork_enter(); /* a child has all of them, or none */
 	umpa_lent_end(&vmm->lent);
+	npooled = umpa_pool_nslots();
 	if (!give_in_order(vmm))
 		umpa_free(block_of(vmm));
+	__atomic_fetch_add(&nleft, (int64_t)umpa_pool_nslots() - npooled, __ATOMIC_RELAXED);
 	if (entered)
 		umpa_fork_leave();
 	umpa_pool_keep_limit();

@@ -34,6 +34,33 @@ static size_t in_a_row(struct umpa_guest *g, const char *addr, size_t nbytes)
 	return n < nbytes ? n : nbytes;
 }
 
+/* How many of nbytes from addr on, from the front, lie in pages that may be written. */
+static size_t nbytes_open(struct umpa_guest *g, const char *addr, size_t nbytes)
+{
+	size_t n = 0;
+
+	while (n < nbytes) {
+		uintptr_t at = (uintptr_t)addr + n;
+		size_t step = at < g->base ? g->base - at : nbytes - n;
+
+		if (is_led(g, addr + n)) {
+			uint64_t entry =
+				__atomic_load_n(umpa_g_pte(g, addr + n, 1), __ATOMIC_ACQUIRE);
+			size_t one = umpa_g_is_split(entry) ? PAGE_NBYTES : SLOT_NBYTES;
+
+			if (umpa_g_is_split(entry) && !umpa_peers_has_table(g, entry))
+				break;
+			if (umpa_g_is_split(entry))
+				entry = *umpa_g_pte(g, addr + n, 0);
+			if (!(entry & UMPA_G_WRITABLE))
+				break;
+			step = one - (at & (one - 1));
+		}
+		n = step < nbytes - n ? n + step : nbytes;
+	}
+	return n;
+}
+
 /* It is where it is seen. */
 static int is_at_home(struct umpa_guest *g, const void *addr, size_t nbytes)
 {
@@ -119,7 +146,10 @@ static size_t copy_pages(struct umpa_guest *g, char *addr, char *own, size_t nby
 		struct iovec piece =
 			next_piece(g, addr + n, nbytes - n < of_page ? nbytes - n : of_page);
 
-		if (!piece.iov_len || way(own + n, (uintptr_t)piece.iov_base, piece.iov_len))
+		if (!piece.iov_len ||
+			(way == copy_out &&
+				nbytes_open(g, addr + n, piece.iov_len) < piece.iov_len) ||
+			way(own + n, (uintptr_t)piece.iov_base, piece.iov_len))
 			break;
 		n += piece.iov_len;
 	}
@@ -179,6 +209,23 @@ static int is_too_much(const struct umpa_call *call, const struct umpa_call_buff
 	       call->argument[b->nbytes_at] > SSIZE_MAX;
 }
 
+/* What the kernel writes lies in pages that may be written, or the call does with less. */
+static int keep_open(struct umpa_guest *g, struct umpa_led *led, const struct umpa_call_buffer *b)
+{
+	uint64_t *argument = led->call.argument;
+	size_t nbytes = b->nbytes ? nbytes_of(&led->call, b) : 1, open;
+
+	if (!(b->flags & CALL_IS_WRITTEN) || !nbytes)
+		return 0;
+	open = nbytes_open(g, (char *)argument[b->position], nbytes);
+	if (open == nbytes)
+		return 0;
+	if (!open || !(b->flags & CALL_MAY_BE_LESS))
+		return -EFAULT;
+	argument[b->nbytes_at] = open;
+	return 0;
+}
+
 /* The host is given its home, or all its homes. */
 static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 {
@@ -190,6 +237,8 @@ static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 	b = umpa_call_buffer(&led->call, position);
 	if (b.position < 0 || is_too_much(&led->call, &b))
 		return 0;
+	if (keep_open(g, led, &b))
+		return -EFAULT;
 	nbytes = nbytes_of(&led->call, &b);
 	n = in_a_row(g, addr, nbytes ? nbytes : 1);
 	if (n < nbytes && position == 1 && umpa_call_of_pieces(led->call.number)) {
@@ -197,10 +246,10 @@ static int lead_buffer(struct umpa_guest *g, struct umpa_led *led, int position)
 		if (!give_copy(g, led, &argument[position], nbytes, 0))
 			return 0;
 		n = add_pieces(g, led, addr, nbytes);
-		if (!n || (n < nbytes && !b.may_be_less))
+		if (!n || (n < nbytes && !(b.flags & CALL_MAY_BE_LESS)))
 			return -EFAULT;
 		argument[b.nbytes_at] = n;
-	} else if (n < nbytes && b.may_be_less) {
+	} else if (n < nbytes && b.flags & CALL_MAY_BE_LESS) {
 		if (!n)
 			return -EFAULT;
 		argument[b.nbytes_at] = n;
@@ -286,11 +335,18 @@ static int each_entry(uintptr_t list, size_t n, struct umpa_guest *g, struct ump
 	return result;
 }
 
-/* 1: it is not where it is seen. What is no length is for the kernel to refuse. */
+/* How much of it the call may have. */
+static size_t nbytes_of_entry(struct umpa_guest *g, struct umpa_led *led, const struct iovec *v)
+{
+	return led->writes_list ? nbytes_open(g, v->iov_base, v->iov_len) : v->iov_len;
+}
+
+/* 1: it is not where it is seen, or not all of it may be had. What is no length is for the kernel
+ * to refuse. */
 static int is_away(struct umpa_guest *g, struct umpa_led *led, const struct iovec *v)
 {
-	(void)led;
-	return v->iov_len && v->iov_len <= SSIZE_MAX && !is_at_home(g, v->iov_base, v->iov_len);
+	return v->iov_len && v->iov_len <= SSIZE_MAX &&
+	       (!is_at_home(g, v->iov_base, v->iov_len) || nbytes_of_entry(g, led, v) < v->iov_len);
 }
 
 /* 1: not all of it is there any more, and the list ends. */
@@ -298,7 +354,20 @@ static int add_entry(struct umpa_guest *g, struct umpa_led *led, const struct io
 {
 	if (v->iov_len > SSIZE_MAX)
 		return -EINVAL;
-	return add_pieces(g, led, v->iov_base, v->iov_len) < v->iov_len;
+	return add_pieces(g, led, v->iov_base, nbytes_of_entry(g, led, v)) < v->iov_len;
+}
+
+/* What a call reads or writes as if it were another process's must be where it is seen. */
+static int check_own(struct umpa_guest *g, struct umpa_led *led)
+{
+	const uint64_t *a = led->call.argument;
+	int result;
+
+	if (!umpa_call_is_of_process(&led->call, umpa_process_id()))
+		return 0;
+	led->writes_list = led->call.number == SYS_process_vm_writev;
+	result = each_entry(a[3], a[4], g, led, is_away);
+	return result > 0 ? -EFAULT : result;
 }
 
 /* 0: it can stay as it is; 1: it is written anew, and 2: as far as it could; -errno. */
@@ -370,7 +439,7 @@ static int lead_message(struct umpa_guest *g, struct umpa_led *led)
 }
 
 /* It can stay as it is; else -EFAULT. */
-static int check_message(struct umpa_guest *g, uintptr_t header)
+static int check_message(struct umpa_guest *g, struct umpa_led *led, uintptr_t header)
 {
 	struct msghdr m;
 	int error = copy_in(&m, header, sizeof(m));
@@ -381,7 +450,7 @@ static int check_message(struct umpa_guest *g, uintptr_t header)
 		!is_at_home(g, m.msg_control, m.msg_controllen) ||
 		!is_at_home(g, m.msg_iov, m.msg_iovlen * sizeof(*m.msg_iov)))
 		return -EFAULT;
-	error = each_entry((uintptr_t)m.msg_iov, m.msg_iovlen, g, NULL, is_away);
+	error = each_entry((uintptr_t)m.msg_iov, m.msg_iovlen, g, led, is_away);
 	return error > 0 ? -EFAULT : error;
 }
 
@@ -393,7 +462,7 @@ static int lead_messages(struct umpa_guest *g, struct umpa_led *led, uintptr_t a
 	size_t k = 0;
 
 	n = n < IOV_MAX ? n : IOV_MAX;
-	while (k < n && !check_message(g, at + k * sizeof(struct mmsghdr)))
+	while (k < n && !check_message(g, led, at + k * sizeof(struct mmsghdr)))
 		k++;
 	if (k == n)
 		return 0;
@@ -411,8 +480,11 @@ static int lead_lists(struct umpa_guest *g, struct umpa_led *led)
 	uint64_t *a = led->call.argument;
 	uintptr_t at;
 	size_t n, each;
-	int result = 0;
+	int result = check_own(g, led);
 
+	if (result)
+		return result;
+	led->writes_list = umpa_call_writes_list(led->call.number);
 	if (umpa_call_list(&led->call, &at, &n)) {
 		result = lead_list(g, led, at, n);
 		if (result > 0) {

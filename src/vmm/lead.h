@@ -5,7 +5,8 @@
  * Where that lies in several places the call is made with a list of the pieces, read() as readv()
  * and sendto() as sendmsg(); lists that the program gives, and messages, are written anew. Of small
  * structures and names the call gets a copy, and what it changes in that is brought back. What must
- * be in one place and isn't is refused.
+ * be in one place and isn't is refused, and so is what the kernel would write to pages that may not
+ * be written.
  */
 #ifndef UMPA_VMM_LEAD_H
 #define UMPA_VMM_LEAD_H
@@ -34,6 +35,7 @@ struct umpa_led {
 	uintptr_t length_at, message_at, count_at; /* of the guest, for what comes back; 0: nothing
 						      does */
 	struct msghdr message, of_guest; /* what the call is given, instead of what it was */
+	int writes_list;                 /* what its list has, the call writes to */
 	unsigned npieces, ncopies;
 	size_t copies_nbytes;
 	struct iovec piece[LED_NPIECES_MAX];

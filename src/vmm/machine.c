@@ -320,15 +320,16 @@ static int create_host(struct umpa_vmm **vmm, const struct umpa_vmm_options *o)
 public_api int umpa_vmm_create(struct umpa_vmm **vmm, const struct umpa_vmm_options *options)
 {
 	struct umpa_vmm_options o = options ? *options : (struct umpa_vmm_options){0};
-	int error;
+	int error, kept = errno;
 
 	if (!vmm || !may_be(&o))
 		return -EINVAL;
 	umpa_core_need();
 	error = create(vmm, &o);
-	if (!error || !(o.flags & UMPA_VMM_ALLOW_HOST))
-		return error;
-	return o.time_ns ? -ENOTSUP : create_host(vmm, &o);
+	if (error && o.flags & UMPA_VMM_ALLOW_HOST)
+		error = o.time_ns ? -ENOTSUP : create_host(vmm, &o);
+	errno = kept;
+	return error;
 }
 
 public_api void umpa_vmm_destroy(struct umpa_vmm *vmm)

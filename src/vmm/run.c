@@ -14,7 +14,8 @@
 
 static struct umpa_call call_of(const struct umpa_kvm_registers *r)
 {
-	return (struct umpa_call){r->rax, {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
+	/* The kernel looks at no more of it. */
+	return (struct umpa_call){(uint32_t)r->rax, {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
 }
 
 /* Nothing can be kept that the guest can't reach. A break that has grown stays, as nobody may touch
@@ -160,9 +161,11 @@ enum {
 	NYIELDS = 64
 };
 
-/* One that takes interrupts comes out of guest mode. */
+/* One that takes interrupts comes out of guest mode. In one piece: who jumps away in between would
+ * have that thread wait for ever. */
 static void interrupt(struct umpa_vmm_cpu *cpu)
 {
+	uint64_t held = umpa_kvm_hold_signals();
 	int thread = __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED);
 
 	if (thread > 0 && __atomic_compare_exchange_n(&cpu->thread, &thread, -thread, 0,
@@ -170,6 +173,7 @@ static void interrupt(struct umpa_vmm_cpu *cpu)
 		umpa_kvm_interrupt(thread);
 		__atomic_store_n(&cpu->thread, thread, __ATOMIC_RELEASE);
 	}
+	umpa_kvm_let_signals(held);
 }
 
 /* Its thread may have ended, out of a handler of a signal. Somebody else may have it by then, who
@@ -392,8 +396,11 @@ static int go(
 			(void)!renew(cpu);
 			return -EIO;
 		}
-		if (e->exit == KVM_SIGNAL && __atomic_load_n(&cpu->thread, __ATOMIC_RELAXED))
+		if (e->exit == KVM_SIGNAL && cpu->is_armed) {
 			umpa_kvm_hush();
+			/* Its handler may have said what is blocked from then on. */
+			umpa_kvm_follow_mask(&cpu->kvm, &cpu->alarm);
+		}
 		outcome = has_left(cpu, e) ? LEFT : obey(cpu, e, fault);
 	} while (outcome == GO_ON);
 	if (outcome == DONE)

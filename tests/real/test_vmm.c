@@ -1,6 +1,7 @@
 /* Functions in guest mode, on whatever /dev/kvm there is. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <umpa/umpa.h>
 #include <umpa/vmm.h>
 #include <unistd.h>
@@ -473,6 +475,8 @@ GUEST static long call_what_is_refused(struct umpa_guest *g, void *arg)
 	wrong |= (guest_call(SYS_write, pipe_fd[1], 0x10, 5) != -EFAULT) << 5;
 	wrong |= (guest_call(SYS_execve, (long)"/bin/true", 0, 0) != -ENOSYS) << 6;
 	wrong |= (guest_call(SYS_vfork, (long)NULL, 0, 0) != -ENOSYS) << 7;
+	/* The kernel looks at the lower half of a number. */
+	wrong |= (guest_call((1L << 32) | SYS_vfork, 0, 0, 0) != -ENOSYS) << 8;
 	return wrong;
 }
 
@@ -681,6 +685,67 @@ TEST(vmm_has_the_heap_as_far_as_it_reaches)
 	CHECK(after != NULL);
 	free(after);
 	end();
+}
+
+/* --- signals outside ---------------------------------------------------------------------- */
+
+static pthread_t runner;
+static volatile int nblocked;
+
+static void block_for_good(int signal, siginfo_t *info, void *context)
+{
+	(void)info;
+	nblocked++;
+	sigaddset(&((ucontext_t *)context)->uc_sigmask, signal);
+}
+
+static void *send_twice(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		usleep(50000);
+		pthread_kill(runner, (int)(long)arg);
+	}
+	return NULL;
+}
+
+GUEST static long wait_for_a_while(struct umpa_guest *g, void *arg)
+{
+	struct timespec ts = {0, 200000000};
+
+	(void)g;
+	for (volatile long i = 0; i < (long)arg; i++)
+		;
+	guest_call(SYS_nanosleep, (long)&ts, 0, 0);
+	for (volatile long i = 0; i < (long)arg; i++)
+		;
+	return 3;
+}
+
+/* A handler may say which signals are blocked from then on: one of these does not end guest mode.
+ */
+TEST(vmm_follows_what_handlers_block)
+{
+	struct sigaction action = {.sa_sigaction = block_for_good, .sa_flags = SA_SIGINFO}, before;
+	struct umpa_vmm_caps caps;
+	sigset_t now;
+	pthread_t sender;
+
+	PLAN(8);
+	vmm = guest_machine((struct umpa_vmm_options){.time_ns = 20000000000}, &caps);
+	runner = pthread_self();
+	REQUIRE(!sigaction(SIGUSR1, &action, &before));
+	REQUIRE(!pthread_create(&sender, NULL, send_twice, (void *)SIGUSR1));
+	CHECK_EQ(run(wait_for_a_while, (void *)1000), 0);
+	CHECK_EQ(ret, 3);
+	CHECK_EQ(nblocked, 1);
+	pthread_join(sender, NULL);
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	CHECK(sigismember(&now, SIGUSR1));
+	signal(SIGUSR1, SIG_IGN);
+	sigemptyset(&now);
+	pthread_sigmask(SIG_SETMASK, &now, NULL);
+	REQUIRE(!sigaction(SIGUSR1, &before, NULL));
+	umpa_vmm_destroy(vmm);
 }
 
 /* What the MMU remembers of an entry, until it is told to forget. Bits: 1 what was there before was

@@ -25,8 +25,10 @@ static long ret;
 static struct umpa_vmm_caps caps;
 static int pipe_fd[2];
 
+/* With no frames, as if it were the first. */
 static void begin(struct umpa_vmm_options options)
 {
+	umpa_trim(0);
 	vmm = guest_machine(options, &caps);
 }
 
@@ -298,6 +300,37 @@ static void *run_leave_blocks(void *arg)
 
 	umpa_vmm_run(vmm, leave_blocks, arg, &got, NULL);
 	return (void *)got;
+}
+
+GUEST static long use_some(struct umpa_guest *g, void *arg)
+{
+	uint64_t *b = umpa_g_alloc(g, 20 * MIB, 0);
+
+	for (size_t i = 0; b && i < 20 * MIB / 8; i += 512)
+		b[i] = 1;
+	umpa_g_free(g, b);
+	(void)arg;
+	return b != NULL;
+}
+
+/* What one has left in the pool the next one takes, and no more is wanted of the kernel. */
+TEST(vmm_machines_take_what_one_takes)
+{
+	struct umpa_stats s;
+	uint64_t pool_nbytes = 0;
+
+	PLAN(3 * 4 + 2);
+	for (int i = 0; i < 4; i++) {
+		vmm = guest_machine((struct umpa_vmm_options){.holding_nbytes = 64 * MIB}, &caps);
+		CHECK_EQ(run(use_some, NULL), 0);
+		CHECK_EQ(ret, 1);
+		umpa_vmm_destroy(vmm);
+		umpa_get_stats(&s, sizeof(s));
+		if (i == 1)
+			pool_nbytes = s.pool_nbytes;
+	}
+	CHECK(pool_nbytes >= 20 * MIB);
+	CHECK(s.pool_nbytes <= pool_nbytes + 2 * MIB);
 }
 
 /* Of two threads, so of two CPUs, after the machine has ended. */

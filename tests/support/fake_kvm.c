@@ -131,6 +131,16 @@ void umpa_kvm_hush(void)
 {
 }
 
+uint64_t umpa_kvm_hold_signals(void)
+{
+	return 0;
+}
+
+void umpa_kvm_let_signals(uint64_t held)
+{
+	(void)held;
+}
+
 void umpa_kvm_interrupt(int thread)
 {
 	if (fake_kvm.interrupted)

@@ -108,12 +108,13 @@ TEST(vmm_calls_and_their_pointers)
 	size_t n, each;
 
 	PLAN(18);
-	CHECK(b.position == 1 && b.nbytes_at == 2 && b.may_be_less);
+	CHECK(b.position == 1 && b.nbytes_at == 2 &&
+		b.flags == (CALL_MAY_BE_LESS | CALL_IS_WRITTEN));
 	b = umpa_call_buffer(&call, 0);
 	CHECK(b.position == -1);
 	call.number = SYS_sendto;
 	b = umpa_call_buffer(&call, 1);
-	CHECK(b.nbytes_at == 2 && !b.may_be_less);
+	CHECK(b.nbytes_at == 2 && !(b.flags & CALL_MAY_BE_LESS));
 	call.number = SYS_fstat;
 	CHECK_EQ(umpa_call_buffer(&call, 1).nbytes, sizeof(struct stat));
 	CHECK(umpa_call_list(&vectors, &list, &n));

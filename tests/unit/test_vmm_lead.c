@@ -10,6 +10,7 @@
 #include <umpa/vmm.h>
 
 #include "core/core.h"
+#include "os/process.h"
 #include "support/check.h"
 #include "support/fake_kvm.h"
 #include "support/fake_os.h"
@@ -403,5 +404,75 @@ TEST(lead_takes_so_many_pieces)
 	/* A name is no longer than the longest. */
 	m = (struct msghdr){.msg_name = page(1) - 128, .msg_namelen = 400};
 	CHECK(!lead(SYS_recvmsg, &m, 0, 0, NULL, 0));
+	end();
+}
+
+/* What the kernel writes does not go to pages that may not be written: it is cut, or refused. */
+TEST(lead_writes_to_open_pages_alone)
+{
+	static char name[5000];
+	struct iovec list[2];
+
+	PLAN(17);
+	begin();
+	for (int split = 0; split < 2; split++) {
+		size_t closed = split ? 3 : 512;
+
+		umpa_g_map(g, block, block, NPAGES);
+		umpa_g_protect(g, page(closed), split ? 1 : 512, 0);
+		CHECK_EQ(lead(SYS_read, page(closed), 100, 0, NULL, 0), -EFAULT);
+		CHECK_EQ(lead(SYS_write, page(closed), 100, 0, NULL, 0), 0);
+		CHECK(!lead(SYS_read, page(closed - 1) + 96, 8000, 0, NULL, 0) &&
+			led.call.argument[2] == 4000);
+		CHECK_EQ(lead(SYS_fstat, page(closed) + 8, 0, 0, NULL, 0), -EFAULT);
+		CHECK_EQ(lead(SYS_recvfrom, page(closed - 1), 5000, 0, NULL, 0), -EFAULT);
+		list[0] = (struct iovec){name, sizeof(name)};
+		list[1] = (struct iovec){page(closed - 1), 8192};
+		CHECK(!lead(SYS_writev, list, 2, 0, NULL, 0) && !led.npieces);
+		CHECK(!lead(SYS_readv, list, 2, 0, NULL, 0) && led.npieces == 2 &&
+			led.piece[0].iov_base == name &&
+			led.piece[1].iov_base == page(closed - 1) && led.piece[1].iov_len == 4096);
+		list[0] = list[1];
+		list[0].iov_base = page(closed);
+		CHECK_EQ(lead(SYS_readv, list, 1, 0, NULL, 0), -EFAULT);
+	}
+	end();
+}
+
+/* Nor is a copy brought back there; what has not changed need not be. */
+TEST(lead_brings_back_to_open_pages_alone)
+{
+	PLAN(4);
+	begin();
+	umpa_g_map(g, page(5), page(900), 1);
+	umpa_g_protect(g, page(5), 1, 0);
+	CHECK(!lead(SYS_epoll_ctl, NULL, 0, (uintptr_t)page(4) + 4090, NULL, 0) && led.ncopies);
+	CHECK_EQ(umpa_led_result(g, &led, 0), 0);
+	led.given[11]++;
+	CHECK_EQ(umpa_led_result(g, &led, 0), -EFAULT);
+	end();
+}
+
+/* Of this process as if it were another: where it is seen, or not at all. */
+TEST(lead_looks_at_what_is_said_to_be_anothers)
+{
+	struct iovec own = {NULL, 64}, other = {NULL, 64};
+	struct umpa_call call = {
+		SYS_process_vm_writev, {0, (uintptr_t)&own, 1, (uintptr_t)&other, 1}};
+
+	PLAN(6);
+	begin();
+	own.iov_base = page(1);
+	other.iov_base = page(2);
+	call.argument[0] = (uint64_t)umpa_process_id();
+	CHECK_EQ(umpa_lead(g, &call, &led), 0);
+	umpa_g_protect(g, page(2), 1, 0);
+	CHECK_EQ(umpa_lead(g, &call, &led), -EFAULT);
+	call.number = SYS_process_vm_readv;
+	CHECK_EQ(umpa_lead(g, &call, &led), 0);
+	umpa_g_map(g, page(2), page(7), 1);
+	CHECK_EQ(umpa_lead(g, &call, &led), -EFAULT);
+	call.argument[0]++;
+	CHECK_EQ(umpa_lead(g, &call, &led), 0);
 	end();
 }
