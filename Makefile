@@ -45,7 +45,7 @@ soak:
 
 # Where it will be is compiled into the program: told before it is built.
 install: build
-	@cmake -DCMAKE_INSTALL_PREFIX=$(PREFIX) build >/dev/null
+	@cmake -DCMAKE_INSTALL_PREFIX='$(PREFIX)' build >/dev/null
 	@cmake --build build
 	cmake --install build
 

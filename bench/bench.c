@@ -42,7 +42,7 @@ static const struct umpa_flag bench_flags[] = {
 };
 
 static const struct umpa_flag report_flags[] = {
-	{0, "json", NULL, "print one JSON object"},
+	{0, "json", NULL, "print a JSON object for each bench that DIR has figures of"},
 	{0, "markdown", NULL, "print Markdown tables"},
 	{0},
 };

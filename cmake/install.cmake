@@ -28,12 +28,15 @@ endforeach()
 
 file(RELATIVE_PATH pcfiledir_to_prefix
 	${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+# The folders may be absolute, as some distributions have them.
+file(RELATIVE_PATH pcfiledir_to_include
+	${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 configure_file(umpa.pc.in umpa.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/umpa.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/umpa.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(EXPORT umpaTargets NAMESPACE umpa:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/umpaConfig.cmake.in umpaConfig.cmake
 	INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(umpaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/umpaConfig.cmake ${CMAKE_BINARY_DIR}/umpaConfigVersion.cmake
+install(FILES ${PROJECT_BINARY_DIR}/umpaConfig.cmake ${PROJECT_BINARY_DIR}/umpaConfigVersion.cmake
 	DESTINATION ${package_dir})

@@ -8,7 +8,7 @@ set(library_options -fvisibility=hidden -ftls-model=initial-exec)
 # Never unloaded: blocks, and what is registered with the system, would stay behind, and the next load would
 # begin with a window of its own.
 # Headers, constants and code in one segment, and an order of sections: few page faults at the start.
-set(start_script ${CMAKE_SOURCE_DIR}/cmake/start.ld)
+set(start_script ${PROJECT_SOURCE_DIR}/cmake/start.ld)
 set(library_link_options -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--as-needed
 	-Wl,-Bsymbolic-functions -Wl,-z,noseparate-code -Wl,-T,${start_script})
 
@@ -28,14 +28,16 @@ umpa_objects(umpa_core ${core_sources})
 add_library(umpa SHARED $<TARGET_OBJECTS:umpa_core>)
 set_target_properties(umpa PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 LINKER_LANGUAGE C)
 target_link_options(umpa PRIVATE ${library_link_options})
-umpa_version_script(umpa ${CMAKE_SOURCE_DIR}/cmake/libumpa.map)
+umpa_version_script(umpa ${PROJECT_SOURCE_DIR}/cmake/libumpa.map)
 
 add_library(umpa_static STATIC $<TARGET_OBJECTS:umpa_core>)
 set_target_properties(umpa_static PROPERTIES OUTPUT_NAME umpa LINKER_LANGUAGE C)
 
 foreach(library umpa umpa_static)
+	# As find_package() names them, where this is a part of another project.
+	add_library(umpa::${library} ALIAS ${library})
 	target_include_directories(${library} INTERFACE
-		$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
 		$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()
 
@@ -49,9 +51,9 @@ if(heap_sources AND shim_sources)
 	# But C++'s operators and reallocarray() call whatever a program has put in the place of one of
 	# them, or of realloc().
 	target_link_options(umpa-preload PRIVATE ${library_link_options} -Wl,--dynamic-list-cpp-new
-		-Wl,--dynamic-list=${CMAKE_SOURCE_DIR}/src/shim/replaceable.map)
-	if(EXISTS ${CMAKE_SOURCE_DIR}/src/shim/exports.map)
-		umpa_version_script(umpa-preload ${CMAKE_SOURCE_DIR}/src/shim/exports.map)
+		-Wl,--dynamic-list=${PROJECT_SOURCE_DIR}/src/shim/replaceable.map)
+	if(EXISTS ${PROJECT_SOURCE_DIR}/src/shim/exports.map)
+		umpa_version_script(umpa-preload ${PROJECT_SOURCE_DIR}/src/shim/exports.map)
 	endif()
 endif()
 
@@ -59,7 +61,7 @@ glob_sources(program_sources cli bench)
 if(program_sources)
 	add_executable(umpa-program ${program_sources})
 	set_target_properties(umpa-program PROPERTIES OUTPUT_NAME umpa)
-	target_include_directories(umpa-program PRIVATE ${CMAKE_SOURCE_DIR})
+	target_include_directories(umpa-program PRIVATE ${PROJECT_SOURCE_DIR})
 	target_link_libraries(umpa-program PRIVATE umpa_static m)
 	target_compile_definitions(umpa-program PRIVATE
 		UMPA_LIBDIR="${CMAKE_INSTALL_FULL_LIBDIR}")

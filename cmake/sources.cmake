@@ -4,7 +4,7 @@
 function(glob_sources out)
 	set(found)
 	foreach(folder ${ARGN})
-		file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c ${CMAKE_SOURCE_DIR}/${folder}/*.S)
+		file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.c ${PROJECT_SOURCE_DIR}/${folder}/*.S)
 		list(APPEND found ${files})
 	endforeach()
 	set(${out} ${found} PARENT_SCOPE)
@@ -38,7 +38,7 @@ if(heap_sources OR shim_sources)
 	set_property(SOURCE ${heap_sources} ${shim_sources}
 		APPEND PROPERTY COMPILE_OPTIONS ${no_builtin})
 	# Its functions call each other as whoever replaces some of them expects, and exceptions pass.
-	set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/shim/operators.c
+	set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/shim/operators.c
 		APPEND PROPERTY COMPILE_OPTIONS -fsemantic-interposition -fexceptions)
 endif()
 
@@ -46,9 +46,9 @@ endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
 	foreach(name base/bitmap base/heights frame/shelf va/extents vmm/entries vmm/guest vmm/hide
 			vmm/holding vmm/holding_resize vmm/inside vmm/peers vmm/stock vmm/tables)
-		set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/${name}.c
+		set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/${name}.c
 			APPEND PROPERTY COMPILE_OPTIONS -mgeneral-regs-only)
 	endforeach()
 endif()
-set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/vmm/guest.c
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/vmm/guest.c
 	APPEND PROPERTY COMPILE_OPTIONS -fno-stack-protector)

@@ -8,7 +8,7 @@ set(COST_fuzz 20)
 set(COST_real 10)
 set(COST_cli 5)
 
-set(test_environment UMPA_BUILD=${CMAKE_BINARY_DIR} UMPA_SOURCE=${CMAKE_SOURCE_DIR})
+set(test_environment UMPA_BUILD=${PROJECT_BINARY_DIR} UMPA_SOURCE=${PROJECT_SOURCE_DIR})
 set(run_test)
 
 # umpa_test(LABEL NAME command...)
@@ -34,16 +34,16 @@ function(umpa_program kind source)
 		add_library(${program} OBJECT ${source})
 	endif()
 	set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}
-		RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${kind})
+		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/${kind})
 	target_include_directories(${program} PRIVATE
-		${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/support)
+		${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/tests/support)
 	target_link_libraries(${program} PRIVATE ${ARGN})
 	set(name ${name} PARENT_SCOPE)
 	set(program ${program} PARENT_SCOPE)
 endfunction()
 
 glob_sources(support_sources tests/support)
-file(GLOB fake_support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/support/fake_*.c)
+file(GLOB fake_support CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/fake_*.c)
 set(real_support ${support_sources})
 list(REMOVE_ITEM real_support ${fake_support})
 
@@ -53,8 +53,8 @@ list(REMOVE_ITEM real_support ${fake_support})
 function(umpa_fake name sources)
 	add_library(${name} STATIC ${sources})
 	set_target_properties(${name} PROPERTIES
-		ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-	target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+		ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 	target_compile_definitions(${name} PUBLIC UMPA_DEBUG=1)
 	target_compile_options(${name} PUBLIC ${ARGN})
 	target_link_options(${name} PUBLIC ${ARGN})
@@ -78,8 +78,8 @@ if(UMPA_SANITIZE STREQUAL "thread")
 endif()
 
 umpa_fake(umpa_fake "${portable_sources};${support_sources}" ${sanitize})
-file(GLOB unit_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/test_*.c)
-file(GLOB real_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/real/test_*.c)
+file(GLOB unit_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/test_*.c)
+file(GLOB real_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/real/test_*.c)
 if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
 	list(FILTER unit_tests EXCLUDE REGEX "/test_vmm[^/]*$")
 	list(FILTER real_tests EXCLUDE REGEX "/test_vmm[^/]*$")
@@ -97,19 +97,19 @@ foreach(source ${unit_tests})
 endforeach()
 
 if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
-	file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+	file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
 	# Compiled once more, to tell the fuzzer which way they went: only what it leads bytes to.
 	glob_sources(fuzzed_sources src/base src/va src/frame)
-	list(APPEND fuzzed_sources ${CMAKE_SOURCE_DIR}/src/core/options.c)
+	list(APPEND fuzzed_sources ${PROJECT_SOURCE_DIR}/src/core/options.c)
 	foreach(model extents shelf options)
-		list(APPEND fuzzed_sources ${CMAKE_SOURCE_DIR}/tests/support/${model}_model.c)
+		list(APPEND fuzzed_sources ${PROJECT_SOURCE_DIR}/tests/support/${model}_model.c)
 	endforeach()
 	if(fuzzers)
 		umpa_fake(umpa_fuzz "${fuzzed_sources}" ${sanitize} -fsanitize=fuzzer-no-link)
 		# All of umpa is below the mmap family: the rest is the unit tests'.
 		glob_sources(mmap_sources src/mm)
-		list(APPEND mmap_sources ${CMAKE_SOURCE_DIR}/tests/support/fake_mmap.c
-			${CMAKE_SOURCE_DIR}/tests/support/mmap_model.c)
+		list(APPEND mmap_sources ${PROJECT_SOURCE_DIR}/tests/support/fake_mmap.c
+			${PROJECT_SOURCE_DIR}/tests/support/mmap_model.c)
 		umpa_fake(umpa_fuzz_mmap "${mmap_sources}" ${sanitize} -fsanitize=fuzzer-no-link)
 		target_link_libraries(umpa_fuzz_mmap PUBLIC umpa_fake)
 	endif()
@@ -128,15 +128,15 @@ if(UMPA_SANITIZE MATCHES "address" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
 		umpa_program(fuzz ${source} ${library})
 		target_link_options(${program} PRIVATE -fsanitize=fuzzer)
 		# New inputs go to the build folder; those of the source tree are read only.
-		set(found ${CMAKE_BINARY_DIR}/tests/fuzz/found/${name})
+		set(found ${PROJECT_BINARY_DIR}/tests/fuzz/found/${name})
 		file(MAKE_DIRECTORY ${found})
-		set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+		set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
 		if(NOT IS_DIRECTORY ${corpus})
 			set(corpus)
 		endif()
 		# Its own exit status for a finding is 77, which is a skip here.
 		umpa_test(fuzz ${name} $<TARGET_FILE:${program}> -runs=${nruns} ${lengths} -seed=1 -print_final_stats=1
-			-error_exitcode=1 -artifact_prefix=${CMAKE_BINARY_DIR}/tests/fuzz/ ${found} ${corpus})
+			-error_exitcode=1 -artifact_prefix=${PROJECT_BINARY_DIR}/tests/fuzz/ ${found} ${corpus})
 	endforeach()
 endif()
 if(UMPA_SANITIZE)
@@ -148,9 +148,9 @@ endif()
 add_library(umpa_test_support STATIC ${real_support})
 set_target_properties(umpa_test_support PROPERTIES
 	EXCLUDE_FROM_ALL ON # where nothing is linked with it: its files are the fake OS's too
-	ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+	ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
-file(GLOB contract_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/contract/*.c)
+file(GLOB contract_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/contract/*.c)
 foreach(source ${contract_tests})
 	umpa_program(contract ${source} umpa_test_support umpa_static)
 	umpa_test(real ${name} $<TARGET_FILE:${program}>)
@@ -162,7 +162,7 @@ endforeach()
 
 # One program a misuse, with the shared library; those named malloc_* know nothing of umpa and run
 # with it preloaded.
-file(GLOB misuses CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/misuse/*.c)
+file(GLOB misuses CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/misuse/*.c)
 if(NOT UMPA_KERNEL_TESTS)
 	set(misuses) # compiled without warnings, so for nothing
 endif()
@@ -172,9 +172,9 @@ foreach(source ${misuses})
 	set(preload)
 	if(name MATCHES "^malloc_")
 		target_compile_options(${program} PRIVATE ${no_builtin})
-		set(preload ${CMAKE_BINARY_DIR}/libumpa-preload.so)
+		set(preload ${PROJECT_BINARY_DIR}/libumpa-preload.so)
 	endif()
-	umpa_test(misuse ${name} ${CMAKE_SOURCE_DIR}/tests/misuse/run
+	umpa_test(misuse ${name} ${PROJECT_SOURCE_DIR}/tests/misuse/run
 		$<TARGET_FILE:${program}> ${source} ${preload})
 endforeach()
 
@@ -182,19 +182,19 @@ endforeach()
 
 foreach(name jemalloc jemalloc_forks mimalloc dlmalloc vmm_barrier vmm_paging vmm_scaling vmm_snapshot
 		vmm_threads)
-	umpa_test(examples ${name} sh ${CMAKE_SOURCE_DIR}/tests/examples/run ${name})
+	umpa_test(examples ${name} sh ${PROJECT_SOURCE_DIR}/tests/examples/run ${name})
 endforeach()
 
 # --- scripts --------------------------------------------------------------------------------
 
 # Programs the scripts run: they know nothing of umpa, and their mallocs are made as written.
-file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/preload/*.c)
+file(GLOB helpers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/preload/*.c)
 foreach(source ${helpers})
 	get_filename_component(name ${source} NAME_WE)
 	if(name MATCHES "^lib")
 		add_library(preload-${name} MODULE ${source})
 		set_target_properties(preload-${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
-			LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/preload)
+			LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/preload)
 		target_compile_options(preload-${name} PRIVATE -fno-builtin)
 	else()
 		umpa_program(preload ${source} m)
@@ -202,13 +202,13 @@ foreach(source ${helpers})
 		target_link_options(${program} PRIVATE -rdynamic)
 		if(name STREQUAL "mmap" AND UMPA_KERNEL_TESTS)
 			target_sources(${program} PRIVATE
-				${CMAKE_SOURCE_DIR}/tests/support/mmap_model.c)
+				${PROJECT_SOURCE_DIR}/tests/support/mmap_model.c)
 		endif()
 	endif()
 endforeach()
 
 foreach(kind preload cli install)
-	file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/*.sh)
+	file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${kind}/*.sh)
 	foreach(script ${scripts})
 		get_filename_component(name ${script} NAME_WE)
 		umpa_test(${kind} ${name} sh ${script})

@@ -99,10 +99,30 @@ runs "$work/built/fp" "C by find_package"
 runs "$work/built/fpxx" "C++ by find_package"
 runs "$work/built/fpstatic" "C by find_package, static library"
 
+# A part of another project: from here and not that project's files, under the same names.
+mkdir "$work/whole"
+cat >"$work/whole/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.21)
+project(whole C)
+add_subdirectory($UMPA_SOURCE umpa EXCLUDE_FROM_ALL)
+add_executable(part ../program.c)
+target_link_libraries(part umpa::umpa_static)
+add_executable(partshared ../program.c)
+target_link_libraries(partshared umpa::umpa)
+END
+cmake -S "$work/whole" -B "$work/wholebuilt" -G Ninja >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+cmake --build "$work/wholebuilt" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+runs "$work/wholebuilt/part" "C by add_subdirectory, static library"
+runs "$work/wholebuilt/partshared" "C by add_subdirectory"
+
+# A prefix may hold spaces.
+make -C "$UMPA_SOURCE" -n install PREFIX="$work/a b" | grep -F "'$work/a b'" >/dev/null
+ok "make install quotes its prefix"
+
 "$work/moved/bin/umpa" run -- true
 ok "the installed program finds the preload library"
 ! readelf -d "$work/moved/lib/"libumpa*.so "$work/moved/bin/umpa" | grep -E 'RPATH|RUNPATH'
 ok "no run path is left in what is installed"
 
-[ $nchecks = 12 ] || { echo "$nchecks checks made, 12 planned"; exit 1; }
+[ $nchecks = 15 ] || { echo "$nchecks checks made, 15 planned"; exit 1; }
 echo "$nchecks passed, 0 failed, 0 skipped"
