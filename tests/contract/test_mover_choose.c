@@ -1,5 +1,6 @@
 /* The mover is chosen by trial, also where system calls are forbidden and for ordinary users. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -194,6 +195,42 @@ static int without_anything(void *arg)
 	return failed ? failed : strcmp(c.mover.name, "plain") || c.result ? 2 : 0;
 }
 
+static int count_descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 5000; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+/* Where frames went can't be seen, so no mover is trusted, and none is left behind. */
+static int without_mincore(void *arg)
+{
+	const int calls[] = {SYS_mincore};
+	int before = count_descriptors();
+	struct choice c;
+	int failed = choose_without(calls, 1, EPERM, &c);
+
+	(void)arg;
+	if (failed)
+		return failed;
+	if (strcmp(c.mover.name, "plain"))
+		return 2;
+	return count_descriptors() == before ? 0 : 3;
+}
+
+static int confined(void *arg)
+{
+	struct choice c;
+
+	(void)arg;
+	umpa_os_confine();
+	if (choose(&c, UMPA_MOVER_AUTO))
+		return 1;
+	return strcmp(c.mover.name, "plain") ? 2 : c.trials[0].step || c.trials[1].step ? 3 : 0;
+}
+
 static void in_child(int (*fn)(void *))
 {
 	int result = real_in_child(fn, NULL);
@@ -222,6 +259,17 @@ TEST(choose_without_userfaultfd_and_mremap)
 TEST(choose_without_anything)
 {
 	in_child(without_anything);
+}
+
+TEST(choose_leaves_no_descriptor_behind)
+{
+	in_child(without_mincore);
+}
+
+/* A filter may end the program for a call that it does not know: none is tried. */
+TEST(choose_in_a_confined_process)
+{
+	in_child(confined);
 }
 
 /* --- an ordinary user, no huge pages ------------------------------------------------------ */

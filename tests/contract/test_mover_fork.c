@@ -234,9 +234,9 @@ TEST(uffd_lost_descriptor_that_a_child_holds)
 	size_t moved;
 	char byte = 0;
 	pid_t pid;
-	int result;
+	int result, n;
 
-	PLAN(SETUP_NCHECKS + 4);
+	PLAN(SETUP_NCHECKS + 5);
 	contract_setup(&b, &uffd_huge);
 	REQUIRE(!pipe(to_child));
 	pid = fork();
@@ -248,8 +248,10 @@ TEST(uffd_lost_descriptor_that_a_child_holds)
 	close(to_child[0]);
 	close(b.mover.fd);
 	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, tag);
+	n = count_descriptors();
 	result = bench_move(&b, bench_slot(&b, 8), bench_slot(&b, 2), SLOT_NBYTES, 0, &moved);
 	CHECK(result == -EBUSY && moved == 0);
+	CHECK_EQ(count_descriptors(), n); /* one that was opened in vain is closed */
 	close(to_child[1]);
 	waitpid(pid, NULL, 0);
 	CHECK_EQ(bench_move(&b, bench_slot(&b, 8), bench_slot(&b, 2), SLOT_NBYTES, 0, &moved), 0);

@@ -107,6 +107,27 @@ TEST(uffd_does_not_let_go_in_a_child)
 	contract_finish(&b);
 }
 
+/* With a descriptor of its own it can. */
+static int move_and_let_go(void *arg)
+{
+	struct bench *b = arg;
+
+	bench_fill(b, bench_slot(b, 4), SLOT_NBYTES, 3);
+	if (move(b, 9, 4))
+		return 1;
+	return let_go(b) ? 2 : 0;
+}
+
+TEST(uffd_lets_go_in_a_child_that_has_moved)
+{
+	struct bench b;
+
+	PLAN(SETUP_NCHECKS + 1);
+	contract_setup(&b, &uffd);
+	CHECK_EQ(real_in_child(move_and_let_go, &b), 0);
+	contract_finish(&b);
+}
+
 /* One that has lost its descriptor can't. */
 TEST(uffd_does_not_let_go_without_its_descriptor)
 {

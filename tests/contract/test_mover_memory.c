@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -90,6 +92,36 @@ TEST(mremap_refuses_where_one_end_is_locked)
 	one_end_locked(&by_mremap);
 }
 
+static void refuses_locked(size_t locked, unsigned flags)
+{
+	struct bench b;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 4);
+	contract_setup(&b, &by_mremap);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	if (mlock2(bench_slot(&b, locked), SLOT_NBYTES, flags))
+		SKIP("not allowed to lock memory");
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK_EQ(result, -EINVAL);
+	munlock(bench_slot(&b, locked), SLOT_NBYTES);
+	CHECK(moves_fairly(&b, bench_slot(&b, 8), bench_slot(&b, 2), 1, &result));
+	CHECK_EQ(result, 0);
+	contract_finish(&b);
+}
+
+/* It would be locked no longer. */
+TEST(mremap_refuses_a_locked_source)
+{
+	refuses_locked(2, 0);
+}
+
+/* Pages without frames, which are locked as they get them. */
+TEST(mremap_refuses_a_locked_destination)
+{
+	refuses_locked(8, MLOCK_ONFAULT);
+}
+
 /* --- protected, split --------------------------------------------------------------------- */
 
 /* The program has changed a page in the middle of the slot: the slot is three mappings. */
@@ -128,6 +160,24 @@ TEST(mremap_refuses_a_source_protected_in_part)
 TEST(mremap_refuses_a_last_slot_protected_in_part)
 {
 	split_source(&by_mremap, CONTRACT_NSLOTS - 1);
+}
+
+/* Two slots that the mover holds to be one mapping, and that the program has made two. */
+TEST(mremap_moves_what_was_split_between_slots)
+{
+	struct bench b;
+	size_t moved;
+	char *src;
+
+	PLAN(SETUP_NCHECKS + 4);
+	contract_setup(&b, &by_mremap);
+	src = bench_slot(&b, 2);
+	bench_fill(&b, src, 2 * SLOT_NBYTES, 1);
+	CHECK(!madvise(src + SLOT_NBYTES, SLOT_NBYTES, MADV_DONTDUMP));
+	CHECK_EQ(bench_move(&b, bench_slot(&b, 8), src, 2 * SLOT_NBYTES, 0, &moved), 0);
+	CHECK_EQ(moved, 2 * SLOT_NBYTES);
+	CHECK(bench_holds(bench_slot(&b, 8), 2 * SLOT_NBYTES, 1));
+	contract_finish(&b);
 }
 
 /* The one place that can't be asked beforehand: older kernels refuse when they have unmapped the
@@ -542,4 +592,140 @@ TEST(mremap_refuses_over_its_budget)
 	CHECK_EQ(result, -ENOMEM);
 	CHECK_EQ(nmappings(&b), 5);
 	contract_finish(&b);
+}
+
+TEST(mremap_forgets_the_mappings_of_what_is_renewed)
+{
+	struct bench b;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 5);
+	contract_setup(&b, &by_mremap);
+	bench_fill(&b, bench_slot(&b, 1), SLOT_NBYTES, 1);
+	CHECK(moves_fairly(&b, bench_slot(&b, 5), bench_slot(&b, 1), 1, &result) && !result);
+	CHECK_EQ(b.mover.nsplit, 2);
+	CHECK_EQ(umpa_os_renew(bench_slot(&b, 5), SLOT_NBYTES, 1), 0);
+	umpa_mover_renewed(&b.mover, bench_slot(&b, 5), SLOT_NBYTES);
+	CHECK_EQ(b.mover.nsplit, 0);
+	CHECK_EQ(nmappings(&b), 1);
+	contract_finish(&b);
+}
+
+static int move_refused(void *arg)
+{
+	const int calls[] = {SYS_mremap};
+	struct bench *b = arg;
+	int result;
+
+	if (real_refuse_calls(calls, 1, ENOMEM))
+		return 77;
+	if (!moves_fairly(b, bench_slot(b, 8), bench_slot(b, 2), 1, &result))
+		return 1;
+	return result != -ENOMEM ? 2 : b->mover.nsplit ? 3 : 0;
+}
+
+TEST(mremap_counts_no_mappings_of_moves_that_were_refused)
+{
+	struct bench b;
+	int result;
+
+	PLAN(SETUP_NCHECKS + 1);
+	contract_setup(&b, &by_mremap);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	result = real_in_child(move_refused, &b);
+	if (result == 77)
+		SKIP("no seccomp filters here");
+	CHECK_EQ(result, 0);
+	contract_finish(&b);
+}
+
+/* Pages of address space that this process has. */
+static unsigned long address_space(void)
+{
+	char text[256] = {0};
+	int fd = open("/proc/self/statm", O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	return n > 0 ? strtoul(text, NULL, 10) : 0;
+}
+
+/* A finite limit lets each move ask whether there is room; and a mover that is given up goes as a
+ * whole. */
+TEST(mremap_leaves_no_address_space_behind)
+{
+	struct rlimit before, finite;
+	struct umpa_mover other;
+	struct bench b;
+	unsigned long npages;
+	int result, nfailed = 0;
+
+	PLAN(SETUP_NCHECKS + 5);
+	contract_setup(&b, &by_mremap);
+	bench_fill(&b, bench_slot(&b, 0), SLOT_NBYTES, 1);
+	CHECK(!getrlimit(RLIMIT_DATA, &before));
+	finite = (struct rlimit){(rlim_t)1 << 46, before.rlim_max};
+	CHECK(!setrlimit(RLIMIT_DATA, &finite));
+	npages = address_space();
+	for (size_t i = 0; i < 8; i++)
+		nfailed += !moves_fairly(&b, bench_slot(&b, i + 1), bench_slot(&b, i), 1, &result);
+	CHECK_EQ(nfailed, 0);
+	for (int i = 0; i < 8; i++)
+		if (!umpa_mover_mremap_init(&other, b.window, CONTRACT_NSLOTS * SLOT_NBYTES))
+			other.fini(&other);
+	CHECK_EQ(address_space(), npages);
+	CHECK(!setrlimit(RLIMIT_DATA, &before));
+	contract_finish(&b);
+}
+
+static int move_over_limit(void *arg)
+{
+	struct bench *b = arg;
+	struct rlimit low;
+	int result;
+
+	if (getrlimit(RLIMIT_DATA, &low))
+		return 1;
+	low.rlim_cur = PAGE_NBYTES;
+	if (setrlimit(RLIMIT_DATA, &low))
+		return 2;
+	if (!moves_fairly(b, bench_slot(b, 8), bench_slot(b, 2), 1, &result))
+		return 3;
+	return result == -ENOMEM && nmappings(b) == 1 ? 0 : 4;
+}
+
+/* Once it has taken away the destination the kernel would refuse, and not put it back. */
+TEST(mremap_refuses_above_the_limits)
+{
+	struct bench b;
+
+	PLAN(SETUP_NCHECKS + 1);
+	contract_setup(&b, &by_mremap);
+	bench_fill(&b, bench_slot(&b, 2), SLOT_NBYTES, 1);
+	CHECK_EQ(real_in_child(move_over_limit, &b), 0);
+	contract_finish(&b);
+}
+
+/* To ask whether the last slots are one mapping must not make it longer. */
+TEST(mremap_takes_nothing_behind_the_window)
+{
+	const size_t nbytes = CONTRACT_NSLOTS * SLOT_NBYTES;
+	struct umpa_mover m;
+	unsigned char vec[1];
+	void *window = NULL;
+	size_t moved;
+	char *last;
+
+	PLAN(6);
+	REQUIRE(!umpa_os_reserve(nbytes + SLOT_NBYTES, &window));
+	umpa_os_release((char *)window + nbytes, SLOT_NBYTES);
+	last = (char *)window + nbytes - SLOT_NBYTES;
+	REQUIRE(!umpa_os_open(window, nbytes));
+	REQUIRE(!umpa_mover_mremap_init(&m, window, nbytes));
+	real_touch(last, SLOT_NBYTES);
+	CHECK_EQ(umpa_mover_move(&m, window, last, SLOT_NBYTES, 0, &moved), 0);
+	CHECK_EQ(moved, SLOT_NBYTES);
+	CHECK(mincore((char *)window + nbytes, PAGE_NBYTES, vec) && errno == ENOMEM);
+	m.fini(&m);
+	umpa_os_release(window, nbytes);
 }

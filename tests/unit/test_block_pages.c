@@ -120,6 +120,64 @@ TEST(block_pages_mapped_over)
 	CHECK(umpa_mapping_valid());
 }
 
+/* What the kernel does not move is copied out of the block. */
+TEST(block_pages_that_left_are_zero)
+{
+	char *p, *to;
+
+	PLAN(7);
+	begin();
+	p = block(2 * SLOT_NPAGES);
+	CHECK(umpa_mapping_need());
+	to = umpa_mmap(NULL, SLOT_NBYTES, PROT_READ, ANON, -1, 0);
+	*at(p, 3) = 'x';
+	fake_fail_at(1, -EFAULT); /* several mappings, says the kernel */
+	CHECK(umpa_mremap(p, SLOT_NBYTES, SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+		(void *)to);
+	CHECK_EQ(*at(to, 3), 'x');
+	CHECK_EQ(*at(p, 3), 0);
+	umpa_free(p);
+	CHECK_EQ(umpa_munmap(to, SLOT_NBYTES), 0);
+	CHECK(all_ordinary());
+	CHECK(umpa_mapping_valid());
+}
+
+/* A block's pages are never known to be zero, closed or not: it may have others' for long. */
+TEST(block_pages_closed_by_mapping_over)
+{
+	char *p;
+
+	PLAN(6);
+	begin();
+	p = block(2 * SLOT_NPAGES);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	CHECK(umpa_mmap(p, SLOT_NBYTES, PROT_NONE, ANON | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+		(void *)p);
+	CHECK_EQ(oddity(p, SLOT_NPAGES) & FAKE_GUARDED, FAKE_GUARDED);
+	CHECK(marked(p));
+	CHECK(umpa_mapping_valid());
+	umpa_free(p);
+	CHECK(all_ordinary());
+	CHECK(umpa_mapping_valid());
+}
+
+/* What can't be made readable can't be copied either. */
+TEST(block_pages_that_stay_closed_are_not_copied)
+{
+	char *p;
+
+	PLAN(4);
+	begin();
+	p = block(2 * SLOT_NPAGES);
+	CHECK_EQ(umpa_mprotect(at(p, 5), PAGE_NBYTES, PROT_NONE), 0);
+	fake_fail_at(1, -ENOMEM);
+	CHECK(!umpa_realloc(p, 64 * SLOT_NBYTES, 0) && errno == ENOMEM);
+	fake_fail_at(0, 0);
+	umpa_free(p);
+	CHECK(all_ordinary());
+	CHECK(umpa_mapping_valid());
+}
+
 TEST(block_pages_beside_nobodys)
 {
 	char *p, *q;

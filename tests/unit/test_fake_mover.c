@@ -69,3 +69,30 @@ TEST(fake_mover_goes_part_of_the_way)
 	CHECK_EQ(bench_move(&b, dst + moved, src + moved, 2 * SLOT_NBYTES - moved, 0, &moved), 0);
 	CHECK(bench_holds(dst, 2 * SLOT_NBYTES, 1));
 }
+
+/* --- choosing ------------------------------------------------------------------------------- */
+
+/* What the first mover leaves when it fails half-way is not in the second one's way. */
+TEST(fake_mover_that_fails_half_way_spoils_nothing)
+{
+	struct umpa_mover_trial trials[3];
+	struct umpa_mover_scratch scratch = {NULL, NULL, NULL, NULL};
+	struct umpa_mover m;
+	struct bench b;
+	char *dst, *src;
+
+	PLAN(SETUP_NCHECKS + 5);
+	begin(&b, &dst, &src);
+	scratch.dst = dst;
+	scratch.src = src;
+	fake_mover_partial(10 * PAGE_NBYTES);
+	fake_fail_at(2, -EBUSY);
+	CHECK_EQ(umpa_mover_choose(&m, UMPA_MOVER_AUTO, b.window, CONTRACT_NSLOTS * SLOT_NBYTES,
+			 &scratch, trials),
+		1);
+	fake_fail_at(0, 0);
+	CHECK_STR(m.name, "mremap");
+	CHECK_EQ(trials[0].error, -EBUSY);
+	CHECK_STR(trials[0].step, "move superpage");
+	CHECK(fake_consistent());
+}

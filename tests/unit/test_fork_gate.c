@@ -100,6 +100,21 @@ TEST(gate_is_open_in_the_child)
 	umpa_fork_leave();
 }
 
+/* Or the next fork would wait for them for ever. */
+TEST(gate_forgets_whom_it_has_turned_away)
+{
+	PLAN(3);
+	umpa_fork_prepare();
+	CHECK(!umpa_fork_enter());
+	umpa_fork_parent();
+	fork_phases(umpa_fork_parent);
+	CHECK(umpa_fork_enter());
+	umpa_fork_leave();
+	fork_phases(umpa_fork_parent);
+	CHECK(umpa_fork_enter());
+	umpa_fork_leave();
+}
+
 /* No other thread can hold a lock, so a fork takes none and leaves no page written. */
 TEST(gate_stays_open_in_a_process_of_one_thread)
 {

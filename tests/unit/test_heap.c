@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/evidence.h"
 #include "core/owns.h"
+#include "core/pool.h"
 #include "core/stats.h"
 #include "heap/heap.h"
 #include "heap/learn.h"
@@ -444,6 +445,78 @@ TEST(heap_alignment)
 	end();
 }
 
+/* The kernel says whether more than the machine has is to be had, so the engine asks it. */
+TEST(heap_leaves_more_than_the_memory_to_the_engine)
+{
+	void *p;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	fake_machine.memory_nbytes = (size_t)1 << 30;
+	p = umpa_heap_malloc((size_t)1 << 30);
+	CHECK(umpas(p));
+	umpa_heap_free(p);
+	engine.refuses = 1;
+	errno = 0;
+	CHECK(!umpa_heap_malloc(((size_t)1 << 30) + 1) && errno == ENOMEM);
+	CHECK_EQ(engine.nmallocs, 1);
+	end();
+}
+
+TEST(heap_refuses_alignments_by_itself)
+{
+	void *p = &p;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	umpa_heap_free(umpa_heap_malloc(MIB));
+	CHECK_EQ(
+		umpa_heap_posix_memalign(&p, 4, MIB), EINVAL); /* no multiple of a pointer's size */
+	CHECK(p == &p);
+	/* Not every engine sets errno. */
+	errno = 0;
+	CHECK(!umpa_heap_memalign(64, (size_t)PTRDIFF_MAX + 1) && errno == ENOMEM);
+	CHECK_EQ(engine.naligned, 0);
+	end();
+}
+
+/* The bootstrap arena's blocks begin at pages and no better. */
+TEST(heap_aligns_no_boot_blocks_beyond_a_page)
+{
+	void *p = &p;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	engine.nowhere = 1;
+	CHECK(!umpa_heap_memalign(64 * KIB, 100));
+	CHECK_EQ(umpa_heap_posix_memalign(&p, 64 * KIB, 100), ENOMEM);
+	CHECK(p == &p);
+	end();
+}
+
+/* A pointer from before umpa came is the engine's to free, also where it is the first call of all.
+ */
+TEST(heap_finds_the_engine_to_free)
+{
+	PLAN(2 + END_CHECKS);
+	begin();
+	umpa_heap_free(malloc(100));
+	CHECK_EQ(engine.nfinds, 1);
+	CHECK_EQ(engine.nfrees, 1);
+	end();
+}
+
+/* Who calls malloc has not asked for a pool. */
+TEST(heap_lets_the_pool_shed)
+{
+	PLAN(1 + END_CHECKS);
+	begin();
+	umpa_pool_sheds = 0;
+	umpa_heap_free(umpa_heap_malloc(MIB));
+	CHECK(umpa_pool_sheds);
+	end();
+}
+
 /* --- what the engine would have learnt ------------------------------------------------------ */
 
 /* A block comes and goes. Result: how often the engine was told something. */
@@ -518,6 +591,34 @@ TEST(heap_tells_nothing_where_the_engine_has_large_blocks_itself)
 	umpa_heap_start();
 	umpa_heap_min = 256 * KIB;
 	CHECK_EQ(told_by(MIB), 0);
+	end();
+}
+
+/* The other numbers, glibc's count of arenas among them, don't end its learning. */
+TEST(heap_goes_on_telling_after_other_mallopts)
+{
+	PLAN(2 + END_CHECKS);
+	begin();
+	CHECK_EQ(umpa_heap_mallopt(-8, 2), 1);
+	CHECK_EQ(told_by(MIB), 1);
+	end();
+}
+
+TEST(heap_keeps_a_shrunk_block_that_is_dear_to_copy)
+{
+	void *p;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	umpa_heap_start();
+	umpa_heap_min = MIB;
+	p = umpa_heap_malloc(MIB + MIB / 2);
+	CHECK(umpas(p));
+	p = umpa_heap_realloc(p, 200 * KIB);
+	CHECK(umpas(p));
+	p = umpa_heap_realloc(p, 100 * KIB);
+	CHECK(p && !umpas(p));
+	umpa_heap_free(p);
 	end();
 }
 

@@ -12,6 +12,7 @@
 #include "core/trial.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"
+#include "mm/mapping_parts.h"
 #include "support/check.h"
 #include "support/fake_mmap.h"
 #include "support/fake_os.h"
@@ -140,6 +141,61 @@ TEST(mmap_keeps_frames_that_fork_leaves_out)
 	CHECK(fake_mmap_ends_well());
 }
 
+/* In a child made without fork's phases the system may tell of another's mapping there. */
+TEST(mmap_renews_what_another_process_kept_from_fork)
+{
+	char *p;
+
+	PLAN(4);
+	fake_mmap_begin();
+	p = map(SLOT_NPAGES);
+	CHECK_EQ(umpa_madvise(at(p, 3), 10 * PAGE_NBYTES, MADV_DONTFORK), 0);
+	umpa_mapping_table.unforked_by++;
+	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), 0);
+	CHECK_EQ(fake_ncalls_of("renew"), 1);
+	umpa_mapping_table.unforked_by = 0;
+	CHECK(fake_mmap_ends_well());
+}
+
+/* Whole slots between parts of others, all of them used before. */
+TEST(mmap_at_a_place_is_zero)
+{
+	size_t nbytes = 3 * SLOT_NBYTES, nwrong = 0;
+	char *p;
+
+	PLAN(4);
+	fake_mmap_begin();
+	p = map(6 * SLOT_NPAGES);
+	fake_touch(p, 6 * SLOT_NBYTES);
+	for (size_t i = 0; i < 6 * SLOT_NPAGES; i++)
+		*at(p, i) = 'x';
+	CHECK_EQ(umpa_munmap(at(p, 700), nbytes), 0);
+	CHECK(umpa_mmap(at(p, 700), nbytes, RW, ANON, -1, 0) == (void *)at(p, 700));
+	for (size_t i = 0; i < 3 * SLOT_NPAGES; i++)
+		nwrong += *at(p, 700 + i) != 0;
+	CHECK_EQ(nwrong, 0);
+	umpa_munmap(p, 6 * SLOT_NBYTES);
+	CHECK(fake_mmap_ends_well());
+}
+
+/* What was taken before something was found in the way is nobody's again. */
+TEST(mmap_at_a_place_that_is_taken_in_part)
+{
+	const int there = ANON | MAP_FIXED_NOREPLACE;
+	char *p;
+
+	PLAN(6);
+	fake_mmap_begin();
+	p = map(4 * SLOT_NPAGES);
+	CHECK_EQ(umpa_munmap(at(p, 100), 412 * PAGE_NBYTES), 0);
+	CHECK(umpa_mmap(at(p, 100), (412 + SLOT_NPAGES) * PAGE_NBYTES, RW, there, -1, 0) ==
+		MAP_FAILED);
+	CHECK_EQ(errno, EEXIST);
+	CHECK(umpa_mmap(at(p, 100), 412 * PAGE_NBYTES, RW, there, -1, 0) == (void *)at(p, 100));
+	CHECK_EQ(umpa_munmap(p, 4 * SLOT_NBYTES), 0);
+	CHECK(fake_mmap_ends_well());
+}
+
 TEST(mmap_grows_by_moving_superpages)
 {
 	uint64_t frame;
@@ -198,6 +254,24 @@ TEST(mmap_grows_by_moves_that_stop)
 	}
 	CHECK_EQ(nwrong, 0);
 	umpa_munmap(p, 4 * SLOT_NBYTES);
+	CHECK(fake_mmap_ends_well());
+}
+
+TEST(mmap_that_moved_is_counted)
+{
+	struct umpa_stats st;
+	char *p, *wall, *q;
+
+	PLAN(3);
+	fake_mmap_begin();
+	p = map(2 * SLOT_NPAGES);
+	wall = map(SLOT_NPAGES);
+	q = umpa_mremap(p, 2 * SLOT_NBYTES, 4 * SLOT_NBYTES, MREMAP_MAYMOVE, NULL);
+	CHECK(q != MAP_FAILED && q != p);
+	umpa_get_stats(&st, sizeof(st));
+	CHECK_EQ(st.mapping_nbytes, 5 * SLOT_NBYTES);
+	umpa_munmap(q, 4 * SLOT_NBYTES);
+	umpa_munmap(wall, SLOT_NBYTES);
 	CHECK(fake_mmap_ends_well());
 }
 
@@ -813,6 +887,108 @@ TEST(mmap_leaves_reservations_to_the_kernel)
 	CHECK(umpa_mapping_valid());
 }
 
+/* A place that lies in the window in part only is taken: what is behind it may be anybody's. */
+TEST(mmap_takes_no_place_across_the_windows_end)
+{
+	uint64_t before;
+	char *end;
+
+	PLAN(4);
+	fake_mmap_begin();
+	umpa_munmap(map(1), PAGE_NBYTES);
+	end = (char *)umpa_core.window.base + umpa_core.window.nbytes;
+	before = fake_ncalls_of("mmap");
+	CHECK(umpa_mmap(end - PAGE_NBYTES, 2 * PAGE_NBYTES, RW, ANON | MAP_FIXED_NOREPLACE, -1,
+		      0) == MAP_FAILED);
+	CHECK_EQ(errno, EEXIST);
+	CHECK_EQ(fake_ncalls_of("mmap"), before);
+	CHECK(fake_mmap_ends_well());
+}
+
+/* The kernel says whether more than the machine has is to be had. */
+TEST(mmap_of_more_than_the_memory_is_the_kernels)
+{
+	char *first, *p;
+	size_t nbytes;
+
+	PLAN(5);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	nbytes = fake_machine.memory_nbytes + PAGE_NBYTES;
+	p = umpa_mmap(NULL, nbytes, RW, ANON, -1, 0);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	CHECK_EQ(umpa_munmap(p, nbytes), 0);
+	first = umpa_mm_map_for_engine(NULL, 20 * SLOT_NBYTES, RW, ANON, -1, 0);
+	fake_touch(first, 20 * SLOT_NBYTES);
+	p = umpa_mm_map_for_engine(NULL, nbytes, RW, ANON, -1, 0);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	CHECK_EQ(umpa_mm_unmap(p, nbytes) | umpa_mm_unmap(first, 20 * SLOT_NBYTES), 0);
+	CHECK(fake_mmap_ends_well());
+}
+
+/* Opened here and there, in more places than are told apart. */
+TEST(mmap_clears_many_opened_parts_at_once)
+{
+	const size_t npages = 2 * SLOT_NPAGES;
+	size_t nwrong = 0;
+	char *p;
+
+	PLAN(5);
+	begin_open();
+	p = reserve(npages);
+	CHECK(umpas(p));
+	for (size_t i = 0; i < 40; i++) {
+		nwrong += umpa_mprotect(at(p, 20 * i), PAGE_NBYTES, RW) != 0;
+		*at(p, 20 * i) = 'x';
+	}
+	CHECK_EQ(nwrong, 0);
+	CHECK(map_fixed(p, npages, RW) == p);
+	for (size_t i = 0; i < npages; i++)
+		nwrong += *at(p, i) != 0;
+	CHECK_EQ(nwrong, 0);
+	umpa_munmap(p, npages * PAGE_NBYTES);
+	CHECK(umpa_mapping_valid());
+}
+
+TEST(mmap_leaves_no_reservation_of_another_length_behind)
+{
+	char *p;
+
+	PLAN(4);
+	begin_open();
+	p = reserve(2 * SLOT_NPAGES);
+	CHECK(umpas(p));
+	CHECK(umpa_mremap(p, 2 * SLOT_NBYTES, SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
+		      NULL) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	umpa_munmap(p, 2 * SLOT_NBYTES);
+	CHECK(umpa_mapping_valid());
+}
+
+static size_t nrenewed;
+
+static void count_renewed(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	(void)m, (void)addr;
+	nrenewed += nbytes / PAGE_NBYTES;
+}
+
+/* What is mapped anew is nothing that the mover knows. */
+TEST(mmap_tells_the_mover_what_is_renewed)
+{
+	char *p;
+
+	PLAN(4);
+	fake_mmap_begin();
+	p = map(SLOT_NPAGES);
+	umpa_trial_mover()->renewed = count_renewed;
+	nrenewed = 0;
+	CHECK_EQ(umpa_mm_lock(at(p, 3), 10 * PAGE_NBYTES, 0), 0);
+	CHECK_EQ(umpa_munmap(p, SLOT_NBYTES), 0);
+	CHECK_EQ(nrenewed, 10);
+	CHECK(fake_mmap_ends_well());
+}
+
 TEST(mmap_remaps_what_is_closed)
 {
 	uint64_t before;
@@ -1157,6 +1333,43 @@ TEST(mmap_reserves_if_used)
 	CHECK(umpas(q) && (uintptr_t)q % (2 * SLOT_NBYTES) == 0);
 	CHECK_EQ(umpa_mm_unmap(p, npages * PAGE_NBYTES), 0);
 	CHECK_EQ(umpa_mm_unmap(q, npages * PAGE_NBYTES), 0);
+	CHECK(fake_mmap_ends_well());
+}
+
+/* A wish for a place in the window is granted at once, as by umpa_mmap(). */
+TEST(mmap_reserves_in_a_gap_that_is_wished_for)
+{
+	char *p;
+
+	PLAN(3);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = map(4 * SLOT_NPAGES);
+	CHECK_EQ(umpa_munmap(at(p, SLOT_NPAGES), 2 * SLOT_NBYTES), 0);
+	CHECK(reserve_if_used(at(p, SLOT_NPAGES), 2 * SLOT_NPAGES) == at(p, SLOT_NPAGES));
+	umpa_munmap(p, 4 * SLOT_NBYTES);
+	CHECK(fake_mmap_ends_well());
+}
+
+/* One that is kept ready has frames, and leaves them to the pool, opened or not. */
+TEST(mmap_reservations_kept_ready_end_with_their_frames)
+{
+	char *p;
+
+	PLAN(4);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = reserve_if_used(NULL, 2 * SLOT_NPAGES);
+	umpa_mprotect(p, 2 * SLOT_NBYTES, RW);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	umpa_mm_unmap(p, 2 * SLOT_NBYTES);
+	p = map(2 * SLOT_NPAGES);
+	fake_touch(p, 2 * SLOT_NBYTES);
+	umpa_munmap(p, 2 * SLOT_NBYTES);
+	p = reserve_if_used(NULL, 2 * SLOT_NPAGES);
+	CHECK(umpas(p));
+	CHECK_EQ(umpa_mm_unmap(p, 2 * SLOT_NBYTES), 0);
+	CHECK_EQ(umpa_pool_nslots(), 2);
 	CHECK(fake_mmap_ends_well());
 }
 

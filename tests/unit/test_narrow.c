@@ -7,8 +7,10 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/owns.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"
+#include "mm/mapping_parts.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 
@@ -70,12 +72,29 @@ TEST(narrow_has_the_mover_wait)
 	end();
 }
 
+/* The first block of all, of a size for which slots behind another's are looked for. */
+TEST(narrow_has_nothing_before_the_first_slot)
+{
+	char *a;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	a = umpa_alloc(4 * MIB + PAGE_NBYTES, 0);
+	CHECK(a == (char *)umpa_core.window.base);
+	umpa_free(a);
+	end();
+}
+
 TEST(narrow_keeps_a_quarter)
 {
-	PLAN(6 + END_CHECKS);
+	PLAN(10 + END_CHECKS);
 	begin();
 	umpa_free(touched(8 * MIB));
+	CHECK(umpa_mapping_need());
 	umpa_mm_heed_limit(1024 * MIB);
+	CHECK_EQ(umpa_mapping_table.nslots, umpa_core.window.nslots);
+	CHECK(!umpa_in_window((char *)umpa_core.window.base + 256 * MIB));
+	CHECK(umpa_in_window((char *)umpa_core.window.base + 255 * MIB));
 	CHECK_EQ(umpa_core.window.nbytes, 256 * MIB);
 	CHECK_EQ(umpa_core.mover.window_nbytes, 256 * MIB);
 	CHECK_EQ(fake_nframes(), 8 * MIB / PAGE_NBYTES);
@@ -190,6 +209,25 @@ TEST(narrow_makes_no_room_without_a_limit)
 	fake_fail_at(1, -ENOMEM);
 	CHECK(!umpa_alloc(window + 8 * MIB, 0));
 	CHECK_EQ(umpa_core.window.nbytes, window);
+	end();
+}
+
+/* Nor where it would be in vain, or umpa is in the middle of something. */
+TEST(narrow_makes_no_room_in_vain)
+{
+	size_t window;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	fake_machine.as_limit_nbytes = 256 * MIB;
+	umpa_free(umpa_alloc(8 * MIB, 0));
+	window = umpa_core.window.nbytes;
+	CHECK(!umpa_core_yield(256 * MIB + 1));
+	umpa_nlocks++; /* a handler that has interrupted umpa */
+	CHECK(!umpa_core_yield(MIB));
+	umpa_nlocks--;
+	CHECK_EQ(umpa_core.window.nbytes, window);
+	CHECK(umpa_core_yield(MIB));
 	end();
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <umpa/umpa.h>
 
+#include "core/block.h"
 #include "core/core.h"
 #include "core/trial.h"
 #include "support/check.h"
@@ -341,6 +342,363 @@ TEST(page_noback_grows_without_frames)
 	fake_fail_from(0, 0);
 	CHECK_EQ(umpa_usable_size(a), 4 * MIB);
 	umpa_free(a);
+	end();
+}
+
+/* Room to grow has no frames, and brings none to the pool. */
+TEST(page_room_is_void_when_it_is_freed)
+{
+	PLAN(1 + END_CHECKS);
+	begin();
+	umpa_free(touched(4 * MIB, UMPA_RESERVE(4)));
+	CHECK_EQ(stats().pool_nbytes, 4 * MIB);
+	end();
+}
+
+/* Frames that the system refuses: there is no block then. */
+TEST(page_backed_refused)
+{
+	PLAN(3 + END_CHECKS);
+	begin();
+	umpa_free(umpa_alloc(8 * MIB, 0)); /* opens the window */
+	fake_nframes_max = SLOT_NPAGES;
+	errno = 0;
+	CHECK(!umpa_alloc(4 * MIB, UMPA_BACKED) && errno == ENOMEM);
+	fake_nframes_max = SIZE_MAX;
+	CHECK_EQ(stats().nblocks, 0);
+	CHECK_EQ(stats().block_nbytes, 0);
+	end();
+}
+
+/* In a window whose slots all are in the pool. */
+TEST(page_void_where_all_is_resident)
+{
+	char *a;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	fake_machine.memory_nbytes = 4 * MIB; /* the smallest window: 64 MiB */
+	a = touched(50 * MIB, 0);
+	CHECK(umpa_window_has(&umpa_core.window, a));
+	umpa_free(a);
+	a = umpa_alloc(32 * MIB, UMPA_NOBACK | UMPA_ALIGN(22));
+	CHECK(umpa_window_has(&umpa_core.window, a));
+	CHECK_EQ(fake_frame(a), 0);
+	umpa_free(a);
+	end();
+}
+
+/* The slot behind the last one that is open has no record yet, nor has the page its record would
+ * be in. */
+TEST(page_runs_at_the_frontier)
+{
+	enum {
+		NSLOTS = 4096 / sizeof(struct slot_record),
+		NPAGES = 256
+	};
+	static char *block[2 * NSLOTS];
+	uint64_t nwrong = 0;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	fake_machine.strict_commit = 1; /* slots are opened one by one */
+	for (int i = 0; i < 2 * NSLOTS; i++) {
+		block[i] = umpa_alloc(NPAGES * 4096, 0);
+		nwrong += umpa_usable_size(block[i]) != NPAGES * 4096;
+	}
+	CHECK_EQ(nwrong, 0);
+	CHECK(umpa_core.window.nslots_open >= NSLOTS);
+	for (int i = 0; i < 2 * NSLOTS; i++)
+		umpa_free(block[i]);
+	end();
+}
+
+/* There is no place for the frames but where they are. */
+TEST(page_unback_in_a_full_window)
+{
+	enum {
+		NBLOCKS = 64
+	};
+	char *block[NBLOCKS];
+	int n = 0;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	fake_machine.memory_nbytes = 4 * MIB; /* the smallest window: 64 MiB */
+	do
+		block[n] = touched(2 * MIB, 0);
+	while (umpa_window_has(&umpa_core.window, block[n]) && ++n < NBLOCKS);
+	umpa_free(block[n]);
+	CHECK(n > 20 && n < 33);
+	*block[3] = block[3][511 * 4096] = 'x';
+	CHECK_EQ(umpa_unback(block[3], 2 * MIB), 0);
+	CHECK_EQ(*block[3], 0);
+	CHECK_EQ(block[3][511 * 4096], 0);
+	while (n-- > 0)
+		umpa_free(block[n]);
+	end();
+}
+
+TEST(page_stats_of_odd_length)
+{
+	struct umpa_stats st;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	errno = 0;
+	CHECK(umpa_get_stats(&st, sizeof(st) - 1) == -1 && errno == EINVAL);
+	CHECK(umpa_get_stats(&st, 4) == -1);
+	CHECK_EQ(umpa_get_stats(&st, 8), 0);
+	end();
+}
+
+TEST(page_slots_that_the_kernel_fills_are_counted)
+{
+	char *a;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	CHECK_EQ(stats().nslots_from_kernel, 4);
+	umpa_free(a);
+	umpa_free(umpa_alloc(8 * MIB, 0));
+	CHECK_EQ(stats().nslots_from_kernel, 4);
+	end();
+}
+
+/* Frames that can't move go to the system, and the pool has no more than before. */
+TEST(page_unback_of_shared_frames)
+{
+	char *a;
+
+	PLAN(4 + END_CHECKS);
+	begin();
+	a = touched(4 * MIB, 0);
+	*a = 'x';
+	fake_share(a, 4 * MIB, 1);
+	CHECK_EQ(umpa_unback(a, 4 * MIB), 0);
+	CHECK_EQ(*a, 0);
+	CHECK_EQ(stats().pool_nbytes, 0);
+	CHECK_EQ(fake_frame(a + 2 * MIB), 0);
+	umpa_free(a);
+	end();
+}
+
+/* The pages of a head are a run's, as long as the span is in nobody's hands and not given back. */
+TEST(page_freed_span_with_a_head_is_no_block)
+{
+	enum {
+		NBLOCKS = 60
+	};
+	char *run[4], *block[NBLOCKS];
+	uint64_t nwrong = 0, nheads = 0;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 4; i++) /* the nursery */
+		run[i] = touched(2 * MIB - 8192, 0);
+	for (int i = 0; i < NBLOCKS; i++)
+		block[i] = touched((512 + 257) * (size_t)4096, 0);
+	for (int i = 0; i < NBLOCKS; i++) {
+		enum umpa_block_kind kind = umpa_block_find(block[i]).kind;
+
+		nheads += kind == BLOCK_SPAN && (uintptr_t)block[i] % (2 * MIB) != 0;
+		nwrong += kind == BLOCK_NONE;
+		umpa_free(block[i]);
+		nwrong += umpa_block_find(block[i]).kind != BLOCK_NONE;
+	}
+	CHECK(nheads > 0);
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < 4; i++)
+		umpa_free(run[i]);
+	end();
+}
+
+/* No slot is void when a mover is looked for. */
+TEST(page_mover_is_tried_in_a_full_window)
+{
+	enum {
+		NBLOCKS = 64
+	};
+	char *block[NBLOCKS];
+	int n = 0;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	fake_machine.memory_nbytes = 4 * MIB; /* the smallest window: 64 MiB */
+	do
+		block[n] = touched(2 * MIB, 0);
+	while (umpa_window_has(&umpa_core.window, block[n]) && ++n < NBLOCKS);
+	umpa_free(block[n]);
+	CHECK_STR(umpa_mover_in_use(), "undecided");
+	umpa_free(block[--n]);
+	umpa_free(block[--n]);
+	(void)umpa_trial_mover();
+	CHECK_STR(umpa_mover_in_use(), "uffd");
+	while (n-- > 0)
+		umpa_free(block[n]);
+	end();
+}
+
+/* Frames of the pool that neither move nor go: they are not offered again and again. */
+TEST(page_pool_that_is_stuck)
+{
+	char *a;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	umpa_free(umpa_alloc(2 * MIB, UMPA_RESERVE(32))); /* void slots */
+	umpa_free(touched(8 * MIB, 0));
+	(void)umpa_trial_mover();
+	CHECK(stats().pool_nbytes >= 8 * MIB);
+	fake_fail_from(1, -ENOENT); /* holes, say the movers */
+	a = umpa_alloc(8 * MIB, UMPA_RESERVE(2));
+	fake_fail_at(0, 0);
+	CHECK(a != NULL);
+	umpa_free(a);
+	end();
+}
+
+/* The nursery is a small part of the window, or there is none. */
+TEST(page_small_window_has_no_nursery)
+{
+	PLAN(2 + END_CHECKS);
+	begin();
+	fake_machine.as_limit_nbytes = 64 * MIB;
+	umpa_free(umpa_alloc(1, 0));
+	CHECK_EQ(umpa_core.window.nbytes, 16 * MIB);
+	CHECK_EQ(umpa_core.space.nnursery, 0);
+	end();
+}
+
+/* Where little more may be opened, no more is asked for than is needed. */
+TEST(page_opens_what_it_may)
+{
+	char *a;
+
+	PLAN(1 + END_CHECKS);
+	begin();
+	umpa_free(umpa_alloc(1, 0));
+	fake_open_max = fake_opened_nbytes() + 3 * MIB;
+	a = umpa_alloc(2 * MIB, 0);
+	CHECK(umpa_window_has(&umpa_core.window, a));
+	umpa_free(a);
+	end();
+}
+
+/* Slots whose frames the system does not take are in the pool as before, not lost. */
+TEST(page_void_refused)
+{
+	uint64_t pool_nbytes;
+	char *a;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	fake_machine.memory_nbytes = 4 * MIB; /* the smallest window: 64 MiB */
+	umpa_free(touched(50 * MIB, 0));
+	pool_nbytes = stats().pool_nbytes;
+	fake_fail_at(1, -ENOMEM);
+	a = umpa_alloc(32 * MIB, UMPA_NOBACK | UMPA_ALIGN(22));
+	fake_fail_at(0, 0);
+	CHECK(a && !umpa_window_has(&umpa_core.window, a));
+	CHECK_EQ(stats().pool_nbytes, pool_nbytes);
+	CHECK_EQ(stats().nblocks, 1);
+	umpa_free(a);
+	end();
+}
+
+/* Where memory counts before it is touched. */
+TEST(page_opens_no_more_than_needed)
+{
+	PLAN(1 + END_CHECKS);
+	begin();
+	fake_machine.strict_commit = 1;
+	umpa_free(umpa_alloc(2 * MIB, 0));
+	CHECK_EQ(umpa_core.window.nslots_open, umpa_core.space.nnursery + 1);
+	end();
+}
+
+/* Down to what lies in the slot before, exactly. */
+TEST(page_spans_shrink_to_their_heads)
+{
+	enum {
+		NBLOCKS = 60
+	};
+	char *run[4], *block[NBLOCKS];
+	uint64_t nwrong = 0, nheads = 0;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 4; i++) /* the nursery */
+		run[i] = touched(2 * MIB - 8192, 0);
+	for (int i = 0; i < NBLOCKS; i++)
+		block[i] = touched((512 + 257) * (size_t)4096, 0);
+	for (int i = 0; i < NBLOCKS; i++) {
+		size_t head = -(uintptr_t)block[i] % (2 * MIB);
+
+		if (!head || umpa_block_find(block[i]).kind != BLOCK_SPAN)
+			continue;
+		nheads++;
+		nwrong += umpa_realloc(block[i], head, UMPA_NOMOVE) != block[i];
+		nwrong += umpa_usable_size(block[i]) != head;
+	}
+	CHECK(nheads > 0);
+	CHECK_EQ(nwrong, 0);
+	all_valid();
+	for (int i = 0; i < NBLOCKS; i++)
+		umpa_free(block[i]);
+	for (int i = 0; i < 4; i++)
+		umpa_free(run[i]);
+	end();
+}
+
+/* What moves leaves nothing behind that the pool could count on. */
+TEST(page_moved_frames_are_not_in_the_pool)
+{
+	char *a, *b, *wall;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = touched(8 * MIB, 0);
+	wall = touched(8 * MIB, 0);
+	b = umpa_realloc(a, 64 * MIB, 0);
+	CHECK(b && b != a);
+	CHECK_EQ(fake_frame(a), 0);
+	CHECK_EQ(stats().pool_nbytes, 0);
+	umpa_free(b);
+	umpa_free(wall);
+	end();
+}
+
+/* A head lies where it lies in its slot, so nothing with one can be brought to a multiple. */
+TEST(page_spans_with_heads_move_to_where_they_are_aligned)
+{
+	enum {
+		NBLOCKS = 60
+	};
+	char *run[4], *block[NBLOCKS];
+	uint64_t nwrong = 0, nmoved = 0;
+
+	PLAN(2 + END_CHECKS);
+	begin();
+	for (int i = 0; i < 4; i++) /* the nursery */
+		run[i] = touched(2 * MIB - 8192, 0);
+	for (int i = 0; i < NBLOCKS; i++)
+		block[i] = touched((512 + 257) * (size_t)4096, 0);
+	for (int i = 0; i < NBLOCKS; i++) {
+		char *before = block[i];
+
+		if ((uintptr_t)before % (2 * MIB) && umpa_block_find(before).kind == BLOCK_SPAN)
+			block[i] = umpa_realloc(before, 8 * MIB, UMPA_ALIGN(21));
+		nmoved += block[i] != before;
+		nwrong += block[i] != before && (uintptr_t)block[i] % (2 * MIB);
+	}
+	CHECK(nmoved > 0);
+	CHECK_EQ(nwrong, 0);
+	for (int i = 0; i < NBLOCKS; i++)
+		umpa_free(block[i]);
+	for (int i = 0; i < 4; i++)
+		umpa_free(run[i]);
 	end();
 }
 

@@ -10,6 +10,7 @@
 #include "core/owns.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"
+#include "mm/pages.h"
 #include "support/check.h"
 #include "support/fake_mmap.h"
 #include "support/fake_os.h"
@@ -204,6 +205,29 @@ static char *move_to(char *from, size_t npages, char *to, int more)
 }
 
 /* A piece elsewhere in the window is an attachment that would begin where its first page would. */
+/* Two segments begin there: shmdt() ends the one that has the lower page, as the kernel's. */
+TEST(shm_detaches_the_lower_of_two)
+{
+	char *p = begin();
+
+	PLAN(2 * 4 + 1);
+	for (int i = 0; i < 2; i++) {
+		fake_segment_nbytes = NSEG * PAGE_NBYTES;
+		CHECK(attaches(at(p, 2), SHM_REMAP));
+		fake_segment_nbytes = 2 * PAGE_NBYTES;
+		CHECK(attaches(at(p, 2), SHM_REMAP));
+		/* The list that is looked through turns around with each look. */
+		if (i)
+			umpa_mm_detach(at(p, 1));
+		CHECK_EQ(umpa_mm_detach(at(p, 2)), 0);
+		CHECK(umpa_mapping_gap(umpa_pages_number(at(p, 2)), umpa_pages_number(at(p, 9))) ==
+			umpa_pages_number(at(p, 4)));
+		umpa_mm_detach(at(p, 2));
+		p = begin();
+	}
+	CHECK_EQ(umpa_munmap(p, NPAGES * PAGE_NBYTES), 0);
+}
+
 TEST(shm_moves_in_the_window)
 {
 	char *p = begin();

@@ -118,6 +118,21 @@ TEST(surplus_missed_soon_is_wanted)
 	CHECK_EQ(s.nwanted, 7);
 }
 
+TEST(surplus_given_in_steps_is_missed_as_a_whole)
+{
+	struct umpa_surplus s = {.nwanted = 0};
+
+	PLAN(3);
+	umpa_surplus_given(&s, 10, MS);
+	umpa_surplus_given(&s, 6, 2 * MS);
+	CHECK_EQ(s.ngiven, 16);
+	umpa_surplus_asked(&s, 12, 3 * MS);
+	CHECK_EQ(s.nwanted, 12);
+	/* What is left was given long ago. */
+	umpa_surplus_given(&s, 3, 1000 * MS);
+	CHECK_EQ(s.ngiven, 3);
+}
+
 /* --- slots and frames --------------------------------------------------------------------- */
 
 static void begin(void)
@@ -384,15 +399,18 @@ TEST(surplus_of_idle_pages_that_are_wanted_soon_stays)
 
 TEST(surplus_of_idle_pages_that_is_refused_stays)
 {
+	uint64_t nfree;
 	char *run[6];
 	size_t nframes;
 
-	PLAN(3 + END_CHECKS);
+	PLAN(4 + END_CHECKS);
 	begin();
 	nframes = leave_idle(run);
+	nfree = stats().run_free_nbytes;
 	fake_fail_from(1, -EINVAL);
 	umpa_free(run[4]);
 	fake_fail_at(0, 0);
+	CHECK_EQ(stats().run_free_nbytes, nfree + 64 * PAGE_NBYTES); /* they are free as before */
 	CHECK_EQ(fake_nframes(), nframes);
 	CHECK_EQ(stats().trimmed_nbytes, 0);
 	umpa_free(run[5]);

@@ -224,3 +224,66 @@ TEST(watch_can_not_be_noted)
 		CHECK(ends_well(p));
 	}
 }
+
+/* --- what goes back to the mover ------------------------------------------------------------ */
+
+static size_t nrenewed;
+
+static void count_renewed(struct umpa_mover *m, void *addr, size_t nbytes)
+{
+	(void)m, (void)addr;
+	nrenewed += nbytes / PAGE_NBYTES;
+}
+
+/* Where the program can't have it after all, its pages can move as before. */
+TEST(watch_gives_back_what_the_kernel_refuses)
+{
+	char *p = begin();
+	struct umpa_mm_watch w = watch_of(p, NPAGES);
+
+	PLAN(4);
+	umpa_trial_mover()->renewed = count_renewed;
+	CHECK_EQ(umpa_mm_hand_over(&w, 0), 0);
+	nrenewed = 0;
+	umpa_mm_handed_over(&w, 0);
+	CHECK_EQ(nrenewed, NPAGES);
+	/* Not let go, and nobody's to give back: another userfaultfd has it. */
+	fake_fail_from(1, -EBUSY);
+	CHECK_EQ(umpa_mm_hand_over(&w, 0), -EBUSY);
+	fake_fail_from(0, 0);
+	CHECK(ends_well(p));
+}
+
+TEST(watch_gives_back_what_can_not_be_noted)
+{
+	struct umpa_mm_watch w;
+	char *p;
+
+	PLAN(3);
+	fake_mmap_begin();
+	p = umpa_mmap(NULL, NPAGES * PAGE_NBYTES, RW, ANON, -1, 0);
+	umpa_trial_mover()->renewed = count_renewed;
+	w = watch_of(p, NPAGES);
+	w.missing = 0;
+	nrenewed = 0;
+	fake_fail_at(2, -ENOMEM);
+	CHECK_EQ(umpa_mm_hand_over(&w, 0), -ENOMEM);
+	CHECK_EQ(nrenewed, NPAGES);
+	CHECK(ends_well(p));
+}
+
+/* One part was let go already when another one is refused. */
+TEST(watch_gives_back_what_was_let_go_in_vain)
+{
+	char *p = begin();
+	struct umpa_mm_watch w = watch_of(p, NPAGES);
+
+	PLAN(4);
+	CHECK_EQ(umpa_mprotect(at(p, 100), PAGE_NBYTES, PROT_READ), 0);
+	umpa_trial_mover()->renewed = count_renewed;
+	nrenewed = 0;
+	fake_fail_at(3, -EBUSY);
+	CHECK_EQ(umpa_mm_hand_over(&w, 0), -EBUSY);
+	CHECK_EQ(nrenewed, NPAGES);
+	CHECK(ends_well(p));
+}
