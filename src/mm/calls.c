@@ -56,7 +56,11 @@ static int of_range(const struct task *t, void *addr, size_t nbytes, int arg)
 	struct range r;
 
 	nbytes = within_addresses(addr, nbytes);
-	if (!range_cut(addr, nbytes, &r) || !range_is_ours(&r))
+	if (!range_cut(addr, nbytes, &r))
+		return t->kernel(addr, nbytes, arg);
+	if (range_refusal(&r))
+		return -ENOMEM;
+	if (!range_is_ours(&r))
 		return t->kernel(addr, nbytes, arg);
 	return in_parts(t, &r, arg);
 }
@@ -83,7 +87,11 @@ int umpa_mm_end(void *addr, size_t nbytes)
 	size_t behind;
 	int error;
 
-	if (!range_cut(addr, nbytes, &r) || !range_is_ours(&r))
+	if (!range_cut(addr, nbytes, &r))
+		return umpa_os_munmap(addr, nbytes);
+	if (range_refusal(&r))
+		return -ENOMEM;
+	if (!range_is_ours(&r))
 		return umpa_os_munmap(addr, nbytes);
 	behind = range_nbytes_behind(&r);
 	error = behind ? umpa_os_munmap((void *)(r.end - behind), behind) : 0;

@@ -239,8 +239,12 @@ static intptr_t map(struct mmap_args *a)
 		got = round_to_pages(a);
 	if (got)
 		return got;
-	if (a->addr && range_cut(a->addr, a->nbytes, &r) && range_is_ours(&r))
-		return map_near(a, &r);
+	if (a->addr && range_cut(a->addr, a->nbytes, &r)) {
+		if (range_refusal(&r))
+			return -ENOMEM;
+		if (range_is_ours(&r))
+			return map_near(a, &r);
+	}
 	/* An address outside the window is the kernel's to give, be it a wish or an order. */
 	if (!a->addr && !is_fixed(a))
 		got = serve(a);

@@ -506,12 +506,25 @@ static intptr_t mremap_in_window(struct mremap_args *a, const struct range *from
 	return got;
 }
 
+/* There is no memory for the books of what it takes, or of where that is to go. */
+static int lacks_books(const struct mremap_args *a)
+{
+	struct range r;
+
+	return (range_cut(a->addr, a->old_nbytes, &r) && range_refusal(&r)) ||
+	       (a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &r) &&
+		       range_refusal(&r));
+}
+
 static intptr_t mremap_any(struct mremap_args *a)
 {
 	struct range from, to;
-	int ours = range_cut(a->addr, a->old_nbytes, &from) && range_is_ours(&from), into;
-	int error = !is_wrong(a) && may_be_huge(a, ours, &from) ? round_to_pages(a, ours) : 0;
+	int ours, into, error;
 
+	if (lacks_books(a))
+		return -ENOMEM;
+	ours = range_cut(a->addr, a->old_nbytes, &from) && range_is_ours(&from);
+	error = !is_wrong(a) && may_be_huge(a, ours, &from) ? round_to_pages(a, ours) : 0;
 	if (error)
 		return error;
 	ours = ours && range_cut(a->addr, a->old_nbytes, &from);

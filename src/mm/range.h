@@ -5,6 +5,7 @@
 #ifndef UMPA_MM_RANGE_H
 #define UMPA_MM_RANGE_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,13 @@ static inline int range_may_reach_window(const void *addr, size_t nbytes)
 	return umpa_in_window(addr) ||
 	       ((uintptr_t)addr < base && nbytes <= PTRDIFF_MAX &&
 		       base - (uintptr_t)addr < nbytes + HUGE_PAGE_NBYTES_MAX);
+}
+
+/* -ENOMEM: there is no memory for the books of what of it lies in the window. Not for the kernel to
+ * do with as it likes: there would be holes in the window, or what nobody knows of. */
+static inline int range_refusal(const struct range *r)
+{
+	return r->first < r->last && !umpa_mapping_need() ? -ENOMEM : 0;
 }
 
 static inline int range_is_ours(const struct range *r)

@@ -87,7 +87,11 @@ static intptr_t attach(struct attach_args *a)
 	error = umpa_os_measure(a->id, a->flags, &nbytes);
 	if (error)
 		return error;
-	if (!range_cut(a->addr, nbytes, &r) || !range_is_ours(&r))
+	if (!range_cut(a->addr, nbytes, &r))
+		return kernel_attach(a);
+	if (range_refusal(&r))
+		return -ENOMEM;
+	if (!range_is_ours(&r))
 		return kernel_attach(a);
 	return attach_in_window(a, &r);
 }

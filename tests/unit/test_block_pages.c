@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <umpa/umpa.h>
 
 #include "core/core.h"
@@ -131,7 +132,7 @@ TEST(block_pages_that_left_are_zero)
 	CHECK(umpa_mapping_need());
 	to = umpa_mmap(NULL, SLOT_NBYTES, PROT_READ, ANON, -1, 0);
 	*at(p, 3) = 'x';
-	fake_fail_at(1, -EFAULT); /* several mappings, says the kernel */
+	fake_fail_at(2, -EFAULT); /* several mappings, says the kernel */
 	CHECK(umpa_mremap(p, SLOT_NBYTES, SLOT_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
 		(void *)to);
 	CHECK_EQ(*at(to, 3), 'x');
@@ -140,6 +141,59 @@ TEST(block_pages_that_left_are_zero)
 	CHECK_EQ(umpa_munmap(to, SLOT_NBYTES), 0);
 	CHECK(all_ordinary());
 	CHECK(umpa_mapping_valid());
+}
+
+/* Where there is no memory for books of them, the kernel is not asked either. */
+static int changes_without_books(int what, char *p, void *to)
+{
+	switch (what) {
+	case 0:
+		return umpa_mprotect(p, PAGE_NBYTES, PROT_READ);
+	case 1:
+		return umpa_madvise(p, PAGE_NBYTES, MADV_DONTFORK);
+	case 2:
+		return umpa_munmap(p, PAGE_NBYTES);
+	case 3:
+		return umpa_mmap(p, PAGE_NBYTES, RW, ANON | MAP_FIXED, -1, 0) == MAP_FAILED ? -1
+											    : 0;
+	case 4:
+		return umpa_mremap(p, PAGE_NBYTES, PAGE_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
+			       to) == MAP_FAILED
+			       ? -1
+			       : 0;
+	case 5:
+		return umpa_mremap(to, PAGE_NBYTES, PAGE_NBYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
+			       p) == MAP_FAILED
+			       ? -1
+			       : 0;
+	default:
+		return umpa_mm_attach(1, p, SHM_REMAP) == MAP_FAILED ? -1 : 0;
+	}
+}
+
+TEST(block_pages_without_books)
+{
+	enum {
+		NWAYS = 7
+	};
+
+	PLAN(NWAYS * 4);
+	for (int what = 0; what < NWAYS; what++) {
+		void *to;
+		char *p;
+
+		begin();
+		p = block(2 * SLOT_NPAGES);
+		*p = 'b';
+		REQUIRE(!umpa_os_map(PAGE_NBYTES, &to));
+		fake_fail_from(1, -ENOMEM);
+		errno = 0;
+		CHECK(changes_without_books(what, p, to) == -1 && errno == ENOMEM);
+		fake_fail_from(0, 0);
+		CHECK(*p == 'b' && all_ordinary());
+		umpa_free(p);
+		CHECK(umpa_mapping_valid());
+	}
 }
 
 /* A block's pages are never known to be zero, closed or not: it may have others' for long. */
