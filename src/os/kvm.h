@@ -79,6 +79,18 @@ enum {
 	KVM_VECTORS_NBYTES = 4096
 };
 
+/* Parts of the processor's state (XCR0) that are to be had all together or not at all, as MPX's,
+ * those of AVX-512, and AMX's: without those of which one is missing. */
+static inline uint64_t umpa_kvm_whole_parts(uint64_t parts)
+{
+	static const uint64_t together[] = {0x18, 0xe0, 0x60000};
+
+	for (size_t i = 0; i < array_len(together); i++)
+		if ((parts & together[i]) != together[i])
+			parts &= ~together[i];
+	return parts;
+}
+
 must_check int umpa_kvm_get_vectors(struct umpa_kvm_cpu *cpu, void *vectors, uint64_t *parts);
 
 enum umpa_kvm_exit {

@@ -253,7 +253,8 @@ static uint64_t xcr0_of(const struct leaves *l)
 {
 	const struct kvm_cpuid_entry2 *leaf = find_leaf(l, 0xd, 0);
 
-	return leaf ? host_xcr0() & ((uint64_t)leaf->edx << 32 | leaf->eax) : 0;
+	return leaf ? umpa_kvm_whole_parts(host_xcr0() & ((uint64_t)leaf->edx << 32 | leaf->eax))
+		    : 0;
 }
 
 static int set_up(const struct umpa_kvm *k, struct umpa_kvm_cpu *cpu)

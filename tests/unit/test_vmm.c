@@ -1159,3 +1159,12 @@ TEST(vmm_run_ends_between_changes)
 	CHECK_EQ(fake_kvm.nalarms, 0);
 	CHECK(fake_consistent());
 }
+
+TEST(vmm_takes_parts_of_the_processor_as_wholes)
+{
+	PLAN(4);
+	CHECK_EQ(umpa_kvm_whole_parts(0x602e7), 0x602e7);
+	CHECK_EQ(umpa_kvm_whole_parts(0x2e7 | 0x20000), 0x2e7); /* AMX without its tiles */
+	CHECK_EQ(umpa_kvm_whole_parts(0x7 | 0x60 | 0x8), 0x7);
+	CHECK_EQ(umpa_kvm_whole_parts(0x1f), 0x1f);
+}
