@@ -43,7 +43,7 @@ names()
 
 # Functions declared in the public headers, but those that are inline.
 gcc -E -P -I"$UMPA_SOURCE/include" "$UMPA_SOURCE/include/umpa/umpa.h" | grep -v '^typedef' >"$work/headers"
-grep '^static inline' "$work/headers" | sed 's/(.*/(/' | names >"$work/inline"
+grep '^static inline' "$work/headers" | sed 's/__attribute__((.*")))//;s/(.*/(/' | names >"$work/inline"
 names <"$work/headers" | comm -23 - "$work/inline" >"$work/public"
 [ -s "$work/public" ] || { echo "no public functions found"; exit 1; }
 sed -n 's/^\t\([a-zA-Z0-9_]*\);$/\1/p' "$UMPA_SOURCE/src/shim/exports.map" | sort - "$work/public" >"$work/exports"
