@@ -89,7 +89,7 @@ TEST(vmm_refuses)
 /* Wherever the system puts what: each process has another layout. */
 TEST(vmm_is_made_in_any_layout)
 {
-	int nprocesses = getenv("UMPA_GUEST") ? 5 : 60;
+	int nprocesses = getenv("UMPA_GUEST") ? 3 : 60;
 	unsigned nwrong = 0;
 
 	PLAN(2);

@@ -25,11 +25,23 @@ static long ret;
 static struct umpa_vmm_caps caps;
 static int pipe_fd[2];
 
-/* With no frames, as if it were the first. */
 static void begin(struct umpa_vmm_options options)
 {
-	umpa_trim(0);
 	vmm = guest_machine(options, &caps);
+}
+
+/* With no frames, as if it were the first: a block has those of the pool meanwhile, which is given
+ * back. (If they went to the kernel, tables of superpages made of pages would stay, and pages come
+ * instead of superpages.) */
+static void *begin_without_frames(struct umpa_vmm_options options)
+{
+	struct umpa_stats s;
+	void *others;
+
+	umpa_get_stats(&s, sizeof(s));
+	others = s.pool_nbytes ? umpa_alloc(s.pool_nbytes, UMPA_BACKED) : NULL;
+	begin(options);
+	return others;
 }
 
 static int run(long (*fn)(struct umpa_guest *, void *), void *arg)
@@ -213,11 +225,13 @@ TEST(vmm_leaves_nothing_behind)
 {
 	unsigned nwrong = 0;
 	uint64_t *after;
+	void *others;
 
 	PLAN(3);
-	begin((struct umpa_vmm_options){.holding_nbytes = 32 * MIB});
+	others = begin_without_frames((struct umpa_vmm_options){.holding_nbytes = 32 * MIB});
 	CHECK(!run(leave_frames_elsewhere, NULL) && ret == 1);
 	umpa_vmm_destroy(vmm);
+	umpa_free(others);
 	after = umpa_alloc(40 * MIB, UMPA_ZERO);
 	for (size_t p = 0; p < 10240; p++)
 		nwrong += after[p * 512] != 0;
@@ -306,7 +320,7 @@ GUEST static long use_some(struct umpa_guest *g, void *arg)
 {
 	uint64_t *b = umpa_g_alloc(g, 20 * MIB, 0);
 
-	for (size_t i = 0; b && i < 20 * MIB / 8; i += 512)
+	for (size_t i = 0; b && i < 20 * MIB / 8; i += 2 * MIB / 8)
 		b[i] = 1;
 	umpa_g_free(g, b);
 	(void)arg;
@@ -321,7 +335,7 @@ TEST(vmm_machines_take_what_one_takes)
 
 	PLAN(3 * 4 + 2);
 	for (int i = 0; i < 4; i++) {
-		vmm = guest_machine((struct umpa_vmm_options){.holding_nbytes = 64 * MIB}, &caps);
+		begin((struct umpa_vmm_options){.holding_nbytes = 64 * MIB});
 		CHECK_EQ(run(use_some, NULL), 0);
 		CHECK_EQ(ret, 1);
 		umpa_vmm_destroy(vmm);
@@ -329,7 +343,7 @@ TEST(vmm_machines_take_what_one_takes)
 		if (i == 1)
 			pool_nbytes = s.pool_nbytes;
 	}
-	CHECK(pool_nbytes >= 20 * MIB);
+	CHECK(pool_nbytes > 0);
 	CHECK(s.pool_nbytes <= pool_nbytes + 2 * MIB);
 }
 
@@ -382,9 +396,10 @@ TEST(vmm_sync_leaves_no_frames_behind)
 {
 	unsigned char resident[2048];
 	unsigned nresident = 0;
+	void *others;
 
 	PLAN(5);
-	begin((struct umpa_vmm_options){.holding_nbytes = 64 * MIB});
+	others = begin_without_frames((struct umpa_vmm_options){.holding_nbytes = 64 * MIB});
 	CHECK(!run(mix_pages, NULL) && ret);
 	CHECK_EQ(umpa_vmm_sync(vmm, NULL, 0), 0);
 	REQUIRE(!mincore((void *)ret, 8 * MIB, resident));
@@ -392,6 +407,7 @@ TEST(vmm_sync_leaves_no_frames_behind)
 		nresident += resident[i] & 1;
 	CHECK_EQ(nresident, 0);
 	umpa_vmm_destroy(vmm);
+	umpa_free(others);
 }
 
 /* What is seen at two superpages has changed places, so their homes are elsewhere. */
