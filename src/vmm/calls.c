@@ -411,10 +411,11 @@ int umpa_call_writes_list(uint64_t number)
 	}
 }
 
-int umpa_call_is_of_process(const struct umpa_call *call, int process)
+int umpa_call_process(const struct umpa_call *call)
 {
-	return (call->number == SYS_process_vm_readv || call->number == SYS_process_vm_writev) &&
-	       (int)call->argument[0] == process;
+	int is = call->number == SYS_process_vm_readv || call->number == SYS_process_vm_writev;
+
+	return is ? (int)call->argument[0] : 0;
 }
 
 int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t *n, size_t *each)

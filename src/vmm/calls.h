@@ -64,9 +64,9 @@ int umpa_call_list(const struct umpa_call *call, uintptr_t *list, size_t *n);
 /* 1 if it writes to what a list, or the list of a message, has. */
 int umpa_call_writes_list(uint64_t number);
 
-/* 1 if a call reads or writes memory of the process with that number by a second list, of which the
- * arguments 3 and 4 are where it is and how long. */
-int umpa_call_is_of_process(const struct umpa_call *call, int process);
+/* The process whose memory a call reads or writes by a second list, of which the arguments 3 and 4
+ * are where it is and how long; 0: there is none. */
+int umpa_call_process(const struct umpa_call *call);
 
 /* 1 if a call is given messages: *n headers (struct msghdr), a row of which `each` is so long. */
 int umpa_call_messages(const struct umpa_call *call, uintptr_t *headers, size_t *n, size_t *each);

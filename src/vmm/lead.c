@@ -361,9 +361,9 @@ static int add_entry(struct umpa_guest *g, struct umpa_led *led, const struct io
 static int check_own(struct umpa_guest *g, struct umpa_led *led)
 {
 	const uint64_t *a = led->call.argument;
-	int result;
+	int process = umpa_call_process(&led->call), result;
 
-	if (!umpa_call_is_of_process(&led->call, umpa_process_id()))
+	if (likely(!process) || process != umpa_process_id())
 		return 0;
 	led->writes_list = led->call.number == SYS_process_vm_writev;
 	result = each_entry(a[3], a[4], g, led, is_away);
