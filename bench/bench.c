@@ -104,10 +104,11 @@ static const struct umpa_command commands[NCOMMANDS] = {
 		umpa_programs_flags, umpa_programs_command},
 	[BENCH_VMM] = {"bench vmm", "",
 		"Page operations by page tables of one's own, and by the kernel's calls.",
-		"Here, in ticks of the clock: cycles where /dev/kvm is native, and of no use for\n"
-		"speed where it is not. With --emulated in instructions, which are the same on "
-		"any\n"
-		"host, and with what the examples of guest mode do.\n\n"
+		"Here, in cycles of the time stamp counter (TSC) and in nanoseconds, which are of "
+		"no\n"
+		"use for speed where /dev/kvm is not native. With --emulated in instructions, "
+		"which\n"
+		"are the same on any host, and with what the examples of guest mode do.\n\n"
 		"exit status: 0; 1 measured, but the raw figures or the plot could not be "
 		"written;\n"
 		"125 nothing was measured, 2 wrong usage.\n",

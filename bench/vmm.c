@@ -103,7 +103,7 @@ static void say_class(const char *output)
 	const char *line = strstr(output, "class 0 ");
 
 	if (line && atoi(line + sizeof("class 0 ") - 1) != UMPA_VMM_NATIVE)
-		umpa_say("bench: /dev/kvm is not native here: its ticks say nothing of speed");
+		umpa_say("bench: /dev/kvm is not native here: its cycles say nothing of speed");
 }
 
 static int run_here(struct umpa_samples *s, unsigned nrepetitions)

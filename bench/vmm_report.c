@@ -136,10 +136,10 @@ static void head(struct table *t)
 	for (size_t i = 0; i < t->nhosts; i++) {
 		int of_clock = isfinite(tick_ns(t, i));
 
-		umpa_grid_text(&t->grid, of_clock ? "%s, ticks" : "%s", t->host[i]);
+		umpa_grid_text(&t->grid, of_clock ? "%s, TSC cycles" : "%s", t->host[i]);
 		if (of_clock)
 			umpa_grid_text(&t->grid, "ns");
-		umpa_grid_text(&t->grid, of_clock ? "kernel, ticks" : "kernel");
+		umpa_grid_text(&t->grid, of_clock ? "kernel, TSC cycles" : "kernel");
 		if (of_clock)
 			umpa_grid_text(&t->grid, "ns");
 		umpa_grid_text(&t->grid, "ratio");
