@@ -28,6 +28,7 @@ struct umpa_kvm_facts {
 struct umpa_kvm {
 	int device, vm; /* descriptors */
 	struct umpa_kvm_facts facts;
+	unsigned nshown; /* the kernel's slots in use */
 };
 
 /*
@@ -38,9 +39,10 @@ struct umpa_kvm {
 must_check int umpa_kvm_open(struct umpa_kvm *k);
 void umpa_kvm_close(struct umpa_kvm *k);
 
-/* Shows the guest memory of the process, mapped or not, at a physical address; numbers from 0. */
-must_check int umpa_kvm_show(
-	struct umpa_kvm *k, unsigned number, void *addr, uint64_t nbytes, uint64_t physical);
+/* Shows the guest memory of the process, mapped or not, at a physical address. -ENOTSUP: more than
+ * 8 TiB, as a process may well reserve (sanitizers do), where the kernel shadows page tables, for
+ * which it has books of each page. */
+must_check int umpa_kvm_show(struct umpa_kvm *k, void *addr, uint64_t nbytes, uint64_t physical);
 
 /* The general registers, in the kernel's order. */
 struct umpa_kvm_registers {

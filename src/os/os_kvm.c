@@ -226,15 +226,25 @@ void umpa_kvm_close(struct umpa_kvm *k)
 	close_own(k->device, KVM_GET_API_VERSION, 0);
 }
 
-int umpa_kvm_show(
-	struct umpa_kvm *k, unsigned number, void *addr, uint64_t nbytes, uint64_t physical)
-{
-	struct kvm_userspace_memory_region r = {.slot = number,
-		.guest_phys_addr = physical,
-		.memory_size = nbytes,
-		.userspace_addr = (uintptr_t)addr};
+/* KVM takes less than 8 TiB in one slot. */
+#define SLOT_NBYTES_MAX ((uint64_t)4 << 40)
 
-	return ask_with(k->vm, KVM_SET_USER_MEMORY_REGION, &r);
+int umpa_kvm_show(struct umpa_kvm *k, void *addr, uint64_t nbytes, uint64_t physical)
+{
+	struct kvm_userspace_memory_region r = {
+		.guest_phys_addr = physical, .userspace_addr = (uintptr_t)addr};
+	int error = 0;
+
+	if (nbytes > 2 * SLOT_NBYTES_MAX && !k->facts.nested)
+		return -ENOTSUP;
+	for (; !error && nbytes; nbytes -= r.memory_size) {
+		r.slot = k->nshown++;
+		r.memory_size = nbytes < SLOT_NBYTES_MAX ? nbytes : SLOT_NBYTES_MAX;
+		error = ask_with(k->vm, KVM_SET_USER_MEMORY_REGION, &r);
+		r.guest_phys_addr += r.memory_size;
+		r.userspace_addr += r.memory_size;
+	}
+	return error;
 }
 
 /* --- CPUs --------------------------------------------------------------------------------- */

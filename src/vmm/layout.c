@@ -64,8 +64,6 @@ static int place(struct umpa_layout *l, uint64_t end)
 	for (unsigned i = 0; i < l->nclusters; i++) {
 		struct umpa_cluster *c = &l->cluster[i];
 
-		if (c->end - c->begin > LAYOUT_CLUSTER_NBYTES_MAX)
-			return 0;
 		c->physical = at + c->begin % GIB;
 		at = (c->physical + (c->end - c->begin) + GIB - 1) & ~(GIB - 1);
 	}

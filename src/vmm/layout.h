@@ -43,16 +43,13 @@ struct umpa_layout {
 	uint64_t physical_end; /* of the last one, a multiple of a GiB */
 };
 
-/* KVM shows a guest no more in one piece. */
-#define LAYOUT_CLUSTER_NBYTES_MAX ((((uintptr_t)1 << 31) - 1) << 12)
-
 /* Addresses of a process end here. */
 #define LAYOUT_TOP (((uintptr_t)1 << 47) - 4096)
 
 /*
  * Lays out areas, which are in order of address and apart from each other, for a guest with so many
  * bits of physical address. 0; -EINVAL: they are not, or there are none; -ENOTSUP: the bits are too
- * few, however tightly the clusters are drawn, or one has 8 TiB.
+ * few, however tightly the clusters are drawn.
  */
 must_check int umpa_layout_make(
 	struct umpa_layout *l, const struct umpa_area *areas, size_t n, unsigned nbits);

@@ -76,8 +76,7 @@ static int show_memory(struct umpa_vmm *vmm)
 	for (unsigned i = 0; !error && i < vmm->layout.nclusters; i++) {
 		const struct umpa_cluster *c = &vmm->layout.cluster[i];
 
-		error = umpa_kvm_show(
-			&vmm->kvm, i, (void *)c->begin, c->end - c->begin, c->physical);
+		error = umpa_kvm_show(&vmm->kvm, (void *)c->begin, c->end - c->begin, c->physical);
 	}
 	return error;
 }

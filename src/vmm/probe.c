@@ -37,7 +37,7 @@ static void explain(struct umpa_vmm_caps *caps, const struct umpa_kvm_facts *f)
 		else
 			umpa_format(caps->why, sizeof(caps->why),
 				"the process's mappings lie too far apart for %u bits of address, "
-				"or are 8 TiB, or 4096",
+				"or are more than 4096",
 				f->physical_nbits);
 		break;
 	case -ENOMEM:

@@ -31,12 +31,11 @@ void umpa_kvm_close(struct umpa_kvm *k)
 	fake_kvm.nmachines--;
 }
 
-int umpa_kvm_show(
-	struct umpa_kvm *k, unsigned number, void *addr, uint64_t nbytes, uint64_t physical)
+int umpa_kvm_show(struct umpa_kvm *k, void *addr, uint64_t nbytes, uint64_t physical)
 {
 	int error = fake_refuses_kvm();
 
-	(void)k, (void)number, (void)addr;
+	(void)k, (void)addr;
 	if (error)
 		return error;
 	fake_kvm.shown_nbytes += nbytes;
