@@ -304,12 +304,9 @@ static int lock_or_put(struct umpa_shard *s, struct slot slot, unsigned page)
 	/* In this order: one that was in the inbox is a run no more by the time it is out of it. */
 	if (umpa_inbox_has(&s->inbox, page_address(slot, page)))
 		return -EINVAL;
-	if (umpa_shelf_is_followed(&s->shelf, slot, page)) {
-		int err = umpa_inbox_put(&s->inbox, page_address(slot, page));
-
-		if (err != -ENOSPC)
-			return err ? -EINVAL : 0;
-	}
+	if (umpa_shelf_is_followed(&s->shelf, slot, page) &&
+		!umpa_inbox_put(&s->inbox, page_address(slot, page)))
+		return 0;
 	umpa_lock_take(&s->lock);
 	return 1;
 }

@@ -34,8 +34,6 @@ static int put_at(struct umpa_inbox *in, unsigned i, void *block)
 
 int umpa_inbox_put(struct umpa_inbox *in, void *block)
 {
-	if (umpa_inbox_has(in, block))
-		return -EEXIST;
 	for (unsigned i = 0; i < INBOX_NBLOCKS; i++)
 		if (!__atomic_load_n(&in->block[i], __ATOMIC_RELAXED) && put_at(in, i, block))
 			return 0;

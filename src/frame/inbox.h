@@ -45,7 +45,8 @@ static inline int umpa_inbox_is_empty(const struct umpa_inbox *in)
 /* 1 if the block is in it. */
 int umpa_inbox_has(const struct umpa_inbox *in, const void *block);
 
-/* Puts a block in. 0; -EEXIST: it is in it; -ENOSPC: the inbox is full. */
+/* Puts a block in that is not in it: who puts has looked, and then whether it is a block. 0;
+ * -ENOSPC: the inbox is full. */
 must_check int umpa_inbox_put(struct umpa_inbox *in, void *block);
 
 /* What is in it, by places; NULL where there is none. It stays there until umpa_inbox_clear(), so

@@ -124,7 +124,7 @@ unsigned umpa_extents_take_at(struct umpa_extents *e, struct slot slot, uint32_t
 	struct umpa_extent_piece *piece, unsigned max);
 
 /* The same where the range may begin inside an extent, at most 65536 slots (128 GiB) from its
- * first: they walked over. */
+ * first: they are walked over. */
 unsigned umpa_extents_take_inside(struct umpa_extents *e, struct slot slot, uint32_t nslots,
 	struct umpa_extent_piece *piece, unsigned max);
 

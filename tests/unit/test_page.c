@@ -413,22 +413,32 @@ TEST(page_runs_at_the_frontier)
 	end();
 }
 
+enum {
+	NFILLING = 64
+};
+
+/* The smallest window, of 64 MiB, with a block in each slot that is to be had: how many. */
+static int fill_window(char *block[NFILLING])
+{
+	int n = 0;
+
+	fake_machine.memory_nbytes = 4 * MIB;
+	do
+		block[n] = touched(2 * MIB, 0);
+	while (umpa_window_has(&umpa_core.window, block[n]) && ++n < NFILLING);
+	umpa_free(block[n]);
+	return n;
+}
+
 /* There is no place for the frames but where they are. */
 TEST(page_unback_in_a_full_window)
 {
-	enum {
-		NBLOCKS = 64
-	};
-	char *block[NBLOCKS];
-	int n = 0;
+	char *block[NFILLING];
+	int n;
 
 	PLAN(4 + END_CHECKS);
 	begin();
-	fake_machine.memory_nbytes = 4 * MIB; /* the smallest window: 64 MiB */
-	do
-		block[n] = touched(2 * MIB, 0);
-	while (umpa_window_has(&umpa_core.window, block[n]) && ++n < NBLOCKS);
-	umpa_free(block[n]);
+	n = fill_window(block);
 	CHECK(n > 20 && n < 33);
 	*block[3] = block[3][511 * 4096] = 'x';
 	CHECK_EQ(umpa_unback(block[3], 2 * MIB), 0);
@@ -517,19 +527,12 @@ TEST(page_freed_span_with_a_head_is_no_block)
 /* No slot is void when a mover is looked for. */
 TEST(page_mover_is_tried_in_a_full_window)
 {
-	enum {
-		NBLOCKS = 64
-	};
-	char *block[NBLOCKS];
-	int n = 0;
+	char *block[NFILLING];
+	int n;
 
 	PLAN(2 + END_CHECKS);
 	begin();
-	fake_machine.memory_nbytes = 4 * MIB; /* the smallest window: 64 MiB */
-	do
-		block[n] = touched(2 * MIB, 0);
-	while (umpa_window_has(&umpa_core.window, block[n]) && ++n < NBLOCKS);
-	umpa_free(block[n]);
+	n = fill_window(block);
 	CHECK_STR(umpa_mover_in_use(), "undecided");
 	umpa_free(block[--n]);
 	umpa_free(block[--n]);
