@@ -54,15 +54,13 @@ static size_t within_addresses(const void *addr, size_t nbytes)
 static int of_range(const struct task *t, void *addr, size_t nbytes, int arg)
 {
 	struct range r;
+	int ours;
 
 	nbytes = within_addresses(addr, nbytes);
-	if (!range_cut(addr, nbytes, &r))
-		return t->kernel(addr, nbytes, arg);
-	if (range_refusal(&r))
-		return -ENOMEM;
-	if (!range_is_ours(&r))
-		return t->kernel(addr, nbytes, arg);
-	return in_parts(t, &r, arg);
+	ours = range_find(addr, nbytes, &r);
+	if (ours < 0)
+		return ours;
+	return ours ? in_parts(t, &r, arg) : t->kernel(addr, nbytes, arg);
 }
 
 /* --- munmap, mprotect, madvise ------------------------------------------------------------ */
@@ -85,14 +83,10 @@ int umpa_mm_end(void *addr, size_t nbytes)
 	static const struct task unmap = {kernel_unmap, our_unmap, 0};
 	struct range r;
 	size_t behind;
-	int error;
+	int error, ours = range_find(addr, nbytes, &r);
 
-	if (!range_cut(addr, nbytes, &r))
-		return umpa_os_munmap(addr, nbytes);
-	if (range_refusal(&r))
-		return -ENOMEM;
-	if (!range_is_ours(&r))
-		return umpa_os_munmap(addr, nbytes);
+	if (ours <= 0)
+		return ours ? ours : umpa_os_munmap(addr, nbytes);
 	behind = range_nbytes_behind(&r);
 	error = behind ? umpa_os_munmap((void *)(r.end - behind), behind) : 0;
 	r.end -= behind;

@@ -239,12 +239,9 @@ static intptr_t map(struct mmap_args *a)
 		got = round_to_pages(a);
 	if (got)
 		return got;
-	if (a->addr && range_cut(a->addr, a->nbytes, &r)) {
-		if (range_refusal(&r))
-			return -ENOMEM;
-		if (range_is_ours(&r))
-			return map_near(a, &r);
-	}
+	got = a->addr ? range_find(a->addr, a->nbytes, &r) : 0;
+	if (got)
+		return got < 0 ? got : map_near(a, &r);
 	/* An address outside the window is the kernel's to give, be it a wish or an order. */
 	if (!a->addr && !is_fixed(a))
 		got = serve(a);

@@ -511,9 +511,8 @@ static int lacks_books(const struct mremap_args *a)
 {
 	struct range r;
 
-	return (range_cut(a->addr, a->old_nbytes, &r) && range_refusal(&r)) ||
-	       (a->flags & MREMAP_FIXED && range_cut(a->new_addr, a->new_nbytes, &r) &&
-		       range_refusal(&r));
+	return range_find(a->addr, a->old_nbytes, &r) < 0 ||
+	       (a->flags & MREMAP_FIXED && range_find(a->new_addr, a->new_nbytes, &r) < 0);
 }
 
 static intptr_t mremap_any(struct mremap_args *a)

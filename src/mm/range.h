@@ -49,16 +49,19 @@ static inline int range_may_reach_window(const void *addr, size_t nbytes)
 		       base - (uintptr_t)addr < nbytes + HUGE_PAGE_NBYTES_MAX);
 }
 
-/* -ENOMEM: there is no memory for the books of what of it lies in the window. Not for the kernel to
- * do with as it likes: there would be holes in the window, or what nobody knows of. */
-static inline int range_refusal(const struct range *r)
-{
-	return r->first < r->last && !umpa_mapping_need() ? -ENOMEM : 0;
-}
-
 static inline int range_is_ours(const struct range *r)
 {
 	return r->first < r->last && umpa_mapping_need();
+}
+
+/* Before something is done to a range. 1: part of it is ours; 0: it is for the kernel; -ENOMEM:
+ * there is no memory for the books of what lies in the window, which is not for the kernel to do
+ * with as it likes: there would be holes in the window, or what nobody knows of. */
+static inline int range_find(const void *addr, size_t nbytes, struct range *r)
+{
+	if (!range_cut(addr, nbytes, r) || r->first == r->last)
+		return 0;
+	return umpa_mapping_need() ? 1 : -ENOMEM;
 }
 
 static inline uintptr_t window_address(size_t page)

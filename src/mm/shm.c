@@ -74,7 +74,7 @@ static intptr_t attach(struct attach_args *a)
 {
 	struct range r;
 	size_t nbytes;
-	int error;
+	int error, ours;
 
 	if (!may_reach_window(a))
 		return kernel_attach(a);
@@ -87,13 +87,10 @@ static intptr_t attach(struct attach_args *a)
 	error = umpa_os_measure(a->id, a->flags, &nbytes);
 	if (error)
 		return error;
-	if (!range_cut(a->addr, nbytes, &r))
-		return kernel_attach(a);
-	if (range_refusal(&r))
-		return -ENOMEM;
-	if (!range_is_ours(&r))
-		return kernel_attach(a);
-	return attach_in_window(a, &r);
+	ours = range_find(a->addr, nbytes, &r);
+	if (ours < 0)
+		return ours;
+	return ours ? attach_in_window(a, &r) : kernel_attach(a);
 }
 
 void *umpa_mm_attach(int id, const void *addr, int flags)
