@@ -124,12 +124,14 @@ long umpa_guest_rewrite(struct umpa_guest *g, void *range)
 	const struct umpa_guest_range *r = range;
 	char *end = r->begin + (r->npages << 12);
 
-	for (char *at = r->begin; at < end; at += 4096) {
+	for (char *at = r->begin, *next; at < end; at = next) {
 		volatile uint64_t *superpage = umpa_g_pte(g, at, 1);
 
-		if (at == r->begin || !((uintptr_t)at << 43))
-			rewrite(superpage);
-		if (umpa_g_is_split(*superpage) && umpa_peers_has_table(g, *superpage))
+		next = (char *)(((uintptr_t)at | (((uintptr_t)1 << 21) - 1)) + 1);
+		rewrite(superpage);
+		if (!umpa_g_is_split(*superpage) || !umpa_peers_has_table(g, *superpage))
+			continue;
+		for (; at < next && at < end; at += 4096)
 			rewrite(umpa_g_pte(g, at, 0));
 	}
 	umpa_g_flush_all();
