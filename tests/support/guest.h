@@ -5,12 +5,20 @@
 #ifndef UMPA_TESTS_GUEST_H
 #define UMPA_TESTS_GUEST_H
 
+#include <stdlib.h>
 #include <umpa/vmm.h>
 
 #include "support/check.h"
 
 #define MIB   ((size_t)1 << 20)
 #define GUEST __attribute__((target("general-regs-only"), noinline))
+
+/* An emulated host makes books of every page that a machine is shown, 160 ms of it with the window
+ * that there is by itself; which examples/vmm have. */
+__attribute__((constructor)) static void guest_has_small_window(void)
+{
+	setenv("UMPA_OPTIONS", "window=8g", 0);
+}
 
 /* A machine with those options, also where it is slow; a skip only where there is no /dev/kvm that
  * may be used. *caps: what there is. */
