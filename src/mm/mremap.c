@@ -24,6 +24,15 @@ static intptr_t kernel_mremap(const struct mremap_args *a)
 	return umpa_os_mremap(a->addr, a->old_nbytes, a->new_nbytes, a->flags, a->new_addr);
 }
 
+/* To so much no mapping grows in place. */
+#define NBYTES_TOO_MANY (((size_t)1 << 47) - 3 * PAGE_NBYTES)
+
+/* For the kernel, which says so by the reason for which it refuses more of it. */
+static int is_one_mapping(const struct mremap_args *a)
+{
+	return umpa_os_mremap(a->addr, a->old_nbytes, NBYTES_TOO_MANY, 0, NULL) != -EFAULT;
+}
+
 static intptr_t map_nothing(const struct mremap_args *a)
 {
 	return umpa_os_mmap(a->new_addr, a->new_nbytes, PROT_NONE,
@@ -73,6 +82,10 @@ static intptr_t leave(const struct mremap_args *a)
 	int advice, other, apart;
 	intptr_t got;
 
+	/* Several it moves to a given place one by one, and when it refuses one those before it
+	 * have gone (Linux 6.17). */
+	if (a->flags & MREMAP_FIXED && !is_one_mapping(a))
+		return -EFAULT;
 	if (umpa_os_sync(a->addr, a->old_nbytes, MS_INVALIDATE) != -EBUSY)
 		return kernel_mremap(a);
 	umpa_pages_lock();
@@ -149,8 +162,8 @@ static intptr_t move_beside(intptr_t out, const struct mremap_args *a)
 /*
  * Out of the window, by the kernel. The pages leave a mapping behind, since nobody else may ever
  * get an address in the window. Where all that there shall be at a given place can come from here,
- * that is all: there is nothing to take back, and several mappings move too (Linux 6.17). Else it
- * is two steps: what has left, to anywhere, is made what was asked for.
+ * that is all: there is nothing to take back. Else it is two steps: what has left, to anywhere, is
+ * made what was asked for.
  */
 static intptr_t move_out(const struct mremap_args *a)
 {
@@ -381,9 +394,6 @@ static int refusal(const struct mremap_args *a)
 	return umpa_os_failed(got) ? (int)got : 0;
 }
 
-/* To so much no mapping grows in place. */
-#define NBYTES_TOO_MANY (((size_t)1 << 47) - 3 * PAGE_NBYTES)
-
 /*
  * The kernel looks at all of the source before it ends what is at the destination (Linux 6.17; it
  * did for some of this always). That it is one mapping shows in the reason for which more of it is
@@ -403,8 +413,7 @@ static int source_refusal(const struct mremap_args *a, const struct range *from)
 	if (same || a->new_nbytes < a->old_nbytes ||
 		(from && umpa_mapping_prot(from->first, from->last) >= 0))
 		return 0;
-	got = umpa_os_mremap(a->addr, a->old_nbytes, NBYTES_TOO_MANY, 0, NULL);
-	return got == -EFAULT ? (int)got : 0;
+	return is_one_mapping(a) ? 0 : -EFAULT;
 }
 
 static int stays(const struct mremap_args *a)

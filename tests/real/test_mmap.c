@@ -1,11 +1,14 @@
 /* The mmap family on the real kernel: forks, signals, limits, lost descriptors. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -462,6 +465,62 @@ TEST(mmap_two_threads_open)
 	CHECK_EQ(use(71), 0);
 	pthread_barrier_destroy(&barrier);
 	CHECK(in_window(p));
+}
+
+/* --- several mappings for the kernel ------------------------------------------------------- */
+
+/* Watched by a descriptor of the program's own, so a mapping that the kernel moves only alone. */
+static int watch(char *p, size_t nbytes)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {
+		.range = {(uintptr_t)p, nbytes}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	return fd >= 0 && !ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &range);
+}
+
+/* Two superpages of which the second is watched go to a given place. Result: 0, the number of a
+ * step, or 77 where there is no watching. */
+static int move_half_watched(int flags)
+{
+	char *p = map(4 * MIB), *to = map(4 * MIB);
+
+	if (!p || !to)
+		return 1;
+	fill(p, 4 * MIB, 1);
+	fill(to, 4 * MIB, 2);
+	if (!watch(p + 2 * MIB, 2 * MIB))
+		return 77;
+	if (umpa_mremap(p, 4 * MIB, 4 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) != to)
+		return 2;
+	return holds(to, 4 * MIB, 1) ? 0 : 3;
+}
+
+static int status_of_move(int flags)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (!child) {
+		/* None of the window is watched by umpa. */
+		setenv("UMPA_OPTIONS", "mover=plain", 1);
+		_exit(move_half_watched(flags));
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* From Linux 6.17 on the kernel moves the first and then refuses the second. */
+TEST(mmap_is_moved_as_a_whole)
+{
+	int status = status_of_move(0);
+
+	PLAN(2);
+	if (status == 77)
+		SKIP("userfaultfd() is not to be had");
+	CHECK_EQ(status, 0);
+	CHECK_EQ(status_of_move(MREMAP_DONTUNMAP), 0);
 }
 
 /* --- weather ------------------------------------------------------------------------------ */
