@@ -24,15 +24,6 @@ static intptr_t kernel_mremap(const struct mremap_args *a)
 	return umpa_os_mremap(a->addr, a->old_nbytes, a->new_nbytes, a->flags, a->new_addr);
 }
 
-/* To so much no mapping grows in place. */
-#define NBYTES_TOO_MANY (((size_t)1 << 47) - 3 * PAGE_NBYTES)
-
-/* For the kernel, which says so by the reason for which it refuses more of it. */
-static int is_one_mapping(const struct mremap_args *a)
-{
-	return umpa_os_mremap(a->addr, a->old_nbytes, NBYTES_TOO_MANY, 0, NULL) != -EFAULT;
-}
-
 static intptr_t map_nothing(const struct mremap_args *a)
 {
 	return umpa_os_mmap(a->new_addr, a->new_nbytes, PROT_NONE,
@@ -84,7 +75,7 @@ static intptr_t leave(const struct mremap_args *a)
 
 	/* Several it moves to a given place one by one, and when it refuses one those before it
 	 * have gone (Linux 6.17). */
-	if (a->flags & MREMAP_FIXED && !is_one_mapping(a))
+	if (a->flags & MREMAP_FIXED && !umpa_os_is_one_mapping(a->addr, a->old_nbytes))
 		return -EFAULT;
 	if (umpa_os_sync(a->addr, a->old_nbytes, MS_INVALIDATE) != -EBUSY)
 		return kernel_mremap(a);
@@ -396,8 +387,7 @@ static int refusal(const struct mremap_args *a)
 
 /*
  * The kernel looks at all of the source before it ends what is at the destination (Linux 6.17; it
- * did for some of this always). That it is one mapping shows in the reason for which more of it is
- * refused. What is refused later than that is left to the call.
+ * did for some of this always). What is refused later than that is left to the call.
  */
 static int source_refusal(const struct mremap_args *a, const struct range *from)
 {
@@ -413,7 +403,7 @@ static int source_refusal(const struct mremap_args *a, const struct range *from)
 	if (same || a->new_nbytes < a->old_nbytes ||
 		(from && umpa_mapping_prot(from->first, from->last) >= 0))
 		return 0;
-	return is_one_mapping(a) ? 0 : -EFAULT;
+	return umpa_os_is_one_mapping(a->addr, a->old_nbytes) ? 0 : -EFAULT;
 }
 
 static int stays(const struct mremap_args *a)

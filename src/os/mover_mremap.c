@@ -103,17 +103,6 @@ static int is_locked(const char *addr, size_t nbytes)
 	return SYS_3(SYS_msync, addr, nbytes, MS_INVALIDATE | MS_ASYNC) == -EBUSY;
 }
 
-/* Growing where there is no room tells whether the range is one mapping: EFAULT if not. Behind the
- * window there may be room, so there the last page is taken on trust: if it is a mapping of its
- * own, the kernel refuses and repair() helps, or (since 6.17) moves both. */
-static int is_one_mapping(const struct umpa_mover *m, const char *addr, size_t nbytes)
-{
-	int at_end = addr + nbytes == (char *)m->window + m->window_nbytes;
-	size_t asked = at_end ? nbytes - PAGE_NBYTES : nbytes;
-
-	return SYS_4(SYS_mremap, addr, asked, asked + PAGE_NBYTES, 0) != -EFAULT;
-}
-
 static int is_limited(int resource)
 {
 	struct rlimit limit = {0};
@@ -176,9 +165,9 @@ static int move_run(struct umpa_mover *m, char *dst, char *src, size_t nbytes, s
 	long got;
 	int error;
 
-	if (n > 1 && !is_one_mapping(m, src, n * SLOT_NBYTES))
+	if (n > 1 && !umpa_os_is_one_mapping(src, n * SLOT_NBYTES))
 		n = 1; /* the program split it */
-	if (!is_one_mapping(m, src, n * SLOT_NBYTES))
+	if (!umpa_os_is_one_mapping(src, n * SLOT_NBYTES))
 		return -EINVAL;
 	if (!within_limits())
 		return -ENOMEM;

@@ -12,10 +12,12 @@
 #ifndef UMPA_OS_OS_H
 #define UMPA_OS_OS_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/units.h"
 
 /* --- address space ------------------------------------------------------------------------ */
 
@@ -95,6 +97,15 @@ must_check int umpa_os_measure_pages(
 
 /* 0: nothing is mapped at addr. */
 int umpa_os_is_mapped(const void *addr);
+
+/* 1 if the range is all of one mapping, for the kernel. That shows in the reason for which it
+ * refuses to make so much of it in place that no mapping is as large. */
+static inline int umpa_os_is_one_mapping(const void *addr, size_t nbytes)
+{
+	const size_t too_many = ((size_t)1 << 47) - 3 * PAGE_NBYTES;
+
+	return umpa_os_mremap((void *)addr, nbytes, too_many, 0, NULL) != -EFAULT;
+}
 
 /* How large the page is that begins at addr; PAGE_NBYTES where nothing is mapped. 0: addr lies
  * within a huge one, or it can't be told (huge ones, Linux < 5.16). */
