@@ -66,7 +66,8 @@ static void carry_slots(const struct way *way, struct slot dst, struct slot src,
 	while (nslots) {
 		uint32_t n = way->frames(dst, src, limit < nslots ? limit : nslots);
 
-		limit = n ? 2 * limit : 1;
+		/* Not beyond what there is, or it would wrap. */
+		limit = !n ? 1 : limit < nslots ? 2 * limit : nslots;
 		if (!n) {
 			way->bytes(slot_address(dst), slot_address(src), SLOT_NPAGES);
 			event_add(&umpa_core.events.nslots_copied, 1);

@@ -129,6 +129,26 @@ TEST(rewire_swap_changes_frames_about)
 	end();
 }
 
+/* However many chunks a range is, what does not refuse is never copied. */
+TEST(rewire_many_chunks)
+{
+	const size_t n = 2048 * MIB;
+	char *a, *b;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	a = umpa_alloc(n, UMPA_NOBACK);
+	b = umpa_alloc(n, UMPA_NOBACK);
+	fake_touch(b + n - SLOT, SLOT);
+	mark(b + n - SLOT, SLOT, 1);
+	CHECK_EQ(umpa_swap(a, b, n), 0);
+	CHECK_EQ(count_unmarked(a + n - SLOT, SLOT, 1), 0);
+	CHECK_EQ(stats().nslots_copied, 0);
+	umpa_free(a);
+	umpa_free(b);
+	end();
+}
+
 /* Slots nobody touched cost no frame, and nothing is left behind where they come to. */
 TEST(rewire_bare_slots)
 {
