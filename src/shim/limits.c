@@ -12,9 +12,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <umpa/stats.h>
 #include <unistd.h>
 
+#include "core/stats.h"
 #include "heap/engine.h"
 #include "heap/heap.h"
 #include "mm/answer.h"
@@ -75,13 +75,13 @@ public_api int setrlimit(__rlimit_resource_t resource, const struct rlimit *limi
 	return set(0, (int)resource, limit, NULL);
 }
 
-/* What of the window is in use stays. */
+/* What of the window is in use stays. Where there is none, it is not the window that is too large. */
 static int may_fit(size_t nbytes)
 {
 	struct umpa_stats st;
 
-	umpa_get_stats(&st, sizeof(st));
-	return st.open_nbytes < nbytes;
+	umpa_stats_so_far(&st);
+	return st.window_nbytes && st.open_nbytes < nbytes;
 }
 
 static int lock_all_within_limit(int flags)

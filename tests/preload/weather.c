@@ -2,10 +2,11 @@
  * Bad weather, as arguments in the order it comes:
  *	close      every descriptor above 2 is closed
  *	mlock      mlockall, now and for the future
+ *	toolarge   mlockall of more than RLIMIT_MEMLOCK: refused, and nothing comes of it
  *	as=MIB     RLIMIT_AS
  *	data=MIB   RLIMIT_DATA
- *	churn      random mallocs, reallocs and frees; each works, or refuses (only once a limit is
- *set) exhaust    blocks until memory is refused; all have their content; freed, there is room again
+ *	churn      random mallocs, reallocs and frees; each works, or refuses, once a limit is set
+ *	exhaust    blocks until memory is refused; all have their content; freed, there is room again
  *	umpa       large blocks are umpa's
  *	room       a thread starts, a file can be mapped
  *	vfork      a child limits itself to what a program hardly starts with
@@ -178,6 +179,21 @@ static unsigned long vfork_limited(void)
 	return 4;
 }
 
+static unsigned long lock_too_much(void)
+{
+	struct rlimit r = {(rlim_t)4 << 20, (rlim_t)4 << 20};
+	void *p = mmap(NULL, (size_t)64 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long before;
+
+	EXPECT(p != MAP_FAILED && !setrlimit(RLIMIT_MEMLOCK, &r));
+	EXPECT(geteuid() || !seteuid(65534)); /* who is root has no limit */
+	before = address_space();
+	before = address_space(); /* with what stdio has by now */
+	EXPECT(mlockall(MCL_CURRENT) && errno == ENOMEM);
+	EXPECT(address_space() == before);
+	return 7;
+}
+
 static unsigned long act(const char *arg)
 {
 	if (!strcmp(arg, "close")) {
@@ -202,6 +218,8 @@ static unsigned long act(const char *arg)
 		return room();
 	if (!strcmp(arg, "vfork"))
 		return vfork_limited();
+	if (!strcmp(arg, "toolarge"))
+		return lock_too_much();
 	EXPECT(!"an argument that is known");
 	return 0;
 }

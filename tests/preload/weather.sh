@@ -21,6 +21,7 @@ for what in as=700 data=20; do
 	UMPA_OPTIONS=malloc_min=4K,mover=mremap \
 		check "below what is in use, $what, mover=mremap" "$weather" churn "$what" exhaust churn
 done
+check "more than may be locked" "$weather" toolarge
 limit=$(ulimit -l)
 if [ "$limit" = unlimited ] || [ "$(id -u)" = 0 ]; then
 	check "memory locked early" "$weather" mlock umpa churn
@@ -36,4 +37,4 @@ if unshare -m umount -l /proc 2>"$scratch/out"; then
 else
 	leave_out "/proc not mounted: needs root"
 fi
-finish 23
+finish 24
