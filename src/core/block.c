@@ -75,17 +75,15 @@ struct umpa_block umpa_block_find(const void *ptr)
 	return b;
 }
 
-/* The span that slot lies in, perhaps far from its first slot; npages 0 if none. */
+/* The span that a slot on no shelf lies in, perhaps far from its first slot; npages 0 if none. */
 static struct umpa_block find_span_around(struct slot slot)
 {
 	struct slot first = slot;
 	struct umpa_block b = {.kind = BLOCK_NONE, .slot = slot};
-	const struct slot_record *r;
 
 	while (first.i && slot_use(first) == SLOT_INNER)
 		first.i--;
-	r = &umpa_core.record[first.i];
-	if (slot_use(first) != SLOT_SPAN || slot.i - first.i >= r->nslots + (r->ntail != 0))
+	if (slot_use(first) != SLOT_SPAN || slot.i - first.i >= umpa_core.record[first.i].nslots)
 		return b;
 	return span_block(first);
 }

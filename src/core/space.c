@@ -22,6 +22,7 @@ void umpa_space_init(struct umpa_space *s, struct umpa_extent *tags)
 	umpa_surplus_init(&s->surplus, umpa_os_clock_ns());
 	s->extents.origin = (uint32_t)(umpa_core.window.base >> SLOT_SHIFT);
 }
+
 /* --- the frontier ------------------------------------------------------------------------- */
 
 /* Memory that mlockall() holds is populated when it is opened. */
@@ -68,14 +69,11 @@ static int grow(struct umpa_space *s, uint32_t need)
 
 static int grow_for(struct umpa_space *s, uint32_t nslots, uint32_t align)
 {
-	uint64_t need = (uint64_t)nslots + align - 1;
-	uint32_t have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
+	uint32_t need = nslots + align - 1, have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
 
-	if (need > umpa_core.window.nslots)
-		return -ENOMEM;
 	/* What was looked for and not found is longer than what is free at the end, but for
 	 * alignment. */
-	return grow(s, need > have ? (uint32_t)need - have : 1);
+	return grow(s, need > have ? need - have : 1);
 }
 
 /* Pointers are told from the bounds, so these go first: the addresses may be anybody's at once. */
