@@ -336,7 +336,7 @@ static uint32_t find_around(const struct umpa_extents *e, uint32_t slot)
 	for (int i = 0; !e->tag[first].kind; i++, first--)
 		if (!first || i == NSTEPS_INSIDE || e->tag[first - 1].first)
 			return UINT32_MAX;
-	return slot - first < e->tag[first].nslots ? first : UINT32_MAX;
+	return first; /* whose end was not passed */
 }
 
 unsigned umpa_extents_take_inside(struct umpa_extents *e, struct slot slot, uint32_t nslots,
