@@ -39,8 +39,7 @@ static void hold(struct umpa_attachment *a, size_t page)
 {
 	size_t i = index_of(a, page);
 
-	if (i < a->npages)
-		a->held[i / 64] |= (uint64_t)1 << i % 64;
+	a->held[i / 64] |= (uint64_t)1 << i % 64;
 }
 
 /* The first page of the segment, from i on, that is here; npages if there is none. */
@@ -110,7 +109,6 @@ static void sweep(void)
 
 void umpa_attachments_add(struct umpa_attachment *a, size_t first, size_t end)
 {
-	umpa_attachments_forget(first, end);
 	sweep();
 	for (size_t page = first; page < end; page++)
 		hold(a, page);

@@ -28,7 +28,7 @@ struct umpa_attachment;
 struct umpa_attachment *umpa_attachment_new(uintptr_t begin, size_t npages);
 void umpa_attachment_give(struct umpa_attachment *a);
 
-/* From now on the pages belong to this one, which has been made for them. */
+/* From now on the pages, which belong to none, are of this one, which has been made for them. */
 void umpa_attachments_add(struct umpa_attachment *a, size_t first, size_t end);
 
 /* From now on the pages belong to none. */

@@ -45,10 +45,9 @@ static int extend(void *addr, size_t nbytes)
 {
 	size_t first;
 
-	if (!umpa_in_window(addr) || !umpa_in_window((char *)addr + nbytes - 1) ||
-		!umpa_mapping_need())
+	if (!umpa_in_window(addr) || !umpa_mapping_need())
 		return -ENOMEM;
-	first = (size_t)((char *)addr - umpa_pages_address(0)) >> PAGE_SHIFT;
+	first = umpa_pages_number(addr);
 	return umpa_mapping_extend(first, first + (nbytes >> PAGE_SHIFT));
 }
 
@@ -80,7 +79,7 @@ static int is_alone(unsigned arena)
 
 static int is_apart(const char *end)
 {
-	size_t page = (size_t)(end - umpa_pages_address(0)) >> PAGE_SHIFT;
+	size_t page = umpa_pages_number(end);
 	int mapped;
 
 	if (!umpa_in_window(end))

@@ -5,15 +5,12 @@
 #include <umpa/engines.h>
 
 #include "core/core.h"
+#include "core/request.h"
 #include "mm/answer.h"
 #include "mm/mapping.h"
 #include "mm/pages.h"
 
 #define FLAGS_ALL (UMPA_ZERO | UMPA_ALIGN(0x3f))
-
-enum {
-	ALIGN_LOG2_MAX = 40
-};
 
 /* Who maps a range and ends what is over at its ends. map: 0 and the address, or -errno. */
 struct source {
@@ -29,7 +26,7 @@ static int map_pages(size_t nbytes, unsigned flags, uintptr_t *addr)
 
 static void unmap_pages(uintptr_t addr, size_t nbytes)
 {
-	size_t first = (addr - (uintptr_t)umpa_pages_address(0)) >> PAGE_SHIFT;
+	size_t first = umpa_pages_number((const char *)addr);
 
 	(void)!umpa_mapping_end(first, first + (nbytes >> PAGE_SHIFT));
 }
@@ -56,13 +53,10 @@ static const struct source kernel = {map_of_kernel, unmap_of_kernel};
 /* Maps so much that an aligned part is in it, and ends the rest. */
 static intptr_t map_around(const struct source *s, size_t nbytes, size_t align, unsigned flags)
 {
-	size_t more, before;
+	size_t more = nbytes + align - PAGE_NBYTES, before;
 	uintptr_t addr;
-	int error;
+	int error = s->map(more, flags, &addr);
 
-	if (__builtin_add_overflow(nbytes, align - PAGE_NBYTES, &more))
-		return -ENOMEM;
-	error = s->map(more, flags, &addr);
 	if (error)
 		return error;
 	before = -addr & (align - 1);
@@ -103,12 +97,12 @@ intptr_t umpa_mm_map(size_t nbytes, size_t align, unsigned flags)
 
 public_api void *umpa_map(size_t nbytes, unsigned flags)
 {
-	unsigned align = flags >> 8 & 0x3f;
+	struct umpa_request r;
 
-	if (!nbytes || flags & ~FLAGS_ALL || align > ALIGN_LOG2_MAX)
+	if (!nbytes || flags & ~FLAGS_ALL)
 		return umpa_answer_address(-EINVAL);
-	if (nbytes > PTRDIFF_MAX)
-		return umpa_answer_address(-ENOMEM);
-	return umpa_answer_address(umpa_mm_map(pages_of(nbytes) << PAGE_SHIFT,
-		(size_t)1 << (align < PAGE_SHIFT ? PAGE_SHIFT : align), flags & UMPA_ZERO));
+	if (!umpa_request_parse(nbytes, flags, &r))
+		return MAP_FAILED;
+	return umpa_answer_address(umpa_mm_map(
+		r.npages << PAGE_SHIFT, (size_t)1 << r.align_log2, r.flags & UMPA_ZERO));
 }
