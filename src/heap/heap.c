@@ -11,8 +11,6 @@
 #include "heap/learn.h"
 #include "heap/prove.h"
 
-#define ALIGN_LOG2_MAX 40
-
 size_t umpa_heap_min;
 
 enum route {
@@ -160,12 +158,8 @@ static int is_power_of_two(size_t n)
 /* A block of umpa if it can have this alignment; NULL: ask the engine, also about what is wrong. */
 static void *alloc_aligned(size_t align, size_t nbytes)
 {
-	unsigned log2;
-
-	if (!is_power_of_two(align))
-		return NULL;
-	log2 = (unsigned)__builtin_ctzl(align);
-	return log2 > ALIGN_LOG2_MAX ? NULL : umpa_heap_block(nbytes, UMPA_ALIGN(log2));
+	return is_power_of_two(align) ? umpa_heap_block(nbytes, UMPA_ALIGN(__builtin_ctzl(align)))
+				      : NULL;
 }
 
 static void *boot_aligned(size_t align, size_t nbytes)
