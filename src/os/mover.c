@@ -55,8 +55,7 @@ static int content_moved(struct ends *e)
  * that too, there are fewer frames than promised, and they come with the first touch. */
 static void clean_up(struct ends *e)
 {
-	if (umpa_os_unback(e->without, e->nbytes) || umpa_os_back(e->with, e->nbytes))
-		return;
+	(void)(umpa_os_unback(e->without, e->nbytes) || umpa_os_back(e->with, e->nbytes));
 }
 
 static int try_move(struct umpa_mover *m, struct ends *e, const char **step)

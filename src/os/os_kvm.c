@@ -614,8 +614,10 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 	error = set_mask(cpu, &wanted);
 	if (!error && ns)
 		error = start_timer(ns, &alarm->timer);
-	if (error)
+	if (error) {
+		umpa_kvm_drop(cpu, alarm);
 		SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
+	}
 	return error;
 }
 

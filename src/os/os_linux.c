@@ -52,16 +52,6 @@ enum {
 
 static int confined; /* atomic */
 
-static int result_of(long result)
-{
-	return sys_failed(result) ? (int)result : 0;
-}
-
-static int advise(void *addr, size_t nbytes, int advice)
-{
-	return result_of(SYS_3(SYS_madvise, addr, nbytes, advice));
-}
-
 /* --- address space ------------------------------------------------------------------------ */
 
 static uintptr_t random_word(void)
@@ -138,22 +128,21 @@ int umpa_os_reserve_at(void *addr, size_t nbytes)
 void umpa_os_release(void *addr, size_t nbytes)
 {
 	/* Unmapping the middle of a mapping takes one mapping more, which may not be had. */
-	if (!sys_failed(SYS_2(SYS_munmap, addr, nbytes)))
+	if (!umpa_os_munmap(addr, nbytes))
 		return;
 	if (!sys_failed(sys_mmap(addr, nbytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED)))
 		return;
-	if (umpa_os_unback(addr, nbytes))
-		return; /* the frames stay until the program ends */
+	(void)!umpa_os_unback(addr, nbytes); /* else the frames stay until the program ends */
 }
 
 int umpa_os_open(void *addr, size_t nbytes)
 {
-	return result_of(SYS_3(SYS_mprotect, addr, nbytes, PROT_READ | PROT_WRITE));
+	return umpa_os_protect(addr, nbytes, PROT_READ | PROT_WRITE);
 }
 
 int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
 {
-	return advise(addr, nbytes, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	return umpa_os_advise(addr, nbytes, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 /* --- memory outside the window ------------------------------------------------------------ */
@@ -234,7 +223,7 @@ int umpa_os_sync(void *addr, size_t nbytes, int flags)
 
 int umpa_os_incore(const void *addr, size_t nbytes, unsigned char *vec)
 {
-	return result_of(SYS_3(SYS_mincore, addr, nbytes, vec));
+	return (int)SYS_3(SYS_mincore, addr, nbytes, vec);
 }
 
 int umpa_os_protect_key(void *addr, size_t nbytes, int prot, int key)
@@ -383,10 +372,10 @@ static void touch(char *addr, size_t nbytes)
 
 static int back_step(char *addr, size_t nbytes)
 {
-	int error = advise(addr, nbytes, MADV_POPULATE_WRITE);
+	int error = umpa_os_advise(addr, nbytes, MADV_POPULATE_WRITE);
 
 	if (error == -EINTR || error == -EAGAIN)
-		error = advise(addr, nbytes, MADV_POPULATE_WRITE);
+		error = umpa_os_advise(addr, nbytes, MADV_POPULATE_WRITE);
 	if (error == -EINVAL) { /* Linux < 5.14 */
 		touch(addr, nbytes);
 		return 0;
@@ -414,10 +403,10 @@ int umpa_os_back(void *addr, size_t nbytes)
 
 int umpa_os_unback(void *addr, size_t nbytes)
 {
-	int error = advise(addr, nbytes, MADV_DONTNEED);
+	int error = umpa_os_advise(addr, nbytes, MADV_DONTNEED);
 
 	if (error == -EINVAL) /* locked in memory */
-		error = advise(addr, nbytes, MADV_DONTNEED_LOCKED);
+		error = umpa_os_advise(addr, nbytes, MADV_DONTNEED_LOCKED);
 	return error;
 }
 

@@ -13,12 +13,12 @@ enum {
 };
 
 struct lines {
-	int fd;
+	int fd, error;
 	size_t at, n;
 	char buffer[4096];
 };
 
-/* The next byte; -1 at the end, -errno if there is more that can't be read. */
+/* The next byte; -1 at the end, and where l->error says why there is no more. */
 static int next_byte(struct lines *l)
 {
 	if (l->at == l->n) {
@@ -27,8 +27,10 @@ static int next_byte(struct lines *l)
 		do
 			got = SYS_3(SYS_read, l->fd, l->buffer, sizeof(l->buffer));
 		while (got == -EINTR);
-		if (got <= 0)
-			return got ? (int)got : -1;
+		if (got <= 0) {
+			l->error = (int)got;
+			return -1;
+		}
 		l->at = 0;
 		l->n = (size_t)got;
 	}
@@ -97,7 +99,7 @@ static int add(struct umpa_process_area *areas, size_t max, size_t *n,
 int umpa_process_areas(struct umpa_process_area *areas, size_t max, size_t *n)
 {
 	struct umpa_process_area next;
-	struct lines l = {.at = 0, .n = 0};
+	struct lines l = {.error = 0};
 	char line[LINE_NBYTES];
 	int error = 0;
 	long fd = SYS_4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
@@ -110,6 +112,8 @@ int umpa_process_areas(struct umpa_process_area *areas, size_t max, size_t *n)
 		if (parse(line, &next))
 			error = add(areas, max, n, &next);
 	SYS_1(SYS_close, fd);
+	if (!error)
+		error = l.error;
 	return error ? error : *n ? 0 : -ENOENT;
 }
 
