@@ -41,10 +41,10 @@ static inline size_t pages_of(size_t nbytes)
 	return (nbytes + PAGE_NBYTES - 1) >> PAGE_SHIFT;
 }
 
-/* nbytes, at most PTRDIFF_MAX, rounded up to whole pages of another size, a power of two. */
-static inline size_t rounded_up(size_t nbytes, size_t page_nbytes)
+/* n, rounded up to a multiple of a unit, which is a power of two; n + unit does not wrap. */
+static inline size_t rounded_up(size_t n, size_t unit)
 {
-	return (nbytes + page_nbytes - 1) & ~(page_nbytes - 1);
+	return (n + unit - 1) & ~(unit - 1);
 }
 
 /* Whole slots that hold npages. */

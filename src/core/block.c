@@ -142,7 +142,7 @@ uint32_t umpa_block_whole_slots(
 	const struct umpa_block *b, uintptr_t from, uintptr_t to, struct slot *first)
 {
 	const struct umpa_window *w = &umpa_core.window;
-	uintptr_t begin = (from + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t begin = rounded_up(from, SLOT_NBYTES);
 	uintptr_t end = to & ~(SLOT_NBYTES - 1);
 
 	if (b->kind != BLOCK_SPAN || begin >= end)

@@ -73,9 +73,7 @@ enum {
 /* The upper part of one of the heights of a shard's shelf. */
 static size_t inner_nbytes(const struct umpa_core *c)
 {
-	size_t nbytes = umpa_heights_inner_nbytes(c->window.nslots);
-
-	return (nbytes + SHARD_ALIGN - 1) & ~(size_t)(SHARD_ALIGN - 1);
+	return rounded_up(umpa_heights_inner_nbytes(c->window.nslots), SHARD_ALIGN);
 }
 
 /* The shards lie side by side, as all of them are written to here, and then what they need. */
@@ -85,7 +83,7 @@ static int init_shards(struct umpa_core *c)
 	void *memory;
 	char *inner;
 
-	c->shards_nbytes = pages_of(nbytes) << PAGE_SHIFT;
+	c->shards_nbytes = rounded_up(nbytes, PAGE_NBYTES);
 	if (umpa_os_map(c->shards_nbytes, &memory))
 		return -1;
 	c->shards = memory;

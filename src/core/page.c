@@ -368,7 +368,7 @@ public_api int umpa_back(void *addr, size_t nbytes)
 		return -1;
 	if (!nbytes)
 		return 0;
-	nbytes = pages_of((uintptr_t)addr + nbytes - from) << PAGE_SHIFT;
+	nbytes = rounded_up((uintptr_t)addr + nbytes - from, PAGE_NBYTES);
 	if (!look_at(&b, from, from + nbytes, &odd))
 		return -1;
 	n = odd ? 0 : umpa_block_whole_slots(&b, from, from + nbytes, &first);
@@ -415,7 +415,7 @@ static void unback_odd(char *addr, size_t npages)
 
 public_api int umpa_unback(void *addr, size_t nbytes)
 {
-	uintptr_t from = ((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
+	uintptr_t from = rounded_up((uintptr_t)addr, PAGE_NBYTES);
 	uintptr_t to = ((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1);
 	struct umpa_block b;
 	int odd;

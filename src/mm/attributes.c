@@ -11,9 +11,7 @@ enum {
 
 static size_t table_nbytes(uint32_t nslots)
 {
-	size_t nbytes = nslots * sizeof(struct umpa_page_bits);
-
-	return (nbytes + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	return rounded_up(nslots * sizeof(struct umpa_page_bits), SLOT_NBYTES);
 }
 
 int umpa_attributes_init(struct umpa_attributes *a, uint32_t nslots)
@@ -55,7 +53,7 @@ int umpa_attributes_need(struct umpa_attributes *a, size_t end)
 
 	if (need <= open)
 		return 0;
-	need = (need + STEP_NBYTES - 1) & ~(size_t)(STEP_NBYTES - 1);
+	need = rounded_up(need, STEP_NBYTES);
 	error = umpa_os_open((char *)a->slot + open, need - open);
 	if (error)
 		return error;

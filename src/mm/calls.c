@@ -172,7 +172,7 @@ static struct pages_around pages_around(const void *addr, size_t nbytes)
 	if (!nbytes || nbytes > PTRDIFF_MAX)
 		return (struct pages_around){addr, nbytes};
 	return (struct pages_around){
-		(const char *)addr - offset, pages_of(nbytes + offset) << PAGE_SHIFT};
+		(const char *)addr - offset, rounded_up(nbytes + offset, PAGE_NBYTES)};
 }
 
 int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags)

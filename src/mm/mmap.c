@@ -87,7 +87,7 @@ static int can_reserve(const struct mmap_args *a)
 static intptr_t ready(void *addr, const struct mmap_args *a)
 {
 	if (a->flags & MAP_POPULATE)
-		(void)!umpa_os_back(addr, pages_of(a->nbytes) << PAGE_SHIFT);
+		(void)!umpa_os_back(addr, rounded_up(a->nbytes, PAGE_NBYTES));
 	return (intptr_t)addr;
 }
 

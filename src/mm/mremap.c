@@ -415,8 +415,8 @@ static int stays(const struct mremap_args *a)
 /* What the range has beyond the new size is ended, be it mapped or not. */
 static intptr_t shrink(const struct mremap_args *a)
 {
-	size_t keep = pages_of(a->new_nbytes) << PAGE_SHIFT;
-	size_t have = pages_of(a->old_nbytes) << PAGE_SHIFT;
+	size_t keep = rounded_up(a->new_nbytes, PAGE_NBYTES);
+	size_t have = rounded_up(a->old_nbytes, PAGE_NBYTES);
 	int error = refusal(a);
 
 	if (!error && keep < have)
@@ -484,7 +484,7 @@ static int is_wrong(const struct mremap_args *a)
 static void mend_way(const struct mremap_args *a)
 {
 	if (!umpa_os_is_mapped(a->new_addr))
-		INVARIANT(umpa_os_reserve_at(a->new_addr, pages_of(a->new_nbytes) << PAGE_SHIFT) !=
+		INVARIANT(umpa_os_reserve_at(a->new_addr, rounded_up(a->new_nbytes, PAGE_NBYTES)) !=
 			  -EEXIST);
 }
 

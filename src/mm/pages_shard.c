@@ -91,17 +91,17 @@ void umpa_pages_unlock_shard(struct umpa_pages_shard *s)
 
 static size_t shards_nbytes(unsigned nshards)
 {
-	return pages_of(nshards * sizeof(struct umpa_pages_shard)) << PAGE_SHIFT;
+	return rounded_up(nshards * sizeof(struct umpa_pages_shard), PAGE_NBYTES);
 }
 
 /* Gives a shard its shelf; with the start's lock. */
 static int make_ready(struct umpa_pages_shard *s)
 {
 	uint32_t nslots = umpa_core.window.nslots;
-	size_t leaf = pages_of(umpa_heights_leaf_nbytes(nslots)) << PAGE_SHIFT;
+	size_t leaf = rounded_up(umpa_heights_leaf_nbytes(nslots), PAGE_NBYTES);
 	int error;
 
-	s->heights_nbytes = leaf + (pages_of(umpa_heights_inner_nbytes(nslots)) << PAGE_SHIFT);
+	s->heights_nbytes = leaf + rounded_up(umpa_heights_inner_nbytes(nslots), PAGE_NBYTES);
 	error = umpa_os_map(s->heights_nbytes, &s->heights);
 	if (error)
 		return error;

@@ -29,7 +29,7 @@ static inline int range_cut(const void *addr, size_t nbytes, struct range *r)
 
 	r->begin = (uintptr_t)addr;
 	if (r->begin % PAGE_NBYTES || !nbytes || nbytes > PTRDIFF_MAX ||
-		__builtin_add_overflow(r->begin, pages_of(nbytes) << PAGE_SHIFT, &r->end))
+		__builtin_add_overflow(r->begin, rounded_up(nbytes, PAGE_NBYTES), &r->end))
 		return 0;
 	r->first = r->last = 0;
 	if (r->begin < top && r->end > base) {

@@ -207,7 +207,7 @@ static int move_mremap(
 
 static void renewed_mremap(struct umpa_mover *m, void *addr, size_t nbytes)
 {
-	uintptr_t begin = ((uintptr_t)addr + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t begin = rounded_up((uintptr_t)addr, SLOT_NBYTES);
 	uintptr_t end = ((uintptr_t)addr + nbytes) & ~(SLOT_NBYTES - 1);
 	size_t first = (begin - (uintptr_t)m->window) / SLOT_NBYTES;
 
@@ -221,7 +221,7 @@ static void renewed_mremap(struct umpa_mover *m, void *addr, size_t nbytes)
 
 static void fini_mremap(struct umpa_mover *m)
 {
-	umpa_os_unmap(m->origin, pages_of(m->norigin * sizeof(*m->origin)) * PAGE_NBYTES);
+	umpa_os_unmap(m->origin, rounded_up(m->norigin * sizeof(*m->origin), PAGE_NBYTES));
 	m->origin = NULL;
 }
 
@@ -232,7 +232,7 @@ int umpa_mover_mremap_init(struct umpa_mover *m, void *window, size_t nbytes)
 
 	umpa_mover_plain_init(m, window, nbytes);
 	m->norigin = nbytes / SLOT_NBYTES;
-	error = umpa_os_map(pages_of(m->norigin * sizeof(*m->origin)) * PAGE_NBYTES, &origin);
+	error = umpa_os_map(rounded_up(m->norigin * sizeof(*m->origin), PAGE_NBYTES), &origin);
 	if (error)
 		return error;
 	m->origin = origin;

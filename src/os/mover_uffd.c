@@ -307,7 +307,7 @@ static void renewed_uffd(struct umpa_mover *m, void *addr, size_t nbytes)
 {
 	int fd = __atomic_load_n(&m->fd, __ATOMIC_RELAXED);
 	uintptr_t from = (uintptr_t)addr & ~(SLOT_NBYTES - 1);
-	uintptr_t to = ((uintptr_t)addr + nbytes + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t to = rounded_up((uintptr_t)addr + nbytes, SLOT_NBYTES);
 
 	/* Whole slots: the other pages of one may have been left out because of these. A descriptor
 	 * that is lost, or the parent's, is opened anew at the next move, which registers all of

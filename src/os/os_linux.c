@@ -82,7 +82,7 @@ static int reserve_and_trim(size_t nbytes, size_t align, void **addr)
 
 	if (sys_failed(got))
 		return (int)got;
-	base = ((uintptr_t)got + align - 1) & ~(align - 1);
+	base = rounded_up((uintptr_t)got, align);
 	head_nbytes = base - (uintptr_t)got;
 	if (head_nbytes)
 		umpa_os_release((void *)got, head_nbytes);

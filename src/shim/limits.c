@@ -75,7 +75,8 @@ public_api int setrlimit(__rlimit_resource_t resource, const struct rlimit *limi
 	return set(0, (int)resource, limit, NULL);
 }
 
-/* What of the window is in use stays. Where there is none, it is not the window that is too large. */
+/* What of the window is in use stays. Where there is none, it is not the window that is too large.
+ */
 static int may_fit(size_t nbytes)
 {
 	struct umpa_stats st;

@@ -7,12 +7,12 @@
 
 static size_t whole_slots(size_t nbytes)
 {
-	return (nbytes + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	return rounded_up(nbytes, SLOT_NBYTES);
 }
 
 static size_t whole_pages(size_t nbytes)
 {
-	return (nbytes + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1);
+	return rounded_up(nbytes, PAGE_NBYTES);
 }
 
 static size_t table_size(const struct umpa_window *w, const size_t *record_nbytes, uint32_t nslots)

@@ -51,7 +51,7 @@ static void stock(struct umpa_holding *h, uint32_t nslots)
 
 static size_t books_nbytes(size_t nslots)
 {
-	return pages_of(umpa_holding_nbytes((uint32_t)nslots)) << PAGE_SHIFT;
+	return rounded_up(umpa_holding_nbytes((uint32_t)nslots), PAGE_NBYTES);
 }
 
 static void give_to(struct umpa_vmm_cpu *cpu, char *begin, size_t nslots)

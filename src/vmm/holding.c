@@ -488,7 +488,7 @@ size_t umpa_holding_npages(const struct umpa_holding *h, const void *block)
 
 static size_t rounded(size_t nbytes)
 {
-	return (nbytes + 127) & ~(size_t)127;
+	return rounded_up(nbytes, _Alignof(struct umpa_run_map));
 }
 
 size_t umpa_holding_nbytes(uint32_t nslots)

@@ -239,7 +239,7 @@ static int refuse(void)
 
 public_api int umpa_g_unback(struct umpa_guest *g, void *addr, size_t nbytes)
 {
-	char *from = (char *)(((uintptr_t)addr + PAGE_NBYTES - 1) & ~(PAGE_NBYTES - 1));
+	char *from = (char *)rounded_up((uintptr_t)addr, PAGE_NBYTES);
 	char *to = (char *)(((uintptr_t)addr + nbytes) & ~(PAGE_NBYTES - 1));
 	const struct umpa_holding *h = holder(g, addr);
 	uint64_t before;

@@ -36,7 +36,7 @@ static struct umpa_cluster room_of(const struct umpa_area *a)
 {
 	uintptr_t begin = a->begin - lesser(a->begin, a->below_nbytes);
 	uintptr_t end = a->end + lesser(LAYOUT_TOP - a->end, a->above_nbytes);
-	uintptr_t edge = (end + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	uintptr_t edge = rounded_up(end, SLOT_NBYTES);
 
 	return (struct umpa_cluster){begin & ~(SLOT_NBYTES - 1), lesser(edge, LAYOUT_TOP), 0};
 }
@@ -65,7 +65,7 @@ static int place(struct umpa_layout *l, uint64_t end)
 		struct umpa_cluster *c = &l->cluster[i];
 
 		c->physical = at + c->begin % GIB;
-		at = (c->physical + (c->end - c->begin) + GIB - 1) & ~(GIB - 1);
+		at = rounded_up(c->physical + (c->end - c->begin), GIB);
 	}
 	l->physical_end = at;
 	return at <= end;

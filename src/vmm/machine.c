@@ -17,10 +17,10 @@
 int umpa_vmm_take(struct umpa_vmm_piece *p, size_t nbytes)
 {
 	void *addr;
-	int error = umpa_os_map(pages_of(nbytes) << PAGE_SHIFT, &addr);
+	int error = umpa_os_map(rounded_up(nbytes, PAGE_NBYTES), &addr);
 
 	if (!error)
-		*p = (struct umpa_vmm_piece){addr, pages_of(nbytes) << PAGE_SHIFT};
+		*p = (struct umpa_vmm_piece){addr, rounded_up(nbytes, PAGE_NBYTES)};
 	return error;
 }
 

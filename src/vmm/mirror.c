@@ -158,7 +158,7 @@ static int mirror_level(const struct umpa_vmm *vmm)
 
 static uint64_t whole_nbytes(const struct umpa_cluster *c)
 {
-	return (c->end - c->begin + SLOT_NBYTES - 1) & ~(SLOT_NBYTES - 1);
+	return rounded_up(c->end - c->begin, SLOT_NBYTES);
 }
 
 /* Tables that the mirror needs at most, and the window's. */
@@ -192,7 +192,7 @@ static int mirror_around_window(struct umpa_vmm *vmm, const struct umpa_cluster 
 {
 	const uintptr_t gib = (uintptr_t)1 << GIB_SHIFT;
 	uintptr_t from = window_base() & ~(gib - 1), end = c->begin + whole_nbytes(c);
-	uintptr_t to = (window_end(vmm) + gib - 1) & ~(gib - 1);
+	uintptr_t to = rounded_up(window_end(vmm), gib);
 	int error = mirror(vmm, c->begin, lesser(end, from));
 
 	return error ? error : mirror(vmm, greater(c->begin, to), end);

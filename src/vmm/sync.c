@@ -255,7 +255,7 @@ static void straighten_one(struct view *v, size_t page)
 /* Without memory for it all is undone page by page. */
 static void straighten(struct view *v)
 {
-	size_t nbytes = pages_of(v->npages * sizeof(*v->leader)) << PAGE_SHIFT;
+	size_t nbytes = rounded_up(v->npages * sizeof(*v->leader), PAGE_NBYTES);
 	void *memory;
 
 	if (v->npages > UINT32_MAX || !any_is_split(v) || umpa_os_map(nbytes, &memory))
@@ -351,7 +351,7 @@ static void join(const struct view *v)
 static int sync_view(struct view *v)
 {
 	void *bits;
-	size_t nbytes = pages_of(v->npages / 8 + 8) << PAGE_SHIFT;
+	size_t nbytes = rounded_up(v->npages / 8 + 8, PAGE_NBYTES);
 	int error = umpa_os_map(nbytes, &bits);
 
 	if (error)

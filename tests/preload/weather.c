@@ -6,10 +6,9 @@
  *	as=MIB     RLIMIT_AS
  *	data=MIB   RLIMIT_DATA
  *	churn      random mallocs, reallocs and frees; each works, or refuses, once a limit is set
- *	exhaust    blocks until memory is refused; all have their content; freed, there is room again
- *	umpa       large blocks are umpa's
- *	room       a thread starts, a file can be mapped
- *	vfork      a child limits itself to what a program hardly starts with
+ *	exhaust    blocks until memory is refused; all have their content; freed, there is room
+ *again umpa       large blocks are umpa's room       a thread starts, a file can be mapped vfork a
+ *child limits itself to what a program hardly starts with
  */
 #include <errno.h>
 #include <fcntl.h>
