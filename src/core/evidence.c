@@ -8,12 +8,13 @@
 #include "core/options.h"
 #include "os/os.h"
 
-/* The engine's; powers of two of pages mapped, zeroed, and reserved; blocks. */
+/* The engine's and blocks; by powers of two of pages, what is mapped, zeroed, and reserved. */
 enum {
 	NSIZES = 64,
-	OF_ZEROED = 1 + NSIZES,
+	OF_MAPPED = EVIDENCE_OF_BLOCKS + 1,
+	OF_ZEROED = OF_MAPPED + NSIZES,
 	OF_RESERVED = OF_ZEROED + NSIZES,
-	NCLASSES = EVIDENCE_OF_BLOCKS + 1,
+	NCLASSES = OF_RESERVED + NSIZES,
 	PROBE_EACH = 16,
 	BLOCKS_NPAGES_MIN = 2048, /* of probes in a row, before blocks are served */
 	/* A large probe is looked at in places: a system call each. */
@@ -42,7 +43,7 @@ static unsigned log2_of(size_t npages)
 
 unsigned umpa_evidence_class(size_t npages)
 {
-	return 1 + log2_of(npages);
+	return OF_MAPPED + log2_of(npages);
 }
 
 unsigned umpa_evidence_class_of_zeroed(size_t npages)
@@ -58,6 +59,12 @@ unsigned umpa_evidence_class_reserved(size_t npages)
 static struct alike *blocks(void)
 {
 	return &classes[EVIDENCE_OF_BLOCKS];
+}
+
+/* Once they are served they are so for good. */
+static int is_of_blocks(const struct alike *c)
+{
+	return c == blocks() || (c >= &classes[OF_ZEROED] && c < &classes[OF_RESERVED]);
 }
 
 static int is_used(const struct alike *c)
@@ -153,7 +160,7 @@ int umpa_evidence_for(unsigned class)
 		learn(c, probe_of(c));
 	if (!is_used(c))
 		return 0;
-	if (class >= OF_ZEROED)
+	if (is_of_blocks(c))
 		return 1;
 	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
 }
@@ -173,12 +180,6 @@ void umpa_evidence_note(unsigned class, void *addr, size_t npages)
 	if (class - OF_RESERVED < NSIZES)
 		__atomic_fetch_or(
 			&reserved_probes, (uint64_t)1 << (class - OF_RESERVED), __ATOMIC_RELAXED);
-}
-
-/* Once they are served they are so for good. */
-static int is_of_blocks(const struct alike *c)
-{
-	return c == blocks() || (c >= &classes[OF_ZEROED] && c < &classes[OF_RESERVED]);
 }
 
 /* The probe is over, or loses its front or its end, as where an alignment was wanted. */

@@ -32,8 +32,10 @@ unsigned umpa_evidence_class(size_t npages);
 unsigned umpa_evidence_class_of_zeroed(size_t npages);
 /* Reservations of npages, of which is used what was opened and touched. */
 unsigned umpa_evidence_class_reserved(size_t npages);
-#define EVIDENCE_OF_ENGINE 0
-#define EVIDENCE_OF_BLOCKS 193
+enum {
+	EVIDENCE_OF_ENGINE,
+	EVIDENCE_OF_BLOCKS
+};
 
 /* 1: what is of the class is used. 0: the kernel shall map this one; umpa_evidence_note() then. */
 int umpa_evidence_for(unsigned class);
