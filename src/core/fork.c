@@ -75,15 +75,15 @@ static void take_all(void)
 
 	if (umpa_fork_above.take)
 		umpa_fork_above.take();
-	umpa_core_fork_start_take();
-	umpa_trial_fork_take();
+	umpa_core_lock_start();
+	umpa_trial_lock();
 	/* With the start-up's lock held this can't change before the fork is over. */
 	have_window = c->window.nbytes != 0;
 	if (have_window) {
 		umpa_shards_lock();
 		take_space_at_rest(&c->space);
 	}
-	umpa_outside_fork_take();
+	umpa_outside_lock();
 }
 
 /*
@@ -109,13 +109,13 @@ static void give_all(void)
 {
 	struct umpa_core *c = &umpa_core;
 
-	umpa_outside_fork_give();
+	umpa_outside_unlock();
 	if (have_window) {
 		umpa_lock_give(&c->space.lock);
 		umpa_shards_unlock();
 	}
-	umpa_trial_fork_give();
-	umpa_core_fork_start_give();
+	umpa_trial_unlock();
+	umpa_core_unlock_start();
 	if (umpa_fork_above.give)
 		umpa_fork_above.give();
 }

@@ -37,8 +37,8 @@ struct umpa_fork_above {
 };
 extern struct umpa_fork_above umpa_fork_above;
 
-/* init.c: the start-up's lock. */
-void umpa_core_fork_start_take(void);
-void umpa_core_fork_start_give(void);
+/* The start-up's lock (init.c). */
+void umpa_core_lock_start(void);
+void umpa_core_unlock_start(void);
 
 #endif

@@ -27,11 +27,12 @@ enum {
 	NSHARDS_MAX = 64
 };
 
-static size_t power_of_two_above(size_t n)
+/* A power of two that n, WINDOW_NBYTES_MAX at most, fits in. */
+static size_t rounded_size(size_t n)
 {
 	size_t p = WINDOW_NBYTES_MIN;
 
-	while (p < n && p < WINDOW_NBYTES_MAX)
+	while (p < n)
 		p *= 2;
 	return p;
 }
@@ -45,7 +46,7 @@ static size_t window_size(const struct umpa_os_machine *m)
 		return wanted < WINDOW_NBYTES_MAX ? wanted : WINDOW_NBYTES_MAX;
 	wanted = m->memory_nbytes > WINDOW_NBYTES_MAX / WINDOW_PER_MEMORY
 			 ? WINDOW_NBYTES_MAX
-			 : power_of_two_above(m->memory_nbytes * WINDOW_PER_MEMORY);
+			 : rounded_size(m->memory_nbytes * WINDOW_PER_MEMORY);
 	/* Under a limit of address space the program must keep most of it. */
 	while (wanted > limit && wanted > SLOT_NBYTES)
 		wanted /= 2;
@@ -82,10 +83,12 @@ static int init_shards(struct umpa_core *c)
 	size_t nbytes = c->nshards * (sizeof(struct umpa_shard) + 2 * inner_nbytes(c));
 	void *memory;
 	char *inner;
+	int error;
 
 	c->shards_nbytes = rounded_up(nbytes, PAGE_NBYTES);
-	if (umpa_os_map(c->shards_nbytes, &memory))
-		return -1;
+	error = umpa_os_map(c->shards_nbytes, &memory);
+	if (error)
+		return error;
 	c->shards = memory;
 	inner = (char *)(c->shards + c->nshards);
 	for (unsigned i = 0; i < c->nshards; i++, inner += 2 * inner_nbytes(c)) {
@@ -162,7 +165,7 @@ static void set_up(struct umpa_core *c)
 	}
 	init_nursery(c);
 	__atomic_store_n(&umpa_bounds.base, c->window.base, __ATOMIC_RELAXED);
-	/* Pairs with umpa_in_window(). */
+	/* Pairs with umpa_in_window(): who sees nbytes sees base. */
 	__atomic_store_n(&umpa_bounds.nbytes, c->window.nbytes, __ATOMIC_RELEASE);
 }
 
@@ -181,12 +184,12 @@ static void narrow(size_t nslots)
 {
 	struct umpa_mover *m = &umpa_core.mover;
 
-	umpa_trial_fork_take();
+	umpa_trial_lock();
 	fork_lock_take(&m->lock);
 	umpa_space_narrow(nslots ? (uint32_t)nslots : 1);
 	m->window_nbytes = umpa_core.window.nbytes;
 	fork_lock_give(&m->lock);
-	umpa_trial_fork_give();
+	umpa_trial_unlock();
 }
 
 void umpa_core_heed_limit(size_t as_limit_nbytes)
@@ -230,12 +233,12 @@ void umpa_core_stop(void)
 	umpa_core_started = 0;
 }
 
-void umpa_core_fork_start_take(void)
+void umpa_core_lock_start(void)
 {
 	umpa_lock_take(&start_lock);
 }
 
-void umpa_core_fork_start_give(void)
+void umpa_core_unlock_start(void)
 {
 	umpa_lock_give(&start_lock);
 }

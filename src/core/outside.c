@@ -101,8 +101,7 @@ static int enter(void *addr, size_t npages)
 /* A mapping of nbytes at a multiple of align: one that is larger, its ends given back. */
 static void *map_aligned(size_t nbytes, size_t align)
 {
-	size_t extra = align - PAGE_NBYTES, before;
-	size_t whole;
+	size_t extra = align - PAGE_NBYTES, before, whole;
 	void *addr;
 	char *at;
 
@@ -120,14 +119,12 @@ static void *map_aligned(size_t nbytes, size_t align)
 void *umpa_outside_alloc(size_t npages, size_t align)
 {
 	size_t nbytes = npages << PAGE_SHIFT;
-	void *addr;
+	void *addr = map_aligned(nbytes, align);
 
-	align = align < PAGE_NBYTES ? PAGE_NBYTES : align;
-	addr = map_aligned(nbytes, align);
 	if (unlikely(!addr) && umpa_core_yield(nbytes))
 		addr = map_aligned(nbytes, align);
 	if (addr && !enter(addr, npages)) {
-		umpa_os_unmap(addr, npages << PAGE_SHIFT);
+		umpa_os_unmap(addr, nbytes);
 		return NULL;
 	}
 	return addr;
@@ -210,12 +207,12 @@ void umpa_outside_stats(struct umpa_outside_stats *s)
 	umpa_lock_give(&table.lock);
 }
 
-void umpa_outside_fork_take(void)
+void umpa_outside_lock(void)
 {
 	umpa_lock_take(&table.lock);
 }
 
-void umpa_outside_fork_give(void)
+void umpa_outside_unlock(void)
 {
 	umpa_lock_give(&table.lock);
 }

@@ -43,8 +43,9 @@ struct umpa_outside_stats {
 };
 void umpa_outside_stats(struct umpa_outside_stats *s);
 
-void umpa_outside_fork_take(void);
-void umpa_outside_fork_give(void);
+/* The table's lock, for a fork. */
+void umpa_outside_lock(void);
+void umpa_outside_unlock(void);
 
 /* Gives the table back; there are no blocks. For tests. */
 void umpa_outside_stop(void);

@@ -81,12 +81,12 @@ struct umpa_mover *umpa_trial_mover(void)
 	return m;
 }
 
-void umpa_trial_fork_take(void)
+void umpa_trial_lock(void)
 {
 	umpa_lock_take(&trial_lock);
 }
 
-void umpa_trial_fork_give(void)
+void umpa_trial_unlock(void)
 {
 	umpa_lock_give(&trial_lock);
 }

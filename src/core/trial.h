@@ -16,8 +16,8 @@ enum {
 /* The mover, chosen now if it was not yet. Without memory to try one with: one that refuses. */
 struct umpa_mover *umpa_trial_mover(void);
 
-/* Holds the choice up while the process forks. */
-void umpa_trial_fork_take(void);
-void umpa_trial_fork_give(void);
+/* Holds the choice up: while the process forks, or the window is narrowed. */
+void umpa_trial_lock(void);
+void umpa_trial_unlock(void);
 
 #endif

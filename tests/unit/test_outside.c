@@ -381,12 +381,12 @@ TEST(outside_waits_while_the_process_forks)
 	begin();
 	a = alloc(1);
 	REQUIRE(a);
-	umpa_outside_fork_take();
+	umpa_outside_lock();
 	pthread_create(&thread, NULL, free_one, a);
 	sched_yield();
 	/* Still mapped: the thread can't have got at the table. */
 	CHECK_EQ(fake_mapped_nbytes(), PAGE_NBYTES + TABLE_NBYTES);
-	umpa_outside_fork_give();
+	umpa_outside_unlock();
 	pthread_join(thread, NULL);
 	CHECK_EQ(stats().nblocks, 0);
 	CHECK(end());
