@@ -3,10 +3,10 @@
  * umpa keeps to the calls that its filter will know (os.h). A filter set by other calls, or before
  * the program was executed, is not noticed.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
 
+#include "mm/answer.h"
 #include "os/os.h"
 #include "shim/vfork.h"
 
@@ -18,7 +18,7 @@ static int confines(int option)
 /* All of prctl's calls have five words, whatever they need of them. */
 public_api int prctl(int option, ...)
 {
-	long arg[4], got;
+	long arg[4];
 	va_list args;
 
 	va_start(args, option);
@@ -27,9 +27,5 @@ public_api int prctl(int option, ...)
 	va_end(args);
 	if (confines(option) && !umpa_has_parents_memory())
 		umpa_os_confine();
-	got = umpa_os_prctl(option, arg[0], arg[1], arg[2], arg[3]);
-	if (!umpa_os_failed(got))
-		return (int)got;
-	errno = (int)-got;
-	return -1;
+	return (int)umpa_answer_number(umpa_os_prctl(option, arg[0], arg[1], arg[2], arg[3]));
 }

@@ -4,7 +4,6 @@
  * would use them again, so it does not from then on (mm/mapping.h). What I/O is under way by other
  * calls, io_uring's and those of libaio, is not noticed.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -25,29 +24,25 @@ __attribute__((constructor(101))) static void find_next(void)
 	umpa_find_next("setsockopt", &next_setsockopt);
 }
 
-/* Constructors of other libraries may call before ours has looked. */
-static long answer(long result)
-{
-	return umpa_os_failed(result) ? umpa_answer((int)result) : result;
-}
-
 static void distrust(void)
 {
 	if (umpa_host_consent() == UMPA_CONSENT_GIVEN)
 		umpa_mm_distrust();
 }
 
+/* Constructors of other libraries may call before ours has looked. */
 public_api ssize_t vmsplice(int fd, const struct iovec *v, size_t n, unsigned flags)
 {
 	distrust();
 	return next_vmsplice ? next_vmsplice(fd, v, n, flags)
-			     : answer(umpa_os_vmsplice(fd, v, n, flags));
+			     : umpa_answer_number(umpa_os_vmsplice(fd, v, n, flags));
 }
 
 public_api int setsockopt(int fd, int level, int option, const void *value, socklen_t nbytes)
 {
 	if (unlikely(level == SOL_SOCKET && option == SO_ZEROCOPY))
 		distrust();
-	return next_setsockopt ? next_setsockopt(fd, level, option, value, nbytes)
-			       : (int)answer(umpa_os_setsockopt(fd, level, option, value, nbytes));
+	if (likely(next_setsockopt != NULL))
+		return next_setsockopt(fd, level, option, value, nbytes);
+	return (int)umpa_answer_number(umpa_os_setsockopt(fd, level, option, value, nbytes));
 }

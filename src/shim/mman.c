@@ -109,7 +109,7 @@ public_api ssize_t process_madvise(
 
 	for (size_t i = 0; looked && i < n && may_act(); i++)
 		umpa_mm_advised(v[i].iov_base, v[i].iov_len, advice);
-	return got < 0 ? umpa_answer((int)got) : got;
+	return umpa_answer_number(got);
 }
 
 /* As libc's: POSIX_MADV_DONTNEED must not lose anything, and does nothing. */

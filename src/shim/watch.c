@@ -24,12 +24,9 @@ __attribute__((constructor(101))) static void find_next(void)
 
 static int call_next(int fd, unsigned long request, void *arg)
 {
-	long got;
-
 	if (likely(next_ioctl != NULL))
 		return next_ioctl(fd, request, arg);
-	got = umpa_os_ioctl(fd, request, arg);
-	return umpa_os_failed(got) ? umpa_answer((int)got) : (int)got;
+	return (int)umpa_answer_number(umpa_os_ioctl(fd, request, arg));
 }
 
 /* The kernel has looked at *r before anybody here does. */
