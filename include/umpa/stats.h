@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* Fields are only ever added at the end. X(name, what it counts). */
+/* Fields are only ever added at the end. umpa/stats.def says what each counts. */
 struct umpa_stats {
 #define UMPA_STAT(name, help) uint64_t name;
 #include <umpa/stats.def>

@@ -10,11 +10,11 @@
  *	in mappings           the mmap family (mm/pages.h), all of it or pages of it
  *	in transit            the call that took it from the space, until it gives it back
  * The record of a slot says which of the used states it is in; free slots, slots in transit and the
- *inner slots of a span say SLOT_INNER.
+ * inner slots of a span say SLOT_INNER.
  *
  * Locks, in order: mapping < init < shelf (of a shard) < space < outside (os/lock.h). Each part's
- *header says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded
- *by its owner: two threads must not free or resize one block at once.
+ * header says what its lock guards. A block's own record (npages, nslots, ntail, nhead) is guarded
+ * by its owner: two threads must not free or resize one block at once.
  */
 #ifndef UMPA_CORE_CORE_H
 #define UMPA_CORE_CORE_H

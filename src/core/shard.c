@@ -82,10 +82,9 @@ struct umpa_shard *umpa_shard_lock_some(void)
 /* --- giving pages back ---------------------------------------------------------------------- */
 
 /*
- * A slot all free goes to the pool, but for the
- * nursery's, and but for one that the shard keeps, so that a thread which allocates and frees one
- * block stays with its shelf. The end of a span's tail does not count for that: its slot belongs
- * beside the span's others.
+ * A slot all free goes to the pool, but for the nursery's, and but for one that the shard keeps, so
+ * that a thread which allocates and frees one block stays with its shelf. The end of a span's tail
+ * does not count for that: its slot belongs beside the span's others.
  */
 void umpa_shard_give_pages(struct umpa_shard *s, struct slot slot, unsigned page, unsigned npages,
 	int keep, struct umpa_leaving *l)

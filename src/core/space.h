@@ -7,11 +7,11 @@
  * them back a call holds them in transit: nobody else can see them.
  *
  * Invariants
- *  1. A void free slot reads as zero and has no frames, but where the system put some there itself
- * (mlockall).
+ *  1. A void free slot reads as zero and has no frames, but where the system put some there
+ *     itself (mlockall).
  *  2. The content of a resident free slot is unspecified; frames are believed to be behind it. The
- *     belief may be wrong (a block that was never touched was freed): then moving it moves nothing,
- * and the kernel's fault does the rest.
+ *     belief may be wrong (a block that was never touched was freed): then moving it moves
+ *     nothing, and the kernel's fault does the rest.
  */
 #ifndef UMPA_CORE_SPACE_H
 #define UMPA_CORE_SPACE_H

@@ -20,10 +20,10 @@
  *     the next head, free page, or run set aside, and lies in one slot.
  *  2. A free page not dirty reads as zero: no one has been given it since the kernel cleared it. A
  *     used one not dirty begins a run set aside, and is no head.
- *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1, or
- * more; else 0.
- *  4. pairs has, for a slot on this shelf that the next one is on, too, how many free pages are at
- * the end of the one and the beginning of the other plus 1, or more.
+ *  3. heights has, for a slot on this shelf, the length of its longest row of free pages plus 1,
+ *     or more; else 0.
+ *  4. pairs has, for a slot on this shelf that the next one is on, too, how many free pages are
+ *     at the end of the one and the beginning of the other plus 1, or more.
  *
  * Heights are bounds, as taking pages leaves them alone: only then would all of a map have to be
  * looked at for what is its longest row now. A search that finds no room where a height promised it

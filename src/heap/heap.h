@@ -12,8 +12,8 @@
  * the window. The three never overlap and a pointer never changes its owner.
  *
  * Invariants
- *  1. umpa_heap_min is 0 until the engine is known and umpa may act; then it is the threshold for
- * good: SIZE_MAX where umpa may not act at all.
+ *  1. umpa_heap_min is 0 until the engine is known and umpa may act; then it is the threshold
+ *     for good: SIZE_MAX where umpa may not act at all.
  *  2. Where umpa refuses, the engine is asked before the caller is refused.
  */
 #ifndef UMPA_HEAP_HEAP_H

@@ -236,8 +236,9 @@ void umpa_mm_heed_limit(size_t nbytes)
 	umpa_mapping_narrow();
 }
 
-/* --- what only looks at pages: those that are nobody's are a gap, though the kernel has them ---
- */
+/* --- what only looks at pages -------------------------------------------------------------- */
+
+/* Those that are nobody's are a gap, though the kernel has them. */
 
 int umpa_mm_sync(void *addr, size_t nbytes, int flags)
 {

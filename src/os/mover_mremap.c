@@ -16,7 +16,8 @@
  *    known beforehand is asked beforehand (one mapping? not locked in memory?), the rest is
  *    repaired.
  *  - It asks the limits (RLIMIT_AS, RLIMIT_DATA) after it has unmapped the destination. One that
- * was lowered below what is in use refuses then, also to the repair; so a page is mapped on trial.
+ *    was lowered below what is in use refuses then, also to the repair; so a page is mapped on
+ *    trial.
  *  - It takes the whole source mapping out of mlock(): msync(MS_INVALIDATE) tells of such a lock
  *    without doing anything to anonymous memory, and the move is refused.
  */

@@ -6,8 +6,8 @@
  * that tidy up rarely come, but it may be closed any time, and its number may by then be another
  * file. What is done about that:
  *  - A file that is not ours can't be made to move our pages: the kernel wants the window
- * registered with the very userfaultfd that is asked (EINVAL), other files answer ENOTTY or the
- * like. A move that "worked" counts only if the kernel wrote how much.
+ *    registered with the very userfaultfd that is asked (EINVAL), other files answer ENOTTY or
+ *    the like. A move that "worked" counts only if the kernel wrote how much.
  *  - Any answer that an open, registered descriptor would not give makes us open a new one and
  *    register the window with it, in parts where a file is mapped into it. That fails with EBUSY as
  *    long as another one is registered with any part, so a refusal that was honest is found out

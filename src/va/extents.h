@@ -11,12 +11,12 @@
  * to each power of two.
  *
  * Invariants
- *  1. tag[first].kind is the extent's kind and tag[first].nslots its length; tag[last].first is
- * `first`.
+ *  1. tag[first].kind is the extent's kind and tag[first].nslots its length; tag[last].first
+ *     is `first`.
  *  2. A slot that is not the first of a free extent has kind 0, one that is not the last of one has
  *     first 0: nothing stale is ever read as a border.
- *  3. nslots of each kind is the sum of its extents; a class's bit is set exactly if its list has
- * one.
+ *  3. nslots of each kind is the sum of its extents; a class's bit is set exactly if its list
+ *     has one.
  *
  * Source of the idea: two-level segregated fit (Masmano et al., 2004), over boundary tags (Knuth).
  */

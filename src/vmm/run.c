@@ -474,7 +474,6 @@ void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu, int by_own_thread)
 static int follow_thread(struct umpa_vmm_cpu *cpu)
 {
 	uint64_t fs_base = umpa_kvm_fs_base();
-
 	int error;
 
 	if (fs_base == cpu->state.fs_base)
