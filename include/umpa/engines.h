@@ -16,11 +16,12 @@ extern "C" {
 #endif
 
 /*
- * As umpa_mmap() maps nbytes (above 0) of private anonymous memory, readable and writable: for
- * umpa_munmap() and its kin, whole or in parts. But its content is unspecified unless flags has
- * UMPA_ZERO, so that nothing is cleared for an allocator that doesn't need it, and UMPA_ALIGN
- * counts. No other flags.
- * Result: the address, or MAP_FAILED: EINVAL (nbytes is 0, flags), ENOMEM.
+ * As umpa_mmap() maps nbytes (bytes, above 0, rounded up to whole pages) of private anonymous
+ * memory, readable and writable: for umpa_munmap() and its kin, whole or in parts. But its content
+ * is unspecified unless flags has UMPA_ZERO, so that nothing is cleared for an allocator that
+ * doesn't need it, and UMPA_ALIGN (up to 40) counts. No other flags.
+ * Result: the address, or MAP_FAILED: EINVAL (nbytes is 0, flags), ENOMEM (no memory, or nbytes
+ * above PTRDIFF_MAX). errno is kept on success.
  */
 void *umpa_map(size_t nbytes, unsigned flags);
 

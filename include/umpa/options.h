@@ -14,8 +14,9 @@ extern "C" {
 
 /*
  * Writes the effective value of option `name` as text (units as in umpa_options(7)) and where it
- * came from ("default" or "UMPA_OPTIONS") to the two buffers, cut to fit, always terminated.
- * Result: 0, or -1: ENOENT (no such option), EINVAL (a NULL or empty buffer). name is not NULL.
+ * came from ("default" or "UMPA_OPTIONS") to the two buffers, of nvalue and norigin bytes, cut to
+ * fit, always terminated.
+ * Result: 0, or -1: ENOENT (no such option), EINVAL (name or a buffer is NULL, or one is empty).
  * Thread-safe; not for signal handlers.
  */
 int umpa_option_text(const char *name, char *value, size_t nvalue, char *origin, size_t norigin);
