@@ -114,43 +114,45 @@ enum clearing {
 	CLEAR_LAST   /* after, which spares those that don't move */
 };
 
-/*
- * Moves the frames of a chunk to the void slots at *slot, which is advanced, of which *nslots are
- * left to fill. A superpage with holes (a block that was freed untouched left it) is not worth
- * moving: it costs the mover fifty times a whole one and can't be a huge page afterwards. It goes
- * to the kernel, and the next one takes its place. So does one for whose place another thread has
- * had a frame meanwhile; and one that refuses to move, with those behind it, but then the kernel's
- * fault is to fill the places. Result: what the chunk's slots are now.
- */
-static enum umpa_extent_kind fill_from(struct umpa_mover *m, const struct space_chunk *c,
-	struct slot *slot, uint32_t *nslots, move_fn *move, enum clearing clearing)
+/* Slots at the beginning are dealt with. */
+static void pass(struct space_chunk *c, uint32_t nslots)
 {
-	uint32_t done = 0;
+	c->slot = slot_after(c->slot, nslots);
+	c->nslots -= nslots;
+}
+
+/*
+ * Moves the frames of a chunk to void slots, as many or more, which are passed. A superpage with
+ * holes (a block that was freed untouched left it) is not worth moving: it costs the mover fifty
+ * times a whole one and can't be a huge page afterwards. It goes to the kernel, and the next one
+ * takes its place. So does one for whose place another thread has had a frame meanwhile, and what
+ * is left of one that moved in part; and one that refuses to move, with those behind it: then the
+ * kernel's fault is to fill the places. Result: what the chunk's slots are now.
+ */
+static enum umpa_extent_kind fill_from(struct umpa_mover *m, struct space_chunk from,
+	struct space_chunk *to, move_fn *move, enum clearing clearing)
+{
 	int emptied = 1;
 
 	if (clearing == CLEAR_FIRST)
-		umpa_clear_frames(slot_address(c->slot), (size_t)c->nslots * SLOT_NPAGES);
-	while (done < c->nslots) {
+		umpa_clear_frames(slot_address(from.slot), (size_t)from.nslots * SLOT_NPAGES);
+	while (from.nslots) {
 		size_t moved;
-		int err = move(m, slot_address(*slot), slot_address(slot_after(c->slot, done)),
-			(size_t)(c->nslots - done) << SLOT_SHIFT, &moved);
-		uint32_t nmoved = (uint32_t)((moved + SLOT_NBYTES - 1) >> SLOT_SHIFT);
-		int is_one = err == -ENOENT || err == -EEXIST;
-		uint32_t nleft = is_one ? 1 : c->nslots - done - nmoved;
+		int err = move(m, slot_address(to->slot), slot_address(from.slot),
+			(size_t)from.nslots << SLOT_SHIFT, &moved);
+		uint32_t nbegun = slots_of(moved >> PAGE_SHIFT), nrefused;
 
 		if (clearing == CLEAR_LAST)
-			umpa_clear_frames(slot_address(*slot), moved >> PAGE_SHIFT);
-		if (moved % SLOT_NBYTES)
-			emptied &= unback_from(slot_after(c->slot, done), nmoved, moved);
-		else if (nleft && done + nmoved < c->nslots) {
-			emptied &= unback_from(slot_after(c->slot, done + nmoved), nleft, 0);
-			done += nleft;
-			*slot = slot_after(*slot, err == -ENOENT ? 0 : nleft);
-			*nslots -= err == -ENOENT ? 0 : nleft;
-		}
-		done += nmoved;
-		*slot = slot_after(*slot, nmoved);
-		*nslots -= nmoved;
+			umpa_clear_frames(slot_address(to->slot), moved >> PAGE_SHIFT);
+		emptied &= unback_from(from.slot, nbegun, moved);
+		pass(&from, nbegun);
+		pass(to, nbegun);
+		if (moved % SLOT_NBYTES || !from.nslots)
+			continue;
+		nrefused = err == -ENOENT || err == -EEXIST ? 1 : from.nslots;
+		emptied &= unback_from(from.slot, nrefused, 0);
+		pass(&from, nrefused);
+		pass(to, err == -ENOENT ? 0 : nrefused);
 	}
 	return emptied ? EXTENT_VOID : EXTENT_RESIDENT;
 }
@@ -165,18 +167,18 @@ static struct umpa_mover *mover_to_fill(void)
 static uint32_t fill(
 	struct umpa_mover *m, struct slot slot, uint32_t nslots, enum clearing clearing)
 {
-	struct space_chunk chunk[SPACE_NCHUNKS];
+	struct space_chunk chunk[SPACE_NCHUNKS], to = {slot, nslots};
 	enum umpa_extent_kind kind[SPACE_NCHUNKS];
 	/* Where others may be, a page may be protected by the time it would be looked at. */
 	move_fn *move = clearing == CLEAR_FIRST ? move_many : move_fn_for(m, nslots);
 	unsigned n = m != NULL;
 
-	while (nslots && n) {
+	while (to.nslots && n) {
 		int stuck = 0;
 
-		n = umpa_space_depart(chunk, nslots, EXTENT_RESIDENT, slot);
+		n = umpa_space_depart(chunk, to.nslots, EXTENT_RESIDENT, to.slot);
 		for (unsigned i = 0; i < n; i++) {
-			kind[i] = fill_from(m, &chunk[i], &slot, &nslots, move, clearing);
+			kind[i] = fill_from(m, chunk[i], &to, move, clearing);
 			stuck |= kind[i] == EXTENT_RESIDENT;
 		}
 		if (n)
@@ -186,9 +188,9 @@ static uint32_t fill(
 		if (stuck)
 			break;
 	}
-	event_add(&umpa_core.events.nslots_from_kernel, nslots);
-	umpa_pool_asked(nslots);
-	return nslots;
+	event_add(&umpa_core.events.nslots_from_kernel, to.nslots);
+	umpa_pool_asked(to.nslots);
+	return to.nslots;
 }
 
 uint32_t umpa_carry_fill(struct slot slot, uint32_t nslots, int zero)
