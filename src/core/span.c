@@ -191,10 +191,25 @@ static void *alloc_again(size_t npages, uint32_t align, unsigned flags)
 	return umpa_span_begin(slot);
 }
 
+/* Where others hold a part of a slot already. NULL: nowhere. */
+static void *alloc_beside(size_t npages, unsigned tail, uint32_t align, unsigned flags)
+{
+	int may_have_head = align == 1 && !(flags & SPAN_GROWS);
+	int repeated = may_have_head && is_repeated(npages);
+	void *block = NULL;
+
+	if (repeated && npages <= RUN_LONG_NPAGES_MAX)
+		block = umpa_run_alloc_long((unsigned)npages, flags);
+	if (!block && slots_of_align(align) == 1)
+		block = alloc_before_tail(npages, tail, flags);
+	if (!block && may_have_head)
+		block = alloc_behind_head(npages, tail, repeated || tail == 1, flags);
+	return block;
+}
+
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
-	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK, may_have_head,
-	    repeated;
+	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK;
 	uint32_t align_slots = slots_of_align(align);
 	unsigned tail = roomy ? 0 : umpa_span_tail_to_share(npages);
 	struct space_grant g;
@@ -205,14 +220,8 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (block)
 		return block;
 	umpa_recent_flush();
-	may_have_head = tail && !bare && align == 1 && !(flags & SPAN_GROWS);
-	repeated = may_have_head && is_repeated(npages);
-	if (repeated && npages <= RUN_LONG_NPAGES_MAX)
-		block = umpa_run_alloc_long((unsigned)npages, flags);
-	if (!block && tail && !bare && align_slots == 1)
-		block = alloc_before_tail(npages, tail, flags);
-	if (!block && may_have_head)
-		block = alloc_behind_head(npages, tail, repeated || tail == 1, flags);
+	if (tail && !bare)
+		block = alloc_beside(npages, tail, align, flags);
 	if (block)
 		return block;
 	/* Room to grow must not hold frames, and NOBACK wants none. */
