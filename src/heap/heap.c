@@ -90,7 +90,7 @@ void *umpa_heap_block(size_t nbytes, unsigned flags)
 	return p;
 }
 
-void *umpa_heap_malloc_slow(size_t nbytes)
+static inline void *alloc(size_t nbytes, unsigned flags)
 {
 	enum route route = route_of(nbytes);
 	void *p;
@@ -100,28 +100,21 @@ void *umpa_heap_malloc_slow(size_t nbytes)
 	if (route == TO_BOOT)
 		return umpa_boot_alloc(nbytes);
 	if (route == TO_UMPA) {
-		p = umpa_heap_block(nbytes, 0);
+		p = umpa_heap_block(nbytes, flags);
 		if (likely(p))
 			return p;
 	}
-	return umpa_engine.malloc(nbytes);
+	return flags & UMPA_ZERO ? umpa_engine.calloc(1, nbytes) : umpa_engine.malloc(nbytes);
+}
+
+void *umpa_heap_malloc_slow(size_t nbytes)
+{
+	return alloc(nbytes, 0);
 }
 
 void *umpa_heap_calloc_slow(size_t nbytes)
 {
-	enum route route = route_of(nbytes);
-	void *p;
-
-	if (is_too_much(nbytes))
-		return umpa_heap_refuse();
-	if (route == TO_BOOT)
-		return umpa_boot_alloc(nbytes);
-	if (route == TO_UMPA) {
-		p = umpa_heap_block(nbytes, UMPA_ZERO);
-		if (likely(p))
-			return p;
-	}
-	return umpa_engine.calloc(1, nbytes);
+	return alloc(nbytes, UMPA_ZERO);
 }
 
 void umpa_heap_free_slow(void *p)
