@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/compiler.h"
-
 #define BITMAP_NBITS  512u
 #define BITMAP_NWORDS (BITMAP_NBITS / 64)
 

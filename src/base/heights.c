@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "base/compiler.h"
-
 enum {
 	SHIFT = 6,
 	TOP = HEIGHTS_NLEVELS - 1

@@ -18,11 +18,8 @@
  */
 #ifndef UMPA_CORE_CORE_H
 #define UMPA_CORE_CORE_H
-
 #include <umpa/page.h>
-#include <umpa/stats.h>
 
-#include "core/options.h"
 #include "core/surplus.h"
 #include "frame/bins.h"
 #include "frame/inbox.h"

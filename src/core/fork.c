@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "core/core.h"
+#include "core/options.h"
 #include "core/outside.h"
 #include "core/recent.h"
 #include "core/shard.h"

@@ -2,6 +2,7 @@
 
 #include "core/core.h"
 #include "core/fork.h"
+#include "core/options.h"
 #include "core/outside.h"
 #include "core/owns.h"
 #include "core/space.h"

@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "os/mover.h"
-
 enum umpa_option_index {
 #define UMPA_OPTION(name, type, text, help) OPTION_##name,
 #include "core/options.def"

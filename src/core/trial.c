@@ -1,5 +1,6 @@
 #include "core/trial.h"
 
+#include "core/options.h"
 #include "core/space.h"
 
 /* Guards umpa_core.mover while it is chosen. Held across the trial's system calls, once a process.

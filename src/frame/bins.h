@@ -14,7 +14,6 @@
 #ifndef UMPA_FRAME_BINS_H
 #define UMPA_FRAME_BINS_H
 
-#include "base/compiler.h"
 #include "frame/shelf.h"
 
 enum {

@@ -2,6 +2,7 @@
 
 #include "core/core.h"
 #include "core/evidence.h"
+#include "core/options.h"
 #include "core/outside.h"
 #include "core/pool.h"
 #include "core/space.h"

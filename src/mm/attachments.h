@@ -19,8 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/compiler.h"
-
 struct umpa_attachment;
 
 /* Of a segment of npages that was attached anew, at an address; not yet among the others, and

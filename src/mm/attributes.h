@@ -9,6 +9,7 @@
 #define UMPA_MM_ATTRIBUTES_H
 
 #include "base/bitmap.h"
+#include "base/compiler.h"
 #include "base/units.h"
 
 /* Ordinary pages are readable and writable. */

@@ -22,7 +22,6 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
-#include "base/units.h"
 #include "mm/attachments.h"
 
 /* Makes mappings ready if they are not. 1, or 0 if there is no window to serve them from. umpa is

@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "core/evidence.h"
+#include "core/options.h"
 #include "mm/answer.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"

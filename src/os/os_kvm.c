@@ -6,7 +6,6 @@
 #include <linux/kvm.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "os/syscall.h"

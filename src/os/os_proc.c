@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
-#include "base/units.h"
 #include "os/os.h"
 #include "os/syscall.h"
 

@@ -6,7 +6,6 @@
 #ifndef UMPA_OS_OS_PROC_H
 #define UMPA_OS_OS_PROC_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define UMPA_UNKNOWN         (-1)

@@ -17,8 +17,6 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "base/units.h"
-
 /* Another process or thread, or another program, would begin in the middle of a guest. */
 static const uint16_t makes_others[] = {
 	SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat};

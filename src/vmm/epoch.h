@@ -18,8 +18,6 @@
 
 #include <stdint.h>
 
-#include "base/compiler.h"
-
 #define EPOCH_OUT UINT64_MAX /* not in guest mode */
 
 struct umpa_epoch_cpu {

@@ -1,8 +1,6 @@
 /* Blocks of a holding that change their size, and their frames. */
-#include <errno.h>
 #include <umpa/page.h>
 
-#include "core/span.h"
 #include "vmm/holding_parts.h"
 
 /* --- in place ----------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 /* A function in guest mode: in, what it needs of the host, and out. */
 #include <errno.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 

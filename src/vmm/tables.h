@@ -17,7 +17,6 @@
 #ifndef UMPA_VMM_TABLES_H
 #define UMPA_VMM_TABLES_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"

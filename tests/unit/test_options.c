@@ -5,6 +5,7 @@
 #include <string.h>
 #include <umpa/options.h>
 
+#include "os/mover.h"
 #include "support/check.h"
 #include "support/child.h"
 #include "support/numbers.h"

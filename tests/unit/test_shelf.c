@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "support/check.h"
 #include "support/shelf_model.h"
 
