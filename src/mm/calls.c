@@ -154,7 +154,7 @@ static size_t nbytes_to_gap(const void *addr, size_t nbytes)
 	if (!range_cut(addr, nbytes, &r) || !range_is_ours(&r))
 		return nbytes;
 	gap = umpa_mapping_reach(r.first, r.last);
-	return gap < r.last ? window_address(gap) - r.begin : nbytes;
+	return gap < r.last ? (uintptr_t)umpa_pages_address(gap) - r.begin : nbytes;
 }
 
 /* Locks begin and end anywhere: the pages around. What is too long for that the kernel shall see as

@@ -12,6 +12,7 @@
 #include "core/core.h"
 #include "core/owns.h"
 #include "mm/mapping.h"
+#include "mm/pages.h"
 
 /* A range, and which of its pages lie in the window, numbered from the window's begin. */
 struct range {
@@ -64,22 +65,17 @@ static inline int range_find(const void *addr, size_t nbytes, struct range *r)
 	return umpa_mapping_need() ? 1 : -ENOMEM;
 }
 
-static inline uintptr_t window_address(size_t page)
-{
-	return (uintptr_t)page_address((struct slot){0}, page);
-}
-
 /* The parts of the range before the window and behind it. */
 static inline size_t range_nbytes_before(const struct range *r)
 {
-	uintptr_t from = window_address(r->first);
+	uintptr_t from = (uintptr_t)umpa_pages_address(r->first);
 
 	return r->begin < from ? from - r->begin : 0;
 }
 
 static inline size_t range_nbytes_behind(const struct range *r)
 {
-	uintptr_t to = window_address(r->last);
+	uintptr_t to = (uintptr_t)umpa_pages_address(r->last);
 
 	return r->end > to ? r->end - to : 0;
 }

@@ -79,7 +79,8 @@ void umpa_holding_end_limbo(struct umpa_holding *h)
 	release_limbo(h, LIMBO_NEW);
 }
 
-int umpa_holding_settle(struct umpa_holding *h)
+/* What has been in limbo until nobody remembers it is void. 1: there was such. */
+static int settle_limbo(struct umpa_holding *h)
 {
 	int any = 0;
 
@@ -270,7 +271,7 @@ int umpa_holding_take_void(
 	struct umpa_holding *h, struct umpa_grant *g, uint32_t nslots, uint32_t align)
 {
 	return take_kind(h, g, nslots, align, EXTENT_VOID) ||
-	       (umpa_holding_settle(h) && take_kind(h, g, nslots, align, EXTENT_VOID)) ||
+	       (settle_limbo(h) && take_kind(h, g, nslots, align, EXTENT_VOID)) ||
 	       (grow(h, nslots, align) && take_kind(h, g, nslots, align, EXTENT_VOID));
 }
 

@@ -179,10 +179,7 @@ static inline int umpa_holding_free(struct umpa_holding *h, void *block)
 /* The same by who does not own the holding: it goes to the inbox. */
 int umpa_holding_free_from_afar(struct umpa_holding *h, void *block);
 
-/* What has been in limbo until nobody remembers it is void. 1: there was such. */
-int umpa_holding_settle(struct umpa_holding *h);
-
-/* The same of all that is in limbo now: no CPU remembers any of it. */
+/* All that is in limbo now is void: no CPU remembers any of it. */
 void umpa_holding_end_limbo(struct umpa_holding *h);
 
 static inline int umpa_holding_has_limbo(const struct umpa_holding *h)
