@@ -34,26 +34,25 @@ static int is_fixed(const struct mmap_args *a)
 	return (a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
 }
 
-/* What umpa serves, wherever it is to be. */
+/* Private and anonymous, wherever it is to be, with no other flags than that. */
+static int is_private(const struct mmap_args *a, int flag)
+{
+	const int needed = MAP_PRIVATE | MAP_ANONYMOUS, where = MAP_FIXED | MAP_FIXED_NOREPLACE;
+
+	return (a->flags & ~(where | flag)) == needed && a->offset % (off_t)PAGE_NBYTES == 0 &&
+	       a->nbytes && a->nbytes <= PTRDIFF_MAX;
+}
+
+/* What umpa serves. */
 static int is_plain(const struct mmap_args *a)
 {
-	const int needed = MAP_PRIVATE | MAP_ANONYMOUS, allowed = needed | MAP_POPULATE;
-
-	return (a->flags & needed) == needed &&
-	       !(a->flags & ~(allowed | MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
-	       a->prot == (PROT_READ | PROT_WRITE) && a->offset % (off_t)PAGE_NBYTES == 0 &&
-	       a->nbytes && a->nbytes <= PTRDIFF_MAX;
+	return a->prot == (PROT_READ | PROT_WRITE) && is_private(a, MAP_POPULATE);
 }
 
 /* A reservation: address space that nobody may use before it is opened. */
 static int is_reservation(const struct mmap_args *a)
 {
-	const int needed = MAP_PRIVATE | MAP_ANONYMOUS;
-
-	return (a->flags & needed) == needed &&
-	       !(a->flags & ~(needed | MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE)) &&
-	       a->prot == PROT_NONE && a->offset % (off_t)PAGE_NBYTES == 0 && a->nbytes &&
-	       a->nbytes <= PTRDIFF_MAX;
+	return a->prot == PROT_NONE && is_private(a, MAP_NORESERVE);
 }
 
 /* Whether pages of the window can stand for it. They were open before and will be again: where
