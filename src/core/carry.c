@@ -9,14 +9,14 @@
 static int move_bytes(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
-	int err = umpa_mover_move(m, dst, src, nbytes, flags, moved);
+	int error = umpa_mover_move(m, dst, src, nbytes, flags, moved);
 
 	event_add(&umpa_core.events.nmove_calls, 1);
 	event_add(&umpa_core.events.nslots_moved, *moved >> SLOT_SHIFT);
-	if (err && !*moved)
+	if (error && !*moved)
 		event_add(&umpa_core.events.nmoves_refused, 1);
 	INVARIANT(*moved <= nbytes);
-	return err;
+	return error;
 }
 
 /*
@@ -37,20 +37,20 @@ typedef int move_fn(struct umpa_mover *m, char *dst, char *src, size_t nbytes, s
 
 static int move_few(struct umpa_mover *m, char *dst, char *src, size_t nbytes, size_t *moved)
 {
-	int err = 0;
+	int error = 0;
 
 	*moved = 0;
-	while (!err && *moved < nbytes) {
+	while (!error && *moved < nbytes) {
 		char *to = dst + *moved;
 		size_t left = SLOT_NBYTES - (uintptr_t)to % SLOT_NBYTES, step;
 
 		left = left < nbytes - *moved ? left : nbytes - *moved;
-		err = move_bytes(m, to, src + *moved, left, 0, &step);
+		error = move_bytes(m, to, src + *moved, left, 0, &step);
 		if (step)
 			(void)*(volatile char *)to;
 		*moved += step;
 	}
-	return err;
+	return error;
 }
 
 static int move_many(struct umpa_mover *m, char *dst, char *src, size_t nbytes, size_t *moved)
@@ -84,13 +84,13 @@ size_t umpa_carry_move(struct slot dst, struct slot src, uint32_t nslots)
 	char *to = slot_address(dst), *from = slot_address(src);
 	size_t nbytes = (size_t)nslots << SLOT_SHIFT, done = 0, moved;
 	move_fn *move = move_fn_for(m, nslots);
-	int err = 0;
+	int error = 0;
 
-	while (!err && done < nbytes) {
-		err = move(m, to + done, from + done, nbytes - done, &moved);
+	while (!error && done < nbytes) {
+		error = move(m, to + done, from + done, nbytes - done, &moved);
 		done += moved;
-		if (err == -ENOENT) {
-			err = move_sparse(m, to + done, from + done,
+		if (error == -ENOENT) {
+			error = move_sparse(m, to + done, from + done,
 				SLOT_NBYTES - done % SLOT_NBYTES, &moved);
 			done += moved;
 		}
@@ -138,7 +138,7 @@ static enum umpa_extent_kind fill_from(struct umpa_mover *m, struct space_chunk 
 		umpa_clear_frames(slot_address(from.slot), (size_t)from.nslots * SLOT_NPAGES);
 	while (from.nslots) {
 		size_t moved;
-		int err = move(m, slot_address(to->slot), slot_address(from.slot),
+		int error = move(m, slot_address(to->slot), slot_address(from.slot),
 			(size_t)from.nslots << SLOT_SHIFT, &moved);
 		uint32_t nbegun = slots_of(moved >> PAGE_SHIFT), nrefused;
 
@@ -149,10 +149,10 @@ static enum umpa_extent_kind fill_from(struct umpa_mover *m, struct space_chunk 
 		pass(to, nbegun);
 		if (moved % SLOT_NBYTES || !from.nslots)
 			continue;
-		nrefused = err == -ENOENT || err == -EEXIST ? 1 : from.nslots;
+		nrefused = error == -ENOENT || error == -EEXIST ? 1 : from.nslots;
 		emptied &= unback_from(from.slot, nrefused, 0);
 		pass(&from, nrefused);
-		pass(to, err == -ENOENT ? 0 : nrefused);
+		pass(to, error == -ENOENT ? 0 : nrefused);
 	}
 	return emptied ? EXTENT_VOID : EXTENT_RESIDENT;
 }

@@ -55,23 +55,23 @@ int umpa_idle_is_above_max(const struct umpa_shard *s, struct slot slot)
 static struct umpa_run give_idle_row(struct umpa_shard *s, struct slot slot, unsigned from)
 {
 	struct umpa_run row;
-	int err;
+	int error;
 
 	umpa_lock_take(&s->lock);
 	row = umpa_shelf_take_idle(&s->shelf, slot, from, IDLE_NPAGES_MIN);
 	umpa_lock_give(&s->lock);
 	if (!row.npages)
 		return row;
-	err = umpa_os_unback(page_address(slot, row.page), (size_t)row.npages << PAGE_SHIFT);
+	error = umpa_os_unback(page_address(slot, row.page), (size_t)row.npages << PAGE_SHIFT);
 	umpa_lock_take(&s->lock);
-	if (err) {
+	if (error) {
 		umpa_shelf_give(&s->shelf, slot, row.page, row.npages);
 		s->nidle_max = SLOT_NPAGES;
 	} else {
 		umpa_shelf_give_zero(&s->shelf, row);
 	}
 	umpa_lock_give(&s->lock);
-	row.npages = err ? 0 : row.npages;
+	row.npages = error ? 0 : row.npages;
 	return row;
 }
 

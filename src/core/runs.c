@@ -16,10 +16,10 @@ static int restock(struct umpa_shard *s)
 	enum umpa_extent_kind kind;
 	unsigned nreserved;
 	struct slot slot;
-	int err = umpa_space_take_for_shelf(&slot, &kind, &nreserved);
+	int error = umpa_space_take_for_shelf(&slot, &kind, &nreserved);
 
-	if (err)
-		return err;
+	if (error)
+		return error;
 	umpa_lock_take(&s->lock);
 	umpa_shard_add_slot(s, slot, nreserved, FIRST_TAIL, kind == EXTENT_RESIDENT);
 	umpa_lock_give(&s->lock);
@@ -531,11 +531,11 @@ static struct slot remove_free(struct umpa_shard *s, uint32_t from)
 /* Takes the frames of a free slot of the nursery, which goes back to the shelf. Result: pages. */
 static unsigned release_nursery_slot(struct umpa_shard *s, struct slot slot)
 {
-	int err = umpa_os_unback(slot_address(slot), SLOT_NBYTES);
-	unsigned ndirty = err ? 0 : bitmap_count(&umpa_core.map[slot.i].dirty);
+	int error = umpa_os_unback(slot_address(slot), SLOT_NBYTES);
+	unsigned ndirty = error ? 0 : bitmap_count(&umpa_core.map[slot.i].dirty);
 
 	umpa_lock_take(&s->lock);
-	umpa_shard_add_slot(s, slot, 0, FIRST_TAIL, err != 0);
+	umpa_shard_add_slot(s, slot, 0, FIRST_TAIL, error != 0);
 	umpa_lock_give(&s->lock);
 	return ndirty;
 }

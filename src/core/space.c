@@ -50,17 +50,17 @@ static int grow(struct umpa_space *s, uint32_t need)
 {
 	struct slot first = {umpa_core.window.nslots_open};
 	uint32_t n = growth(s, need);
-	int err;
+	int error;
 
 	if (need > umpa_core.window.nslots - first.i)
 		return -ENOMEM;
-	err = umpa_window_open(&umpa_core.window, n);
-	if (err && n > need) {
+	error = umpa_window_open(&umpa_core.window, n);
+	if (error && n > need) {
 		n = need;
-		err = umpa_window_open(&umpa_core.window, n);
+		error = umpa_window_open(&umpa_core.window, n);
 	}
-	if (err)
-		return err;
+	if (error)
+		return error;
 	__atomic_store_n(&s->locked, populated(first), __ATOMIC_RELAXED);
 	umpa_extents_grow(&s->extents, n, s->locked ? EXTENT_RESIDENT : EXTENT_VOID);
 	s->npooled += s->locked ? n : 0;
@@ -171,14 +171,14 @@ int umpa_space_take(
 	uint32_t nslots, uint32_t align, enum space_prefer prefer, struct space_grant *grant)
 {
 	struct umpa_space *s = &umpa_core.space;
-	int err;
+	int error;
 
 	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
-	err = take_locked(s, grant, nslots, align, prefer);
+	error = take_locked(s, grant, nslots, align, prefer);
 	count(s);
 	umpa_lock_give(&s->lock);
-	return err;
+	return error;
 }
 
 static int is_like(const struct space_neighbour *n, struct slot slot)
@@ -276,18 +276,18 @@ static int take_exact(
 {
 	struct umpa_space *s = &umpa_core.space;
 	uint32_t have;
-	int err = 0;
+	int error = 0;
 
 	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
 	have = umpa_extents_at_end(&s->extents, EXTENT_VOID);
 	if (slot.i + nslots > s->extents.nslots && slot.i >= s->extents.nslots - have)
-		err = grow(s, slot.i + nslots - s->extents.nslots);
+		error = grow(s, slot.i + nslots - s->extents.nslots);
 	*grant = (struct space_grant){.slot = slot, .nslots = nslots};
-	if (!err)
+	if (!error)
 		grant->npieces = take(&s->extents, slot, nslots, grant->piece, GRANT_NPIECES_MAX);
 	umpa_lock_give(&s->lock);
-	return err || !grant->npieces ? -ENOMEM : 0;
+	return error || !grant->npieces ? -ENOMEM : 0;
 }
 
 int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant)
@@ -305,7 +305,7 @@ int umpa_space_take_for_shelf(
 {
 	struct umpa_space *s = &umpa_core.space;
 	struct space_grant g;
-	int err = 0;
+	int error = 0;
 
 	*nreserved_pages = 0;
 	umpa_recent_flush();
@@ -316,15 +316,15 @@ int umpa_space_take_for_shelf(
 		*kind = s->locked ? EXTENT_RESIDENT : EXTENT_VOID;
 		*nreserved_pages = slot->i ? 0 : TRIAL_NPAGES;
 	} else {
-		err = take_locked(s, &g, 1, 1, PREFER_RESIDENT);
-		if (!err) {
+		error = take_locked(s, &g, 1, 1, PREFER_RESIDENT);
+		if (!error) {
 			*slot = g.slot;
 			*kind = g.piece[0].kind;
 		}
 	}
 	umpa_lock_give(&s->lock);
-	umpa_pool_asked(!err && *kind == EXTENT_VOID && slot->i >= s->nnursery);
-	return err;
+	umpa_pool_asked(!error && *kind == EXTENT_VOID && slot->i >= s->nnursery);
+	return error;
 }
 
 void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
@@ -345,26 +345,26 @@ void umpa_space_give_grant(const struct space_grant *grant)
 
 int umpa_space_empty(struct space_grant *g)
 {
-	int err = 0;
+	int error = 0;
 
-	for (unsigned i = 0; !err && i < g->npieces; i++) {
+	for (unsigned i = 0; !error && i < g->npieces; i++) {
 		struct umpa_extent_piece *p = &g->piece[i];
 
 		if (p->kind == EXTENT_RESIDENT)
-			err = umpa_os_unback(
+			error = umpa_os_unback(
 				slot_address(p->slot), (size_t)p->nslots << SLOT_SHIFT);
-		if (!err)
+		if (!error)
 			p->kind = EXTENT_VOID;
 	}
-	return err;
+	return error;
 }
 
 int umpa_space_take_void(uint32_t nslots, uint32_t align, struct space_grant *grant)
 {
-	int err = umpa_space_take(nslots, align, PREFER_VOID, grant);
+	int error = umpa_space_take(nslots, align, PREFER_VOID, grant);
 
-	if (err || !umpa_space_empty(grant))
-		return err;
+	if (error || !umpa_space_empty(grant))
+		return error;
 	umpa_space_give_grant(grant);
 	return -ENOMEM;
 }

@@ -161,11 +161,11 @@ public_api int umpa_swap(void *a, void *b, size_t nbytes)
 static int check_all(const struct umpa_move_op *ops, size_t nops)
 {
 	struct ends ends = {0};
-	int err = nops && !ops ? -EINVAL : 0;
+	int error = nops && !ops ? -EINVAL : 0;
 
-	for (size_t i = 0; !err && i < nops; i++)
-		err = check(&ops[i], &ends);
-	return err;
+	for (size_t i = 0; !error && i < nops; i++)
+		error = check(&ops[i], &ends);
+	return error;
 }
 
 /* Makes an op longer by the next one, if that goes on where it ends and in the same blocks. Where
@@ -192,9 +192,9 @@ static void carry_out_all(const struct umpa_move_op *ops, size_t nops)
 
 	while (i < nops) {
 		struct umpa_move_op op = ops[i++];
-		int err = check(&op, &ends);
+		int error = check(&op, &ends);
 
-		INVARIANT(!err);
+		INVARIANT(!error);
 		while (i < nops && merge(&op, &ops[i], &ends))
 			i++;
 		if (op.nbytes)
@@ -205,13 +205,13 @@ static void carry_out_all(const struct umpa_move_op *ops, size_t nops)
 public_api int umpa_movev(const struct umpa_move_op *ops, size_t nops, size_t *done)
 {
 	int saved = errno;
-	int err;
+	int error;
 
 	umpa_core_need();
-	err = check_all(ops, nops);
+	error = check_all(ops, nops);
 	if (done)
-		*done = err ? 0 : nops;
-	if (err) {
+		*done = error ? 0 : nops;
+	if (error) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -40,14 +40,14 @@ static int reserve_both(struct umpa_window *w, size_t nbytes, const size_t *reco
 {
 	size_t table_nbytes = table_size(w, record_nbytes, (uint32_t)(nbytes >> SLOT_SHIFT));
 	void *base, *table;
-	int err = umpa_os_reserve(table_nbytes, &table);
+	int error = umpa_os_reserve(table_nbytes, &table);
 
-	if (err)
-		return err;
-	err = umpa_os_reserve(nbytes, &base);
-	if (err) {
+	if (error)
+		return error;
+	error = umpa_os_reserve(nbytes, &base);
+	if (error) {
 		umpa_os_release(table, table_nbytes);
-		return err;
+		return error;
 	}
 	w->base = (uintptr_t)base;
 	w->nbytes = nbytes;
@@ -120,31 +120,31 @@ void umpa_window_fini(struct umpa_window *w)
 static int open_table(struct umpa_window_table *t, uint32_t nslots)
 {
 	size_t nbytes = whole_pages(t->record_nbytes * nslots);
-	int err;
+	int error;
 
 	if (nbytes <= t->open_nbytes)
 		return 0;
-	err = umpa_os_open(t->base + t->open_nbytes, nbytes - t->open_nbytes);
-	if (!err)
+	error = umpa_os_open(t->base + t->open_nbytes, nbytes - t->open_nbytes);
+	if (!error)
 		t->open_nbytes = nbytes;
-	return err;
+	return error;
 }
 
 int umpa_window_open(struct umpa_window *w, uint32_t nslots)
 {
-	int err;
+	int error;
 
 	if (nslots > w->nslots - w->nslots_open)
 		return -ENOMEM;
 	/* Records opened ahead of a refusal stay open: they are small and will be needed. */
 	for (unsigned i = 0; i < w->ntables; i++) {
-		err = open_table(&w->table[i], w->nslots_open + nslots);
-		if (err)
-			return err;
+		error = open_table(&w->table[i], w->nslots_open + nslots);
+		if (error)
+			return error;
 	}
-	err = umpa_os_open(
+	error = umpa_os_open(
 		umpa_window_at(w, (struct slot){w->nslots_open}, 0), (size_t)nslots << SLOT_SHIFT);
-	if (!err)
+	if (!error)
 		__atomic_store_n(&w->nslots_open, w->nslots_open + nslots, __ATOMIC_RELAXED);
-	return err;
+	return error;
 }
