@@ -27,6 +27,10 @@ static const struct option {
 #undef UMPA_OPTION
 };
 
+enum {
+	COUNT_MAX = 1024
+};
+
 static const char *const mover_names[] = {"auto", "uffd", "mremap", "plain"};
 
 struct text {
@@ -74,7 +78,7 @@ start_path static int parse_auto(struct text t, size_t *value)
 
 start_path static int parse_count(struct text t, size_t *value)
 {
-	return parse_digits(&t, value) && !t.n && *value <= 1024;
+	return parse_digits(&t, value) && !t.n && *value <= COUNT_MAX;
 }
 
 start_path static int parse_mover(struct text t, size_t *value)

@@ -51,12 +51,6 @@ static int take(struct umpa_shard *s, unsigned npages, unsigned align, struct um
 
 /* --- across two slots ---------------------------------------------------------------------- */
 
-/* A run from this many pages on may straddle two slots; smaller ones find a place soon enough.
- * (Simulated as in span.c: peak 1.087 from 16 pages on, 1.091 from 32, 1.096 from 64.) */
-enum {
-	STRADDLE_NPAGES_MIN = 16
-};
-
 /* Takes the last npages of a slot as the beginning of a block, which counts as nblocks. */
 static int take_back(struct slot slot, unsigned npages, unsigned nblocks, unsigned flags)
 {
@@ -100,8 +94,8 @@ static void *alloc_across(struct umpa_shard *s, struct slot from, unsigned npage
 /* What a run that is to end in the next slot must have in the first at least. */
 static unsigned nback_min(unsigned npages)
 {
-	return npages < SLOT_NPAGES + STRADDLE_NPAGES_MIN / 2 ? STRADDLE_NPAGES_MIN / 2
-							      : npages - RUN_NPAGES_MAX;
+	return npages < SLOT_NPAGES + RUN_STRADDLE_NPAGES_MIN / 2 ? RUN_STRADDLE_NPAGES_MIN / 2
+								  : npages - RUN_NPAGES_MAX;
 }
 
 /* A run that begins in the free back of a slot and ends in a fresh one. Of a slot of this shard: in
@@ -178,7 +172,7 @@ static void *alloc_elsewhere(struct umpa_shard *s, unsigned npages, unsigned ali
 
 		/* Once: others may go on freeing. */
 		if (settled || !umpa_shard_settle(s)) {
-			if (npages >= STRADDLE_NPAGES_MIN && align == 1)
+			if (npages >= RUN_STRADDLE_NPAGES_MIN && align == 1)
 				block = alloc_in_two_slots(s, npages, flags);
 			if (block)
 				return block;

@@ -10,15 +10,9 @@
 #include "core/shard.h"
 #include "core/space.h"
 
-/*
- * A free back that does not hold all that is over whole slots is used up from this length on; a
- * shorter one is left to runs, which fill it anyway, and would cost the span one more shared slot.
- * (Simulated with the ring of the scaling test's A, 64 seeds, peak over live bytes: 16 pages 1.103,
- * 64 1.095, 128 to 192 1.09, 256 1.097.)
- */
+/* A head is so long at least where sizes repeat. */
 enum {
-	HEAD_NPAGES_MIN = 192,
-	DENSE_NPAGES_MIN = 16 /* where sizes repeat */
+	DENSE_NPAGES_MIN = 16
 };
 
 static uint32_t slots_of_align(size_t align)
@@ -138,7 +132,7 @@ static void *alloc_behind_head(size_t npages, unsigned over, int dense, unsigned
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	struct space_neighbour all = {SLOT_SHELF, ANY_SHARD, over},
 			       some = {SLOT_SHELF, ANY_SHARD,
-				       dense ? DENSE_NPAGES_MIN : HEAD_NPAGES_MIN};
+				       dense ? DENSE_NPAGES_MIN : SPAN_HEAD_NPAGES_MIN};
 	unsigned head, nback;
 	struct space_grant g;
 

@@ -3,13 +3,12 @@
 
 #include "core/carry.h"
 #include "core/clear.h"
+#include "core/runs.h"
+#include "core/span.h"
 #include "mm/pages_parts.h"
 
-/* A new mapping begins in the free back of a slot, with a part of itself, if so many pages are free
- * there: lengths that were measured for spans and runs (HEAD_NPAGES_MIN, STRADDLE_NPAGES_MIN). */
+/* What a mapping that is almost all in a free back has behind it at most. */
 enum {
-	BACK_NPAGES_MIN = 192,
-	BACK_NPAGES_MIN_BELOW_SLOT = 16,
 	OVER_EDGE_NPAGES_MAX = 16
 };
 
@@ -122,7 +121,8 @@ static void *new_beside(size_t npages, unsigned flags)
 
 	if (!over)
 		return NULL;
-	least = nslots ? BACK_NPAGES_MIN : BACK_NPAGES_MIN_BELOW_SLOT;
+	/* As spans and runs do. */
+	least = nslots ? SPAN_HEAD_NPAGES_MIN : RUN_STRADDLE_NPAGES_MIN;
 	if (nslots)
 		p = new_before(npages, flags);
 	if (!p && nslots)
