@@ -128,9 +128,9 @@ static int find_around(const void *addr, struct umpa_block *b)
 int umpa_block_holds(const struct umpa_block *b, const void *addr, size_t nbytes)
 {
 	size_t offset = (uintptr_t)addr - (uintptr_t)b->begin;
-	size_t size = b->npages << PAGE_SHIFT;
+	size_t have = b->npages << PAGE_SHIFT;
 
-	return offset < size && nbytes <= size - offset;
+	return offset < have && nbytes <= have - offset;
 }
 
 int umpa_block_of_range(const void *addr, size_t nbytes, struct umpa_block *b)

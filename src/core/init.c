@@ -29,7 +29,7 @@ enum {
 };
 
 /* A power of two that n, WINDOW_NBYTES_MAX at most, fits in. */
-static size_t rounded_size(size_t n)
+static size_t power_of_two_from(size_t n)
 {
 	size_t p = WINDOW_NBYTES_MIN;
 
@@ -38,7 +38,7 @@ static size_t rounded_size(size_t n)
 	return p;
 }
 
-static size_t window_size(const struct umpa_os_machine *m)
+static size_t window_nbytes(const struct umpa_os_machine *m)
 {
 	size_t wanted = umpa_option(OPTION_window);
 	size_t limit = m->as_limit_nbytes / WINDOW_SHARE;
@@ -47,7 +47,7 @@ static size_t window_size(const struct umpa_os_machine *m)
 		return wanted < WINDOW_NBYTES_MAX ? wanted : WINDOW_NBYTES_MAX;
 	wanted = m->memory_nbytes > WINDOW_NBYTES_MAX / WINDOW_PER_MEMORY
 			 ? WINDOW_NBYTES_MAX
-			 : rounded_size(m->memory_nbytes * WINDOW_PER_MEMORY);
+			 : power_of_two_from(m->memory_nbytes * WINDOW_PER_MEMORY);
 	/* Under a limit of address space the program must keep most of it. */
 	while (wanted > limit && wanted > SLOT_NBYTES)
 		wanted /= 2;
@@ -135,7 +135,7 @@ static int init_window(struct umpa_core *c)
 
 	for (unsigned i = 0; i < 2 * c->nshards; i++)
 		record_nbytes[TABLE_HEIGHTS + i] = sizeof(int16_t);
-	return umpa_window_init(&c->window, window_size(&c->machine), SLOT_NBYTES, record_nbytes,
+	return umpa_window_init(&c->window, window_nbytes(&c->machine), SLOT_NBYTES, record_nbytes,
 		TABLE_HEIGHTS + 2 * c->nshards);
 }
 

@@ -130,9 +130,9 @@ static int begins_early(uint32_t nslots, int dense, unsigned nback)
 static void *alloc_behind_head(size_t npages, unsigned over, int dense, unsigned flags)
 {
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
-	struct space_neighbour all = {SLOT_SHELF, ANY_SHARD, over},
-			       some = {SLOT_SHELF, ANY_SHARD,
-				       dense ? DENSE_NPAGES_MIN : SPAN_HEAD_NPAGES_MIN};
+	unsigned least = dense ? DENSE_NPAGES_MIN : SPAN_HEAD_NPAGES_MIN;
+	struct space_neighbour all = {SLOT_SHELF, ANY_SHARD, over};
+	struct space_neighbour some = {SLOT_SHELF, ANY_SHARD, least};
 	unsigned head, nback;
 	struct space_grant g;
 

@@ -18,9 +18,9 @@
 
 enum {
 	BIN_NRUNS = 8, /* a cache line */
-	/* By batches of 16 blocks of about one size 16 is reached too: then runs lay where there
-	 * was one, not where they fit best, and a ring of 4 KiB to 8 MiB had a quarter more page
-	 * faults. */
+	/* 16 would do, but batches of 16 blocks of about one size reach that too: then runs lay
+	 * where one had been, not where they fit best, and a ring of 4 KiB to 8 MiB had a quarter
+	 * more page faults. */
 	BINS_LIKELY = 48, /* from here on runs are set aside */
 	BINS_SURE = 64
 };

@@ -85,12 +85,12 @@ static size_t end_range(
 
 	while (first < end) {
 		struct part p = first_part(first, end);
+		/* Another's were nobody's when the lock was taken. */
+		int is_meant = !s || slot_shard(p.slot) == s->number;
 
-		if (s && slot_shard(p.slot) != s->number)
-			; /* nobody's when the lock was taken */
-		else if (is_whole(p.slot))
+		if (is_meant && is_whole(p.slot))
 			n += end_whole(p, kind, &l);
-		else if (is_part(p.slot))
+		else if (is_meant && is_part(p.slot))
 			n += end_part(p, &l);
 		first += p.npages;
 	}

@@ -15,7 +15,8 @@ static size_t whole_pages(size_t nbytes)
 	return rounded_up(nbytes, PAGE_NBYTES);
 }
 
-static size_t table_size(const struct umpa_window *w, const size_t *record_nbytes, uint32_t nslots)
+/* Of all tables, for a window of nslots slots. */
+static size_t all_nbytes(const struct umpa_window *w, const size_t *record_nbytes, uint32_t nslots)
 {
 	size_t nbytes = 0;
 
@@ -38,7 +39,7 @@ static void place_tables(struct umpa_window *w, const size_t *record_nbytes)
 
 static int reserve_both(struct umpa_window *w, size_t nbytes, const size_t *record_nbytes)
 {
-	size_t table_nbytes = table_size(w, record_nbytes, (uint32_t)(nbytes >> SLOT_SHIFT));
+	size_t table_nbytes = all_nbytes(w, record_nbytes, (uint32_t)(nbytes >> SLOT_SHIFT));
 	void *base, *table;
 	int error = umpa_os_reserve(table_nbytes, &table);
 
@@ -74,8 +75,9 @@ int umpa_window_init(struct umpa_window *w, size_t nbytes, size_t min_nbytes,
 	return -ENOMEM;
 }
 
-/* What is still reserved of a table. Table 0 is the last one in memory. */
-static size_t table_nbytes(const struct umpa_window *w, unsigned i, uint32_t nslots)
+/* What is reserved of a table where the window has nslots slots. Table 0 is the last one in memory.
+ */
+static size_t reserved_nbytes(const struct umpa_window *w, unsigned i, uint32_t nslots)
 {
 	const struct umpa_window_table *t = &w->table[i];
 	size_t nbytes = whole_pages(t->record_nbytes * nslots);
@@ -87,7 +89,7 @@ static size_t table_nbytes(const struct umpa_window *w, unsigned i, uint32_t nsl
 
 static void cut_table(struct umpa_window *w, unsigned i, uint32_t nslots)
 {
-	size_t have = table_nbytes(w, i, w->nslots), need = table_nbytes(w, i, nslots);
+	size_t have = reserved_nbytes(w, i, w->nslots), need = reserved_nbytes(w, i, nslots);
 
 	if (need < have)
 		umpa_os_release(w->table[i].base + need, have - need);
@@ -113,7 +115,7 @@ void umpa_window_fini(struct umpa_window *w)
 		return;
 	umpa_os_release((void *)w->base, w->nbytes);
 	for (unsigned i = 0; i < w->ntables; i++)
-		umpa_os_release(w->table[i].base, table_nbytes(w, i, w->nslots));
+		umpa_os_release(w->table[i].base, reserved_nbytes(w, i, w->nslots));
 	memset(w, 0, sizeof(*w));
 }
 
