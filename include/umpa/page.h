@@ -84,7 +84,8 @@ int umpa_back(void *addr, size_t nbytes);
  * block: those pages read as zero afterwards. Whole superpages go to the pool, the rest back to
  * the kernel. What a range has that was locked or mapped over is overwritten, and its other frames
  * go to the kernel.
- * Result: 0, or -1: EINVAL (not in a block, or a page is protected); nothing has changed.
+ * Result: 0, or -1: EINVAL (not in a block, or a page is protected, which is not looked at where
+ * the kernel serves the block outside the window); nothing has changed.
  */
 int umpa_unback(void *addr, size_t nbytes);
 

@@ -361,8 +361,8 @@ public_api int umpa_back(void *addr, size_t nbytes)
 	uintptr_t from = (uintptr_t)addr & ~(PAGE_NBYTES - 1);
 	struct slot first;
 	struct umpa_block b;
+	int odd, error;
 	uint32_t n;
-	int odd;
 
 	if (!find_range(addr, nbytes, &b))
 		return -1;
@@ -374,11 +374,10 @@ public_api int umpa_back(void *addr, size_t nbytes)
 	n = odd ? 0 : umpa_block_whole_slots(&b, from, from + nbytes, &first);
 	if (n && umpa_pool_nslots())
 		fill_holes(first, n);
-	if (umpa_os_back((void *)from, nbytes)) {
-		errno = ENOMEM;
-		return -1;
-	}
-	return 0;
+	error = umpa_os_back((void *)from, nbytes);
+	if (error)
+		errno = error == -EINVAL ? EINVAL : ENOMEM;
+	return error ? -1 : 0;
 }
 
 /* Takes the frames from whole pages that are all ordinary. */

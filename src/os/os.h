@@ -131,9 +131,10 @@ must_check int umpa_os_renew(void *addr, size_t nbytes, int huge);
 
 /* --- frames ------------------------------------------------------------------------------- */
 
-/* Puts frames behind every page of an opened range; those that have one keep it. -ENOMEM, -EFAULT:
- * pages up to some point have frames by then. In steps of at most a superpage, so that threads that
- * fault meanwhile don't wait for all of it. */
+/* Puts frames behind every page of an opened range; those that have one keep it. -ENOMEM, -EFAULT,
+ * -EINVAL (a page can't be written; before Linux 5.14 that ends the program): pages up to some
+ * point have frames by then. In steps of at most a superpage, so that threads that fault meanwhile
+ * don't wait for all of it. */
 must_check int umpa_os_back(void *addr, size_t nbytes);
 
 /* Gives the frames of an opened range back to the system; its pages read as zero afterwards, also

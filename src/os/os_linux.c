@@ -376,7 +376,8 @@ static int back_step(char *addr, size_t nbytes)
 
 	if (error == -EINTR || error == -EAGAIN)
 		error = umpa_os_advise(addr, nbytes, MADV_POPULATE_WRITE);
-	if (error == -EINVAL) { /* Linux < 5.14 */
+	if (error == -EINVAL &&
+		umpa_os_advise(addr, 0, MADV_POPULATE_WRITE)) { /* Linux < 5.14 */
 		touch(addr, nbytes);
 		return 0;
 	}

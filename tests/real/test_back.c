@@ -1,10 +1,15 @@
-/* umpa_back() while another thread writes to the same pages, on the real kernel. */
+/* umpa_back() on the real kernel: while another thread writes to the same pages, and where pages
+ * can't be written. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <umpa/umpa.h>
 
 #include "support/check.h"
+#include "support/real_os.h"
 
 #define NBYTES ((size_t)32 << 20)
 
@@ -52,12 +57,47 @@ static size_t count_lost(void)
 	return nlost;
 }
 
-TEST(back_keeps_what_another_thread_writes)
+static int race(void *arg)
 {
 	size_t nlost = 0;
 
-	PLAN(1);
+	(void)arg;
 	for (int i = 0; i < NROUNDS; i++)
 		nlost += count_lost();
-	CHECK_EQ(nlost, 0);
+	return nlost != 0;
+}
+
+TEST(back_keeps_what_another_thread_writes)
+{
+	PLAN(1);
+	CHECK_EQ(real_in_child(race, NULL), 0);
+}
+
+/* Of a block outside the window only the kernel knows which pages are protected. */
+static int back_protected(void *prot)
+{
+	struct umpa_stats st;
+	char *p;
+
+	setenv("UMPA_OPTIONS", "window=16M", 1);
+	p = umpa_alloc(NBYTES, UMPA_NOBACK);
+	if (!p || umpa_get_stats(&st, sizeof(st)) || st.outside_nbytes != NBYTES)
+		return 1;
+	if (umpa_back(p, NBYTES) || umpa_mprotect(p + 2 * PAGE, PAGE, *(int *)prot))
+		return 2;
+	if (umpa_back(p, NBYTES) != -1 || errno != EINVAL || umpa_back(p, 2 * PAGE))
+		return 3;
+	if (umpa_mprotect(p + 2 * PAGE, PAGE, PROT_READ | PROT_WRITE) || umpa_back(p, NBYTES))
+		return 4;
+	umpa_free(p);
+	return 0;
+}
+
+TEST(back_refuses_protected_pages_outside_the_window)
+{
+	int none = PROT_NONE, reading = PROT_READ;
+
+	PLAN(2);
+	CHECK_EQ(real_in_child(back_protected, &none), 0);
+	CHECK_EQ(real_in_child(back_protected, &reading), 0);
 }
