@@ -320,4 +320,9 @@ ends 2 "an api there is none of"
 run "$umpa" bench @ring min=4K max=64K live=8 ops=
 ends 2 "a key without a number"
 
-finish 227
+# awk takes a decimal comma for one where the locale has it, and reads no further than a point.
+for script in scripts/demo bench/count-instructions; do
+	right "$script in the C locale" grep -q '^export LC_ALL=C' "$UMPA_SOURCE/$script"
+done
+
+finish 229
