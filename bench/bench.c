@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -115,6 +116,7 @@ static const struct umpa_command commands[NCOMMANDS] = {
 		umpa_vmm_flags, umpa_vmm_command},
 	[BENCH_REPORT] = {"bench report", "DIR",
 		"The tables and plot again, from the raw figures kept in DIR.",
+		"Of all benches but programs and vmm, which have --from.\n\n"
 		"exit status: 0; 1 no plot could be drawn; 125 there are no raw figures in DIR,\n"
 		"2 wrong usage.\n",
 		report_flags, run_report},
@@ -169,9 +171,8 @@ static int read_flags(const struct umpa_command *c, int argc, char **argv, struc
 	while ((flag = umpa_args_next(&a)) >= 0)
 		if (take_flag(q, c->flags[flag].name, a.value))
 			return -1 - EXIT_USAGE;
-	if (flag == ARGS_END && q->json && q->markdown)
-		return umpa_refuse(
-			-1 - EXIT_USAGE, "bench: --json and --markdown both want standard output");
+	if (flag == ARGS_END && umpa_report_check(q->json, q->markdown, 0))
+		return -1 - EXIT_USAGE;
 	if (flag == ARGS_END)
 		return a.at;
 	return -1 - (flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE);
@@ -269,6 +270,23 @@ static int report_bench(const struct request *q, const char *path, int *drawn)
 	return error;
 }
 
+/* There may be figures of the benches whose own commands print them. */
+static int refuse_empty(const char *dir)
+{
+	static const char *const others[] = {"programs", "vmm"};
+	size_t i;
+
+	for (i = 0; i < array_len(others); i++) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/%s.csv", dir, others[i]);
+		if (!access(path, R_OK))
+			return umpa_refuse(
+				EXIT_UMPA, "bench: see 'umpa bench %s --from %s'", others[i], dir);
+	}
+	return umpa_refuse(EXIT_UMPA, "bench: no raw figures in %s", dir);
+}
+
 static int report_all(struct request *q)
 {
 	int status = EXIT_FINE, nfound = 0;
@@ -286,7 +304,7 @@ static int report_all(struct request *q)
 		nfound += !error;
 		status = drawn < 0 ? EXIT_LESS : status;
 	}
-	return nfound ? status : umpa_refuse(EXIT_UMPA, "bench: no raw figures in %s", q->dir);
+	return nfound ? status : refuse_empty(q->dir);
 }
 
 static int run_report(const struct umpa_command *c, int argc, char **argv)
@@ -297,7 +315,8 @@ static int run_report(const struct umpa_command *c, int argc, char **argv)
 	if (at < 0)
 		return -1 - at;
 	if (at + 1 != argc)
-		return umpa_refuse(EXIT_USAGE, "bench: report takes one directory");
+		return umpa_refuse(
+			EXIT_USAGE, "bench: report takes one directory, behind its options");
 	q.dir = argv[at];
 	return report_all(&q);
 }

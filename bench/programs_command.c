@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "csv.h"
 #include "programs.h"
+#include "report.h"
 
 #define CSV_NAME       "programs"
 #define MOST_REPEATED  99
@@ -84,6 +85,14 @@ static int take_flag(struct request *q, const struct umpa_args *a, int flag)
 	return 0;
 }
 
+/* Something is asked of a run. */
+static int is_about_run(const struct request *q)
+{
+	const struct umpa_programs *p = &q->programs;
+
+	return q->dir || p->only || p->arms || p->brief || p->nrepetitions;
+}
+
 static void print(const struct umpa_samples *s, const struct request *q)
 {
 	if (q->json)
@@ -155,7 +164,8 @@ int umpa_programs_command(const struct umpa_command *c, int argc, char **argv)
 		return flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
 	if (a.at < argc)
 		return umpa_refuse(EXIT_USAGE, "bench: programs takes no operand: %s", argv[a.at]);
-	if (umpa_programs_check(&q.programs))
+	if (umpa_report_check(q.json, q.markdown, q.from && is_about_run(&q)) ||
+		umpa_programs_check(&q.programs))
 		return EXIT_USAGE;
 	if (!q.programs.nrepetitions)
 		q.programs.nrepetitions = q.programs.brief ? 1 : USUAL_REPEATED;

@@ -2,7 +2,18 @@
 
 #include <string.h>
 
+#include "cli/cli.h"
 #include "tables.h"
+
+int umpa_report_check(int json, int markdown, int from_and_run)
+{
+	if (from_and_run)
+		return umpa_refuse(
+			-1, "bench: --from runs nothing: only --json or --markdown go with it");
+	if (json && markdown)
+		return umpa_refuse(-1, "bench: --json and --markdown both want standard output");
+	return 0;
+}
 
 double umpa_table_median(const struct umpa_report *r, const char *test, size_t method,
 	const char *metric, uint64_t bin)

@@ -7,6 +7,10 @@
 #include "plan.h"
 #include "samples.h"
 
+/* What a command line can't have together: both forms, or --from with what is about a run. Result:
+ * 0, or -1 after a message. */
+must_check int umpa_report_check(int json, int markdown, int from_and_run);
+
 /* Every table of the bench for which there are samples. markdown: as the docs hold them. */
 void umpa_report_tables(
 	enum umpa_bench_id bench, const struct umpa_samples *s, FILE *out, int markdown);

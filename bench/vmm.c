@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "csv.h"
 #include "files.h"
+#include "report.h"
 #include "spawn.h"
 
 #define CSV_NAME       "vmm"
@@ -213,7 +214,7 @@ static int report(const struct request *q, struct umpa_samples *s)
 
 int umpa_vmm_command(const struct umpa_command *c, int argc, char **argv)
 {
-	struct request q = {.nrepetitions = USUAL_REPEATED};
+	struct request q = {0};
 	struct umpa_args a = ARGS_OF(c, argc, argv);
 	struct umpa_samples samples = {0};
 	int flag, status;
@@ -225,6 +226,11 @@ int umpa_vmm_command(const struct umpa_command *c, int argc, char **argv)
 		return flag == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
 	if (a.at < argc)
 		return umpa_refuse(EXIT_USAGE, "bench: vmm takes no operand: %s", argv[a.at]);
+	if (umpa_report_check(
+		    q.json, q.markdown, q.from && (q.dir || q.emulated || q.nrepetitions)))
+		return EXIT_USAGE;
+	if (!q.nrepetitions)
+		q.nrepetitions = USUAL_REPEATED;
 	umpa_interrupt_catch();
 	status = q.from ? report(&q, &samples) : measure(&q, &samples);
 	umpa_samples_fini(&samples);

@@ -134,6 +134,20 @@ run "$umpa" bench vmm --markdown --from "$scratch/vmm"
 prints "| map a page | page fault on fresh memory | 20 | 4000 | 195x |"
 prints "| alloc and free again, 1 MiB | mmap, munmap | 200 | 100 | 0.500x |"
 prints "| Appel 1: protect, fault, unprotect | mprotect, signal | 10 | 25 | 2.50x |"
+for wrong in '-n 2' --emulated "--csv $scratch/unmade"; do
+	# shellcheck disable=SC2086 # words
+	run "$umpa" bench vmm --from "$scratch/vmm" $wrong
+	ends 2 "no run, but $wrong"
+	says "--from runs nothing"
+done
+run "$umpa" bench vmm --from "$scratch/vmm" --json --markdown
+ends 2 "two forms of vmm"
+run "$umpa" bench report "$scratch/vmm"
+ends 125 "a report of vmm's figures"
+says "see 'umpa bench vmm --from $scratch/vmm'"
+run "$umpa" bench report "$scratch/vmm" --json
+ends 2 "an option behind the directory"
+says "behind its options"
 run "$umpa" bench vmm --json --from "$scratch/vmm"
 query '.targets[] | select(.target | startswith("alloc and free again, 1 MiB")) | .reached' false
 mkdir "$scratch/bare"
@@ -325,4 +339,4 @@ for script in scripts/demo bench/count-instructions; do
 	right "$script in the C locale" grep -q '^export LC_ALL=C' "$UMPA_SOURCE/$script"
 done
 
-finish 229
+finish 240

@@ -54,6 +54,14 @@ prints "| time / engine alone, worst program | at most 1.02x | 1.50x | umpa: two
 prints "| the same / that of the best engine alone | at most 1x | 1.90x | mimalloc | missed |"
 prints "WRONG: one by umpa printed something else than by glibc, repetition 1"
 prints "WRONG: two by umpa failed, repetition 1"
+for wrong in '-n 2' --short '--only lua' '--arms umpa' "--csv $scratch/unmade"; do
+	# shellcheck disable=SC2086 # words
+	run "$umpa" bench programs --from "$given" $wrong
+	ends 2 "no run, but $wrong"
+	says "--from runs nothing"
+done
+run "$umpa" bench programs --from "$given" --json --markdown
+ends 2 "two forms"
 run "$umpa" bench programs --json --from "$given"
 query '.bench' programs
 query '.targets[] | select(.target == "peak memory / engine alone, worst program") | .measured' 2
@@ -134,4 +142,4 @@ query '[.results[] | select(.metric == "same_output" or .metric == "ended_well")
 query '[.results[] | select(.metric == "wall_s" and .method == "umpa-system-huge")] | length > 3' true
 printf '%s\n' "$err" | sed -n 's/^umpa: bench: left out: /skip /p'
 
-finish 47
+finish 58
