@@ -7,7 +7,7 @@
 static void print_number(FILE *out, double value)
 {
 	if (isfinite(value))
-		fprintf(out, "%.10g", value);
+		fprintf(out, "%.15g", value);
 	else
 		fputs("null", out);
 }

@@ -51,7 +51,7 @@ void umpa_samples_print(const struct umpa_samples *s, size_t from, int head, FIL
 	for (i = from; i < s->n; i++) {
 		const struct umpa_sample *one = &s->v[i];
 
-		fprintf(out, "%s,%s,%u,%" PRIu64 ",%s,%.10g\n", one->test, one->method,
+		fprintf(out, "%s,%s,%u,%" PRIu64 ",%s,%.15g\n", one->test, one->method,
 			one->repetition, one->bin, one->metric, one->value);
 	}
 }

@@ -57,7 +57,7 @@ uint64_t umpa_faults_now(void)
 
 void umpa_put(const char *metric, uint64_t bin, double value)
 {
-	printf("%s %llu %.10g\n", metric, (unsigned long long)bin, value);
+	printf("%s %llu %.15g\n", metric, (unsigned long long)bin, value);
 }
 
 uint64_t umpa_random(uint64_t *seed)
@@ -146,7 +146,7 @@ static int read_stats(const struct umpa_work *w, struct umpa_stats *out)
 		void *preloaded = dlsym(RTLD_DEFAULT, "umpa_get_stats");
 
 		memcpy(&get, &preloaded, sizeof(get));
-	} else if (strcmp(w->api->name, "umpa")) {
+	} else if (strcmp(w->api->name, "umpa") && strcmp(w->api->name, "umpa-mmap")) {
 		return 0;
 	}
 	return get && !get(out, sizeof(*out)) && (out->nallocs || out->nmappings);
@@ -182,13 +182,26 @@ static void put_usage(const struct rusage *usage)
 	umpa_put("npreempted", 0, (double)(usage->ru_nivcsw - was->ru_nivcsw));
 }
 
+/* It goes up and down. */
+static int is_level(const char *counter)
+{
+	static const char *const levels[] = {"window_nbytes", "open_nbytes", "block_nbytes",
+		"nblocks", "pool_nbytes", "run_free_nbytes", "outside_nbytes", "mapping_nbytes"};
+	size_t i;
+
+	for (i = 0; i < array_len(levels); i++)
+		if (!strcmp(counter, levels[i]))
+			return 1;
+	return 0;
+}
+
 /* Counts of the phase; what is a level and not a count is its value at the end. */
 static void put_stats(const struct umpa_stats *now)
 {
 	const struct umpa_stats *was = &begun.stats;
 
 #define UMPA_STAT(name, help)                                                                      \
-	umpa_put("umpa_" #name, 0, (double)(#name[0] == 'n' ? now->name - was->name : now->name));
+	umpa_put("umpa_" #name, 0, (double)(now->name - (is_level(#name) ? 0 : was->name)));
 #include <umpa/stats.def>
 #undef UMPA_STAT
 }

@@ -251,6 +251,11 @@ count @ring api=umpa min=64K max=64K live=2 warmup=64 ops=100
 right "less faults than blocks, not $(figure nfaults)" [ "$(figure nfaults)" -lt 20 ]
 right "100 blocks handed out" [ "$(figure umpa_nallocs)" = 100 ]
 right "100 taken back" [ "$(figure umpa_nfrees)" = 100 ]
+right "2 live at the end" [ "$(figure umpa_nblocks)" = 2 ]
+right "more than 10 digits" [ "$(figure umpa_window_nbytes | tr -d 0-9 | wc -c)" = 1 ]
+count @ring api=umpa-mmap min=64K max=64K live=2 warmup=64 ops=10
+right "10 mapped" [ "$(figure umpa_nmappings)" = 10 ]
+right "10 cleared" [ "$(figure umpa_cleared_nbytes)" = 655360 ]
 count @ring api=umpa min=4K max=64K live=32 batch=16 warmup=64 ops=128
 right "4 size bins" [ "$(printf '%s\n' "$out" | grep -c '^cost_ns ')" = 4 ]
 count @grow api=umpa min=1M max=8M factor=150
@@ -339,4 +344,4 @@ for script in scripts/demo bench/count-instructions; do
 	right "$script in the C locale" grep -q '^export LC_ALL=C' "$UMPA_SOURCE/$script"
 done
 
-finish 240
+finish 245
