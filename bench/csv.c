@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "about.h"
 #include "cli/cli.h"
 
 /* All of it at the file's end, or nothing. Result: 0 or -errno. */
@@ -71,6 +72,23 @@ static int write_anew(struct umpa_csv *c, const struct umpa_samples *s)
 	return 0;
 }
 
+/* What the figures come from, behind what is there of earlier runs. */
+static int keep_about(const struct umpa_csv *c)
+{
+	char *path = umpa_text("%.*s.txt", (int)(strlen(c->path) - strlen(".csv")), c->path);
+	char *text = umpa_about_text();
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	int error = fd < 0 ? -errno : append(fd, text, strlen(text));
+
+	if (error)
+		umpa_say("bench: %s: %s", path, strerror(-error));
+	if (fd >= 0)
+		close(fd);
+	free(text);
+	free(path);
+	return error;
+}
+
 int umpa_csv_open(struct umpa_csv *c, const char *dir, const char *name)
 {
 	int error = 0;
@@ -117,6 +135,8 @@ void umpa_csv_keep(struct umpa_csv *c, const struct umpa_samples *s)
 		return;
 	error = c->stale ? write_anew(c, s) : append_samples(c->fd, s, c->nkept, 0);
 	if (!error) {
+		if (!c->nkept && keep_about(c))
+			c->unsaid = 1;
 		c->nkept = s->n;
 		return;
 	}
@@ -134,5 +154,5 @@ int umpa_csv_close(struct umpa_csv *c)
 	if (!c->stale && !c->before.n && !c->nkept)
 		unlink(c->path);
 	umpa_samples_fini(&c->before);
-	return whole ? 0 : -1;
+	return whole && !c->unsaid ? 0 : -1;
 }

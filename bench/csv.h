@@ -1,7 +1,8 @@
 /*
  * The raw figures of a bench in DIR/NAME.csv, kept as they come: the file is whole at any time, so
  * a run that is ended in the middle loses nothing but what it was at. What was there of tests that
- * don't run now stays.
+ * don't run now stays. DIR/NAME.txt says what the figures come from, a paragraph for each run that
+ * has kept some (about.h); it is for people, and nobody here reads it.
  *
  * Owned by its caller, one thread. Invariant: the file holds `before` and the first `nkept` samples
  * of the run, but for what was forgotten since the last one was kept.
@@ -18,7 +19,8 @@ struct umpa_csv {
 	int fd;                     /* -1: could not be written; nothing more is kept */
 	struct umpa_samples before; /* of earlier runs */
 	size_t nkept;
-	int stale; /* the file has what was forgotten */
+	int stale;  /* the file has what was forgotten */
+	int unsaid; /* what the figures come from could not be written */
 };
 
 /* Makes the folder if there is none. Result: 0, or -1 after a message: it can't be written, or

@@ -202,7 +202,7 @@ run "$umpa" bench scaling --only idle --no-calls -n 1 --csv "$scratch/unplotted"
 ends 0 "nothing to plot"
 says "none of them has a place in a plot"
 right "the figures are kept" grep -q '^idle,glibc,0,0,peak_nbytes,' "$scratch/unplotted/scaling.csv"
-right "and nothing else" [ "$(ls "$scratch/unplotted")" = scaling.csv ]
+right "and nothing else" [ "$(ls "$scratch/unplotted" | tr '\n' ' ')" = "scaling.csv scaling.txt " ]
 run "$umpa" bench report "$scratch/unplotted"
 ends 0 "a report without plot"
 mkdir -p "$scratch/unkept/scaling.csv"

@@ -30,10 +30,10 @@ ended()
 }
 
 # whole: the file has its head line, six fields a line after it, the last of them a number, and nothing lies
-# beside it.
+# beside it but what it comes from.
 whole()
 {
-	right "nothing but the figures" [ "$(ls "$kept")" = threads.csv ]
+	right "nothing but the figures" [ "$(ls "$kept" | tr '\n' ' ')" = "threads.csv threads.txt " ]
 	right "the head line" [ "$(head -n 1 "$csv")" = $head ]
 	right "a last line that ends" [ -z "$(tail -c 1 "$csv")" ]
 	right "figures only" [ -z "$(awk -F, 'NR > 1 && (NF != 6 || $6 + 0 "" == "nan" || $6 !~ /^[-+.e0-9]+$/)' "$csv")" ]
@@ -67,6 +67,13 @@ whole
 right "the other test is as it was" [ "$(grep '^own-4K-2,' "$csv")" = "$before" ]
 for repetition in 0 1; do
 	right "repetition $repetition, once" [ "$(grep -c "^own-4K-1,glibc,$repetition,0,blocks_per_s," "$csv")" = 1 ]
+done
+
+# Each run that has left figures says what they come from: which seed and form, which machine.
+right "two runs" [ "$(grep -c '^time: ' "$kept/threads.txt")" = 2 ]
+right "their commands" grep -q '^command: .*umpa bench threads --only own-4K-1 --no-calls -n 2 --csv ' "$kept/threads.txt"
+for line in "umpa: $("$umpa" --version | cut -d ' ' -f 2)" "system: Linux $(uname -r), $(uname -m), glibc" processors: memory:; do
+	right "$line" [ "$(grep -c "^$line" "$kept/threads.txt")" = 2 ]
 done
 
 # Told to end: what there is is printed, and the exit status is the signal's.
@@ -115,6 +122,6 @@ run "$umpa" bench threads --only own-4K-1 --no-calls -n 1 --csv "$kept"
 ends 125 "a file of something else"
 says "threads.csv: Invalid argument"
 right "which stays" [ "$(cat "$csv")" = "something else" ]
-right "alone" [ "$(ls "$kept")" = threads.csv ]
+right "with what was there" [ "$(ls "$kept" | tr '\n' ' ')" = "threads.csv threads.txt " ]
 
-finish 51
+finish 57
