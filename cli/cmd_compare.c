@@ -250,7 +250,7 @@ static int take_flag(struct request *r, const struct umpa_args *a, int flag)
 		return r->engine ? 0 : -1;
 	case FLAG_VS:
 		r->baseline = a->value;
-		return 0;
+		return *a->value ? 0 : umpa_refuse(-1, "compare: --vs-preload names no library");
 	case FLAG_WARM:
 	case FLAG_NO_WARM:
 		r->warm = flag == FLAG_WARM;

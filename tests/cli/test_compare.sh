@@ -75,6 +75,9 @@ else
 fi
 run "$umpa" compare --engine=none -- true
 ends 2 "an unknown engine"
+run "$umpa" compare --vs-preload '' -- true
+ends 2 "no library at all"
+says "--vs-preload names no library"
 run "$umpa" compare --vs-preload libnone.so.9 -- true
 ends 2 "no such library to compare with"
 says "libnone.so.9"
@@ -149,4 +152,4 @@ prints "run 1 of 1, with"
 run "$umpa" compare -n 1 -- true
 silent
 right "no escape sequences" [ "$(grep -c "$(printf '\033')" "$scratch/out")" = 0 ]
-finish 78
+finish 80
