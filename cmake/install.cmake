@@ -19,6 +19,16 @@ install(DIRECTORY include/umpa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 install(DIRECTORY bench/plot DESTINATION ${CMAKE_INSTALL_DATADIR}/umpa
 	FILES_MATCHING PATTERN "*.gp")
 install(DIRECTORY bench/programs DESTINATION ${CMAKE_INSTALL_DATADIR}/umpa)
+# man(1) finds a function's page by its file's name: those that a page names lead to it.
+foreach(page umpa umpa_vmm)
+	set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS man/${page}.3)
+	file(STRINGS man/${page}.3 lines REGEX "^\\.Nm [a-z]")
+	foreach(line ${lines})
+		string(REGEX REPLACE "^\\.Nm ([a-z_]+).*" "\\1" name ${line})
+		file(WRITE ${PROJECT_BINARY_DIR}/man/${name}.3 ".so man3/${page}.3\n")
+		install(FILES ${PROJECT_BINARY_DIR}/man/${name}.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+	endforeach()
+endforeach()
 foreach(section 1 3 5 7)
 	file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
 	if(pages)

@@ -32,6 +32,13 @@ for header in "$UMPA_SOURCE"/include/umpa/*; do
 done
 ok "all public headers are there"
 
+for name in $(sed -n 's/^\.Nm \([a-z_]*\).*/\1/p' "$UMPA_SOURCE"/man/*.3); do
+	grep -q '^\.so man3/umpa.*\.3$' "$work/moved/share/man/man3/$name.3"
+	nnames=$((${nnames:-0} + 1))
+done
+[ "$nnames" -gt 20 ]
+ok "each function has its manual page"
+
 cat >"$work/program.c" <<'END'
 #include <stdio.h>
 #include <umpa/umpa.h>
@@ -124,5 +131,5 @@ ok "the installed program finds the preload library"
 ! readelf -d "$work/moved/lib/"libumpa*.so "$work/moved/bin/umpa" | grep -E 'RPATH|RUNPATH'
 ok "no run path is left in what is installed"
 
-[ $nchecks = 15 ] || { echo "$nchecks checks made, 15 planned"; exit 1; }
+[ $nchecks = 16 ] || { echo "$nchecks checks made, 16 planned"; exit 1; }
 echo "$nchecks passed, 0 failed, 0 skipped"
