@@ -124,9 +124,28 @@ static int run_here(struct umpa_samples *s, unsigned nrepetitions)
 
 /* --- in emulated machines ----------------------------------------------------------------- */
 
+/* The build tree that this program lies in, if it does, for the script, which else takes the source
+ * tree's own. */
+static void name_build(void)
+{
+	char dir[PATH_MAX], cache[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+	char *slash;
+
+	dir[n > 0 ? n : 0] = 0;
+	slash = strrchr(dir, '/');
+	if (!slash)
+		return;
+	*slash = 0;
+	if (snprintf(cache, sizeof(cache), "%s/CMakeCache.txt", dir) < PATH_MAX &&
+		!access(cache, R_OK))
+		setenv("UMPA_BUILD", dir, 0);
+}
+
 /* What the script prints goes to standard error: the tables alone are on standard output. */
 static _Noreturn void become_script(const char *script, const char *figures)
 {
+	name_build();
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	execl("/bin/sh", "sh", script, "-c", figures, NULL);
 	_exit(EXIT_CANNOT_RUN);
