@@ -165,6 +165,7 @@ start_path int umpa_options_parse(struct umpa_options *o, const char *text, int 
 		o->value[OPTION_malloc_min] = PAGE_NBYTES;
 	if (o->value[OPTION_mmap_min] < PAGE_NBYTES)
 		o->value[OPTION_mmap_min] = PAGE_NBYTES;
+	o->value[OPTION_nursery] -= o->value[OPTION_nursery] % SLOT_NBYTES;
 	return nrefused;
 }
 

@@ -103,6 +103,7 @@ int options_model_parse(struct umpa_options *o, const char *text)
 		if (*part)
 			nrefused += !take_part(o, part);
 	free(copy);
+	o->value[OPTION_nursery] = o->value[OPTION_nursery] >> 21 << 21;
 	if (o->value[OPTION_malloc_min] < 4096)
 		o->value[OPTION_malloc_min] = 4096;
 	if (o->value[OPTION_mmap_min] < 4096)

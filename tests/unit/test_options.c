@@ -124,10 +124,10 @@ TEST(options_refuse_part_by_part)
 	for (int i = 0; i < NBAD; i++) {
 		char text[200];
 
-		snprintf(text, sizeof(text), "nursery=1M,%s,stats=1", bad[i]);
+		snprintf(text, sizeof(text), "nursery=2M,%s,stats=1", bad[i]);
 		nwrong += parse(text) != 1 || parse(bad[i]) != 1;
 		parse(text);
-		nwrong += o.value[OPTION_nursery] != 1 << 20 || o.value[OPTION_stats] != 1;
+		nwrong += o.value[OPTION_nursery] != 2 << 20 || o.value[OPTION_stats] != 1;
 		nwrong += o.value[OPTION_keep] != OPTION_AUTO || o.given[OPTION_keep];
 		nwrong += o.value[OPTION_shards] != OPTION_AUTO || o.value[OPTION_huge] != 1;
 		nwrong += o.value[OPTION_mover] != UMPA_MOVER_AUTO;
@@ -156,6 +156,17 @@ TEST(options_keep_the_last_good_value)
 	CHECK_EQ(parse("keep=5,keep=x"), 1);
 	CHECK_EQ(o.value[OPTION_keep], 5);
 	CHECK_EQ(o.given[OPTION_keep], 1);
+}
+
+TEST(options_nursery_is_whole_superpages)
+{
+	PLAN(3);
+	parse("nursery=2M");
+	CHECK_EQ(o.value[OPTION_nursery], 2 << 20);
+	parse("nursery=5M");
+	CHECK_EQ(o.value[OPTION_nursery], 4 << 20);
+	parse("nursery=2097151");
+	CHECK_EQ(o.value[OPTION_nursery], 0);
 }
 
 TEST(options_bound_malloc_min)
