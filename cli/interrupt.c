@@ -1,5 +1,6 @@
 #include "interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -13,9 +14,12 @@ static volatile pid_t child;
 
 static void note(int sig)
 {
+	int saved = errno;
+
 	came = sig;
-	if (child > 0)
-		kill(child, SIGTERM);
+	if (child > 0 && !kill(child, SIGTERM))
+		kill(child, SIGCONT); /* one that is stopped would never hear of it */
+	errno = saved;
 }
 
 /* Where a signal is `from`, it becomes `to`. */

@@ -146,10 +146,23 @@ right "the program is gone" sh -c "! kill -0 $(tail -n 1 "$scratch/pids") 2>/dev
 right "what was measured is printed" grep -q "medians of [1-9]" "$scratch/part"
 right "and kept" [ "$(wc -l <"$scratch/part.csv")" -gt 2 ]
 
+# So it does where the program has been stopped itself.
+"$umpa" compare -n 1 --no-warm -- sh -c "echo \$\$ >'$scratch/asleep'; kill -STOP \$\$" >"$scratch/out" 2>&1 &
+waiting=$!
+until [ -s "$scratch/asleep" ] && grep -q '^State:.T' "/proc/$(cat "$scratch/asleep")/status"; do sleep 0.05; done
+kill "$waiting"
+(sleep 10; kill -9 "$waiting") 2>/dev/null &
+watchdog=$!
+wait "$waiting"
+right "ended, with a program that is stopped" [ $? = 143 ]
+kill "$watchdog"
+! kill -9 "$(cat "$scratch/asleep")" 2>/dev/null
+right "which is gone, too" [ $? = 0 ]
+
 # Progress is for terminals.
 run script -qec "'$umpa' compare -n 1 -- true" /dev/null
 prints "run 1 of 1, with"
 run "$umpa" compare -n 1 -- true
 silent
 right "no escape sequences" [ "$(grep -c "$(printf '\033')" "$scratch/out")" = 0 ]
-finish 80
+finish 82
