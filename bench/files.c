@@ -1,6 +1,7 @@
 #include "files.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,13 @@ int umpa_bench_file(const char *name, char path[PATH_MAX])
 	}
 	snprintf(dir, sizeof(dir), "%s", __FILE__);
 	return cut_name(dir) ? -1 : look_in(dir, "", name, path);
+}
+
+void umpa_bench_temporary(const char *name, char path[PATH_MAX])
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(path, PATH_MAX, "%s/umpa-%s.XXXXXX", tmp && *tmp ? tmp : "/tmp", name);
 }
 
 static int run_gnuplot(const char *dir, char *script)

@@ -10,6 +10,9 @@
  * Result: 0 or -1. */
 must_check int umpa_bench_file(const char *name, char path[PATH_MAX]);
 
+/* A template for mkstemp() and mkdtemp(), in TMPDIR, else /tmp. */
+void umpa_bench_temporary(const char *name, char path[PATH_MAX]);
+
 /* Has gnuplot run a script of bench/ in the directory. Result: 0, or -1 after a message. */
 must_check int umpa_draw(const char *dir, const char *script);
 

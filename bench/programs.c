@@ -393,9 +393,7 @@ static void run_program(struct session *x, const char *name)
 /* Programs that drop privileges must be able to enter it. */
 static int make_work(struct session *x)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(x->work, sizeof(x->work), "%s/umpa-programs.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	umpa_bench_temporary("programs", x->work);
 	if (!mkdtemp(x->work) || chmod(x->work, 0755))
 		return umpa_refuse(-1, "bench: %s: %s", x->work, strerror(errno));
 	return 0;

@@ -165,12 +165,13 @@ static int run_script(const char *script, const char *figures)
 
 static int run_emulated(struct umpa_samples *s)
 {
-	char script[PATH_MAX], figures[] = "/tmp/umpa-bench-vmm.XXXXXX";
+	char script[PATH_MAX], figures[PATH_MAX];
 	int status, error, fd;
 
 	if (umpa_bench_file("../scripts/check-kernels", script))
 		return umpa_refuse(
 			-1, "bench: --emulated needs the source tree that this was built from");
+	umpa_bench_temporary("vmm", figures);
 	fd = mkstemp(figures);
 	if (fd < 0)
 		return umpa_refuse(-1, "bench: %s: %s", figures, strerror(errno));

@@ -159,6 +159,9 @@ done
 run env -u UMPA_BUILD UMPA_SOURCE="$scratch/source" PATH="$scratch/tools" "$scratch/built/umpa" bench vmm --emulated
 ends 125 "no emulator"
 says "what emulating needs is not here"
+run env TMPDIR="$scratch/none" "$umpa" bench vmm --emulated
+ends 125 "no place for the figures"
+says "$scratch/none/umpa-vmm."
 run "$umpa" bench vmm --json --from "$scratch/vmm"
 query '.targets[] | select(.target | startswith("alloc and free again, 1 MiB")) | .reached' false
 mkdir "$scratch/bare"
@@ -355,4 +358,4 @@ for script in scripts/demo bench/count-instructions; do
 	right "$script in the C locale" grep -q '^export LC_ALL=C' "$UMPA_SOURCE/$script"
 done
 
-finish 247
+finish 249
