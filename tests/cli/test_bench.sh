@@ -245,6 +245,16 @@ CSV
 	says "gnuplot is not installed"
 done
 
+# What loses by more than 20 times has a place in the plot, too.
+cat >"$scratch/vmm/vmm.csv" <<'CSV'
+test,method,repetition,bin_nbytes,metric,value
+here,guest,0,0,map,500
+here,kernel,0,0,touch,2
+CSV
+run "$umpa" bench vmm --from "$scratch/vmm"
+ends $drawn "a plot of what loses"
+right "it reaches to 0.004" [ $drawn = 1 -o "$(grep -c '>0\.01<' "$scratch/vmm/vmm.svg" 2>/dev/null)" = 1 ]
+
 # count KIND KEYS...: the figures of one worker process, as "metric bin value" lines.
 count()
 {
@@ -358,4 +368,4 @@ for script in scripts/demo bench/count-instructions; do
 	right "$script in the C locale" grep -q '^export LC_ALL=C' "$UMPA_SOURCE/$script"
 done
 
-finish 249
+finish 251
