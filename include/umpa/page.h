@@ -24,6 +24,8 @@
 extern "C" {
 #endif
 
+/* UMPA_ALIGN() and UMPA_RESERVE() look at their argument twice. */
+
 /* The block's content is zero. */
 #define UMPA_ZERO 0x01u
 /* umpa_realloc() grows or shrinks in place, or refuses with ENOMEM. */
