@@ -23,7 +23,7 @@ glob_sources(shim_sources src/shim)
 
 # What the fake OS in tests/support takes the place of.
 set(real_os_sources ${core_sources})
-list(FILTER real_os_sources INCLUDE REGEX "/src/os/(os_linux|os_proc|os_kvm|mover_[^/]*)\\.c$")
+list(FILTER real_os_sources INCLUDE REGEX "/src/os/(os_linux|os_resident|os_proc|os_kvm|mover_[^/]*)\\.c$")
 set(portable_sources ${core_sources} ${heap_sources})
 list(REMOVE_ITEM portable_sources ${real_os_sources})
 

@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 
 #include "base/units.h"
+#include "os/filter.h"
 #include "os/fork_lock.h"
 #include "os/mover.h"
 #include "os/syscall.h"
@@ -161,6 +162,8 @@ static int open_registered(const struct umpa_mover *m)
 	long fd = SYS_1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
 	int error;
 
+	if (fd == -EPERM || fd == -ENOSYS)
+		umpa_filter_answers();
 	if (fd == -EINVAL) /* Linux < 5.11 */
 		return -ENOSYS;
 	if (fd < 0)

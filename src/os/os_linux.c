@@ -1,8 +1,6 @@
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/shm.h>
-#include <linux/sysinfo.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -31,10 +29,6 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-
-/* Bits of an entry in /proc/PID/pagemap. */
-#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
-#define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
 
 /* Reservations lie at random within so much below the stack, as far from it as it may grow: above
  * that are the libraries, far below it tools keep what they know about memory. */
@@ -408,62 +402,6 @@ int umpa_os_unback(void *addr, size_t nbytes)
 
 	if (error == -EINVAL) /* locked in memory */
 		error = umpa_os_advise(addr, nbytes, MADV_DONTNEED_LOCKED);
-	return error;
-}
-
-int umpa_os_resident(const void *addr, size_t npages, unsigned char *vec)
-{
-	return umpa_os_confined() ? -EPERM : umpa_os_incore(addr, npages * PAGE_NBYTES, vec);
-}
-
-static int system_swaps(void)
-{
-	struct sysinfo info = {0};
-
-	return SYS_1(SYS_sysinfo, &info) || info.totalswap;
-}
-
-/* Pages swapped out have content and no frame. Not to be learned: taken as if there were some. */
-static int has_swapped(const char *addr, size_t npages)
-{
-	uint64_t entries[SLOT_NPAGES] = {0};
-	long fd = SYS_4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
-	size_t nbytes = npages * sizeof(*entries);
-	long got;
-
-	if (fd < 0)
-		return 1;
-	got = SYS_4(
-		SYS_pread64, fd, entries, nbytes, (uintptr_t)addr / PAGE_NBYTES * sizeof(*entries));
-	SYS_1(SYS_close, fd);
-	if (got != (long)nbytes)
-		return 1;
-	for (size_t i = 0; i < npages; i++)
-		if (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED))
-			return 1;
-	return 0;
-}
-
-static int bare_step(const char *addr, size_t npages)
-{
-	unsigned char vec[SLOT_NPAGES] = {0};
-	int error = umpa_os_resident(addr, npages, vec);
-
-	for (size_t i = 0; !error && i < npages; i++)
-		if (vec[i] & 1)
-			return -EEXIST;
-	return !error && system_swaps() && has_swapped(addr, npages) ? -EEXIST : error;
-}
-
-int umpa_os_bare(const void *addr, size_t npages)
-{
-	int error = 0;
-
-	for (size_t at = 0; !error && at < npages; at += SLOT_NPAGES) {
-		size_t n = npages - at < SLOT_NPAGES ? npages - at : SLOT_NPAGES;
-
-		error = bare_step((const char *)addr + at * PAGE_NBYTES, n);
-	}
 	return error;
 }
 

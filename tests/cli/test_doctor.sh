@@ -62,6 +62,12 @@ query "$(of 'mover uffd' state)" problem
 query "$(of 'mover uffd' 'value | contains("EPERM")')" true
 query "$(of 'mover uffd' 'why | test("seccomp|6.8")')" true
 
+# A filter that kills.
+run "$UMPA_BUILD/tests/preload/nomincore" "$umpa" doctor --json
+ends "$here" "mincore kills"
+holds
+query .mover "$mover"
+
 # Limits.
 run sh -c 'ulimit -v 4000000; exec "$1" doctor --json' sh "$umpa"
 holds
@@ -100,4 +106,4 @@ echo "no library" >"$scratch/libumpa-preload.so"
 run env UMPA_PRELOAD="$scratch/libumpa-preload.so" "$umpa" doctor --json
 ends 1 "a library that does not load"
 query "$(of 'preload library' 'why | contains("cannot be preloaded")')" true
-finish 119
+finish 127

@@ -1,5 +1,5 @@
-# A smoke test in every mode of working: threads, forks and churn with each mover and option, and without
-# userfaultfd. As umpa is by itself, threads.sh and weather.sh run the same.
+# A smoke test in every mode of working: threads, forks and churn with each mover and option, and under
+# filters. As umpa is by itself, threads.sh and weather.sh run the same.
 . "$UMPA_SOURCE/tests/preload/common"
 for options in malloc_min=4K mover=mremap mover=plain huge=0 keep=0 mmap=0; do
 	export UMPA_OPTIONS=$options
@@ -18,10 +18,22 @@ case $? in
 	;;
 *) result "noufd" 1 ;;
 esac
+"$programs/nomincore" true
+case $? in
+77) leave_out "mincore kills: seccomp is not to be had here" 2 ;;
+0)
+	for options in mover=auto mover=mremap; do
+		LD_PRELOAD= "$programs/nomincore" env LD_PRELOAD="$preload" UMPA_OPTIONS=$options \
+			"$programs/weather" umpa churn churn
+		result "mincore kills, $options" $?
+	done
+	;;
+*) result "nomincore" 1 ;;
+esac
 if "$programs/nothp" true; then
 	check "no huge pages, churn" "$programs/nothp" "$programs/weather" umpa churn
 	check "no huge pages, fork" "$programs/nothp" "$programs/fork" "$(soaked 3)"
 else
 	leave_out "no huge pages: the kernel can't be told so" 2
 fi
-finish 21
+finish 23
