@@ -23,9 +23,9 @@
 
 /*
  * Reserves nbytes of address space, aligned to SLOT_NBYTES (nbytes is a multiple of it), at an
- * unpredictable place, away from others: no access, not counted as memory. Where there is no such
- * place, what is large is aligned to a GiB, so that it shares no page table. -ENOMEM: no room, or a
- * limit forbids.
+ * unpredictable place, away from others: no access, not counted as memory, left out of dumps until
+ * it is opened. Where there is no such place, what is large is aligned to a GiB, so that it shares
+ * no page table. -ENOMEM: no room, or a limit forbids.
  */
 must_check int umpa_os_reserve(size_t nbytes, void **addr);
 

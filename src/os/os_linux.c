@@ -68,6 +68,13 @@ static uintptr_t random_place(size_t nbytes)
 	return here > below ? (here - below) & ~(SLOT_NBYTES - 1) : 0;
 }
 
+/* A debugger's dump (gcore) writes what it finds mapped, readable or not: all of the window, page
+ * by page of zeros. */
+static void leave_out_of_dumps(void *addr, size_t nbytes)
+{
+	(void)!advise(addr, nbytes, MADV_DONTDUMP);
+}
+
 /* Reserves so much more than needed and gives back what lies before and behind. */
 static int reserve_and_trim(size_t nbytes, size_t align, void **addr)
 {
@@ -87,7 +94,7 @@ static int reserve_and_trim(size_t nbytes, size_t align, void **addr)
 
 /* Where something is in the way the kernel takes a place of its own, next to others: one in ten of
  * half a TiB, as libraries lie at random too. */
-int umpa_os_reserve(size_t nbytes, void **addr)
+static int reserve(size_t nbytes, void **addr)
 {
 	int error;
 
@@ -105,6 +112,15 @@ int umpa_os_reserve(size_t nbytes, void **addr)
 	error = reserve_and_trim(nbytes, nbytes < LARGE_NBYTES ? SLOT_NBYTES : GIB_NBYTES, addr);
 	return error && nbytes >= LARGE_NBYTES ? reserve_and_trim(nbytes, SLOT_NBYTES, addr)
 					       : error;
+}
+
+int umpa_os_reserve(size_t nbytes, void **addr)
+{
+	int error = reserve(nbytes, addr);
+
+	if (!error)
+		leave_out_of_dumps(*addr, nbytes);
+	return error;
 }
 
 int umpa_os_reserve_at(void *addr, size_t nbytes)
@@ -131,7 +147,14 @@ void umpa_os_release(void *addr, size_t nbytes)
 
 int umpa_os_open(void *addr, size_t nbytes)
 {
-	return umpa_os_protect(addr, nbytes, PROT_READ | PROT_WRITE);
+	int error;
+
+	/* Before it is opened: then it is one mapping with what was opened before. */
+	(void)!umpa_os_advise(addr, nbytes, MADV_DODUMP);
+	error = umpa_os_protect(addr, nbytes, PROT_READ | PROT_WRITE);
+	if (error)
+		leave_out_of_dumps(addr, nbytes);
+	return error;
 }
 
 int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
