@@ -181,7 +181,8 @@ static void find_limits(struct umpa_findings *f, const struct umpa_os_facts *fac
 		"the window gets smaller; what does not fit in it, the kernel serves",
 		"ulimit -v unlimited");
 	find_limit(f, "RLIMIT_DATA", facts->data_limit_nbytes,
-		"memory counts before it is touched: the window opens in small steps",
+		"the window gets smaller and opens in small steps; what does not fit in it, the "
+		"kernel serves",
 		"ulimit -d unlimited");
 	finding_of(f, STATE_OK, "RLIMIT_MEMLOCK", nbytes_text(facts->memlock_limit_nbytes), NULL,
 		NULL);

@@ -173,7 +173,8 @@ long umpa_os_process_advise(int pidfd, const void *iovec, size_t n, int advice, 
 struct umpa_os_machine {
 	size_t page_nbytes;     /* the system's base page */
 	size_t memory_nbytes;   /* physical memory, or 1 GiB if not to be learned */
-	size_t as_limit_nbytes; /* RLIMIT_AS, SIZE_MAX if none */
+	size_t as_limit_nbytes; /* of address space: RLIMIT_AS or, of what is writable, RLIMIT_DATA,
+				   the lesser; SIZE_MAX if none */
 	unsigned ncpus;         /* CPUs this process may run on, at least 1 */
 	int strict_commit;      /* writable memory counts before it is touched: overcommit_memory=2,
 				   or RLIMIT_DATA set */

@@ -72,7 +72,7 @@ static uintptr_t random_place(size_t nbytes)
  * by page of zeros. */
 static void leave_out_of_dumps(void *addr, size_t nbytes)
 {
-	(void)!advise(addr, nbytes, MADV_DONTDUMP);
+	(void)!umpa_os_advise(addr, nbytes, MADV_DONTDUMP);
 }
 
 /* Reserves so much more than needed and gives back what lies before and behind. */
@@ -393,8 +393,7 @@ static int back_step(char *addr, size_t nbytes)
 
 	if (error == -EINTR || error == -EAGAIN)
 		error = umpa_os_advise(addr, nbytes, MADV_POPULATE_WRITE);
-	if (error == -EINVAL &&
-		umpa_os_advise(addr, 0, MADV_POPULATE_WRITE)) { /* Linux < 5.14 */
+	if (error == -EINVAL && umpa_os_advise(addr, 0, MADV_POPULATE_WRITE)) { /* Linux < 5.14 */
 		touch(addr, nbytes);
 		return 0;
 	}

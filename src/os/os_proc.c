@@ -110,16 +110,17 @@ static unsigned cpus_allowed(void)
 
 void umpa_os_machine(struct umpa_os_machine *m)
 {
-	uint64_t as_limit = limit_of(RLIMIT_AS);
+	uint64_t as_limit = limit_of(RLIMIT_AS), data_limit = limit_of(RLIMIT_DATA);
 	int64_t overcommit = number_of("/proc/sys/vm/overcommit_memory");
 
 	m->page_nbytes = getauxval(AT_PAGESZ);
 	m->memory_nbytes = memory_nbytes();
+	as_limit = data_limit < as_limit ? data_limit : as_limit;
 	m->as_limit_nbytes = as_limit >= UMPA_NBYTES_NO_LIMIT ? SIZE_MAX : (size_t)as_limit;
 	m->ncpus = cpus_allowed();
 	/* Not to be learned: taken as strict, which costs a little and is never wrong. */
-	m->strict_commit = overcommit == 2 || overcommit == UMPA_UNKNOWN ||
-			   limit_of(RLIMIT_DATA) != UMPA_NBYTES_NO_LIMIT;
+	m->strict_commit =
+		overcommit == 2 || overcommit == UMPA_UNKNOWN || data_limit != UMPA_NBYTES_NO_LIMIT;
 }
 
 uint32_t umpa_os_max_map_count(void)

@@ -1,8 +1,9 @@
 /*
  * setrlimit() and prlimit(): where a program limits its address space while it runs, the window
  * would be over the limit by itself, and everything the kernel is asked for refused: stacks of
- * threads, libraries, small blocks. So it is narrowed first. A limit that another process sets is
- * not noticed.
+ * threads, libraries, small blocks. So it is narrowed first. Of writable memory (RLIMIT_DATA) what
+ * is open of the window counts, be it in use or not. A limit that another process sets is not
+ * noticed.
  *
  * mlockall(): without privilege the kernel counts all address space for MCL_CURRENT, so that the
  * window alone is over the limit; where it refuses, that is narrowed too. With MCL_FUTURE alone the
@@ -36,17 +37,29 @@ static int is_readable(const struct rlimit64 *limit)
 	return umpa_os_prlimit(0, -1, limit, NULL) == -EINVAL;
 }
 
-/* Before it holds, since other threads go on meanwhile. */
-static void heed_limit(const struct rlimit64 *limit)
+/* Before it holds, since other threads go on meanwhile. `other` is there already. */
+static void heed_limit(const struct rlimit64 *limit, int other)
 {
-	if (may_heed() && is_readable(limit))
-		umpa_mm_heed_limit(limit->rlim_cur);
+	struct rlimit64 there = {.rlim_cur = RLIM64_INFINITY};
+
+	if (!may_heed() || !is_readable(limit))
+		return;
+	(void)!umpa_os_prlimit(0, other, NULL, &there);
+	umpa_mm_heed_limit(limit->rlim_cur < there.rlim_cur ? limit->rlim_cur : there.rlim_cur);
+}
+
+static void heed(int resource, const struct rlimit64 *limit)
+{
+	if (resource == RLIMIT_AS)
+		heed_limit(limit, RLIMIT_DATA);
+	else if (resource == RLIMIT_DATA)
+		heed_limit(limit, RLIMIT_AS);
 }
 
 static int set(pid_t pid, int resource, const void *limit, void *old)
 {
-	if (limit && resource == RLIMIT_AS && (!pid || pid == getpid()))
-		heed_limit(limit);
+	if (limit && (!pid || pid == getpid()))
+		heed(resource, limit);
 	return umpa_answer(umpa_os_prlimit(pid, resource, limit, old));
 }
 

@@ -188,7 +188,7 @@ static int open_under_data_limit(void *arg)
 	if (set_limit(RLIMIT_DATA, (size_t)64 << 20))
 		return 1;
 	umpa_os_machine(&m);
-	if (!m.strict_commit)
+	if (!m.strict_commit || m.as_limit_nbytes != (size_t)64 << 20)
 		return 2;
 	if (umpa_os_reserve((size_t)1 << 30, &addr)) /* is not counted */
 		return 3;

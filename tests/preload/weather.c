@@ -7,8 +7,10 @@
  *	data=MIB   RLIMIT_DATA
  *	churn      random mallocs, reallocs and frees; each works, or refuses, once a limit is set
  *	exhaust    blocks until memory is refused; all have their content; freed, there is room
- *again umpa       large blocks are umpa's room       a thread starts, a file can be mapped vfork a
- *child limits itself to what a program hardly starts with
+ *	phases     60 MiB of large blocks, and once they are freed as much of small ones: all is had
+ *	umpa       large blocks are umpa's
+ *	room       a thread starts, a file can be mapped
+ *	vfork      a child limits itself to what a program hardly starts with
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,6 +119,34 @@ static unsigned long exhaust(void)
 	return 4;
 }
 
+static unsigned long fill_and_free(size_t nbytes_each, size_t nbytes)
+{
+	static char *block[1 << 16];
+	size_t n = nbytes / nbytes_each;
+	int right = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		block[i] = malloc(nbytes_each);
+		right &= block[i] != NULL;
+		if (block[i])
+			tag(block[i], nbytes_each, i);
+	}
+	EXPECT(right);
+	for (size_t i = 0; i < n; i++)
+		free(block[i]);
+	return 1;
+}
+
+static unsigned long phases(void)
+{
+	static const size_t nbytes_each[] = {4000000, 1000, 300000, 1000};
+	unsigned long n = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		n += fill_and_free(nbytes_each[i], (size_t)60 << 20);
+	return n;
+}
+
 static unsigned long limit(int what, const char *mib)
 {
 	rlim_t nbytes = (rlim_t)atoi(mib) << 20;
@@ -211,6 +241,8 @@ static unsigned long act(const char *arg)
 		return churn();
 	if (!strcmp(arg, "exhaust"))
 		return exhaust();
+	if (!strcmp(arg, "phases"))
+		return phases();
 	if (!strcmp(arg, "umpa"))
 		return served();
 	if (!strcmp(arg, "room"))

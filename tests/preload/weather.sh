@@ -12,6 +12,13 @@ for mib in 100 400; do
 		"$weather" churn "data=$mib" exhaust churn
 done
 check "RLIMIT_AS set late leaves room for others" "$weather" churn umpa as=400 room churn room
+for options in mover=auto malloc_min=4K; do
+	export UMPA_OPTIONS=$options
+	check "RLIMIT_DATA leaves room for small blocks, $options" \
+		sh -c 'ulimit -d 100000; exec "$0" umpa phases umpa' "$weather"
+	check "RLIMIT_DATA set late leaves room for small blocks, $options" "$weather" churn umpa data=100 phases
+done
+unset UMPA_OPTIONS
 check "RLIMIT_AS of a child of vfork" "$weather" churn umpa vfork umpa
 for options in malloc_min=4K mover=plain; do
 	UMPA_OPTIONS=$options check "RLIMIT_AS, exhausted, $options" "$weather" as=300 churn exhaust
@@ -37,4 +44,4 @@ if unshare -m umount -l /proc 2>"$scratch/out"; then
 else
 	leave_out "/proc not mounted: needs root"
 fi
-finish 24
+finish 28
