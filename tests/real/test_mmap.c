@@ -535,6 +535,36 @@ static int close_all(void *arg)
 	return use(41) || use(42) ? 2 : 0;
 }
 
+/* The mover registers the window anew, and leaves out the slot with a file in it: what begins there
+ * and ends in the next one are two mappings, of which the kernel moves the first alone. */
+static int move_half_registered(void *arg)
+{
+	const size_t slot = 2 * MIB;
+	int fd = open("/proc/self/exe", O_RDONLY),
+	    flags = MREMAP_MAYMOVE | (arg ? MREMAP_DONTUNMAP : 0);
+	char *p = map(4 * slot), *from = umpa_alloc(slot, UMPA_BACKED), *to = umpa_alloc(slot, 0);
+	char *a = (char *)(((uintptr_t)p + slot - 1) & ~(slot - 1)), *b = a + 4 * PAGE, *there, *q;
+
+	if (!p || !from || !to || fd < 0)
+		return 1;
+	fill(a, 3 * slot, 7);
+	if (umpa_mmap(a, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) != a)
+		return 2;
+	closefrom(3);
+	if (umpa_move(to, from, slot)) /* or copied, where nothing moves */
+		return 3;
+	fill(b, slot, 9);
+	there = mmap(NULL, slot, PROT_NONE, ANON, -1, 0);
+	if (there == MAP_FAILED)
+		return 4;
+	q = umpa_mremap(b, slot, slot, flags | MREMAP_FIXED, there);
+	if (q != there || !holds(q, slot, 9))
+		return 5;
+	if (arg && !is_zero(b, slot))
+		return 6;
+	return 0;
+}
+
 static int lock_all(void *arg)
 {
 	char *p = map(4 * MIB);
@@ -692,8 +722,12 @@ static int refuse_protect(void *arg)
 
 TEST(mmap_in_bad_weather)
 {
-	PLAN(8);
+	int leave_behind;
+
+	PLAN(10);
 	CHECK_EQ(real_in_child(close_all, NULL), 0);
+	CHECK_EQ(real_in_child(move_half_registered, NULL), 0);
+	CHECK_EQ(real_in_child(move_half_registered, &leave_behind), 0);
 	CHECK_EQ(real_in_child(limit_reserved, NULL), 0);
 	CHECK_EQ(real_in_child(reserve_much, NULL), 0);
 	CHECK_EQ(real_in_child(lock_reserved, NULL), 0);
