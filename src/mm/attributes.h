@@ -31,6 +31,9 @@ struct umpa_page_bits {
 	struct bitmap bit[NATTRIBUTES];
 };
 
+/* A confined process may not ask which one it is. */
+#define UNFORKED_BY_SOMEBODY -1
+
 struct umpa_attributes {
 	struct umpa_page_bits *slot;
 	uint32_t nslots_open, nslots;

@@ -334,7 +334,8 @@ static int advise_row(size_t first, size_t end, int advice, struct trace t)
 	if (error)
 		return error;
 	if (t.given & PAGE_UNFORKED)
-		umpa_mapping_table.unforked_by = umpa_process_id();
+		umpa_mapping_table.unforked_by =
+			umpa_os_confined() ? UNFORKED_BY_SOMEBODY : umpa_process_id();
 	/* Also where the call is refused half-way. */
 	umpa_attributes_change(&umpa_mapping_table, first, end, 0, t.given);
 	error = umpa_os_advise(umpa_pages_address(first), (end - first) << PAGE_SHIFT, advice);

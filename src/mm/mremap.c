@@ -61,6 +61,12 @@ static int advice_of(size_t first, size_t end)
 	return has ? MADV_DONTFORK : MADV_DOFORK;
 }
 
+/* A confined process may not ask. */
+static int may_be_locked(const struct mremap_args *a)
+{
+	return umpa_os_confined() || umpa_os_sync(a->addr, a->old_nbytes, MS_INVALIDATE) == -EBUSY;
+}
+
 /*
  * With MREMAP_DONTUNMAP. The kernel takes all of the mapping that the pages are part of out of
  * mlock(), not only them. So where they are locked they are made a mapping of their own first, by
@@ -77,7 +83,7 @@ static intptr_t leave(const struct mremap_args *a)
 	 * have gone (Linux 6.17). */
 	if (a->flags & MREMAP_FIXED && !umpa_os_is_one_mapping(a->addr, a->old_nbytes))
 		return -EFAULT;
-	if (umpa_os_sync(a->addr, a->old_nbytes, MS_INVALIDATE) != -EBUSY)
+	if (!may_be_locked(a))
 		return kernel_mremap(a);
 	umpa_pages_lock();
 	advice = advice_of(first, first + pages_of(a->old_nbytes));

@@ -61,7 +61,7 @@ static int renew(const struct unlike *u)
  * may be its own by now, as advice that is taken does not tell. */
 static int is_handed_on(const struct umpa_attributes *a, const struct unlike *u)
 {
-	return a->unforked_by == umpa_process_id() &&
+	return !umpa_os_confined() && a->unforked_by == umpa_process_id() &&
 	       !umpa_os_advise(umpa_pages_address(u->first), (u->end - u->first) << PAGE_SHIFT,
 		       MADV_DOFORK);
 }

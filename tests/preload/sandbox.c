@@ -1,7 +1,7 @@
 /*
  * A program that confines itself as OpenSSH does: after a while it may make a few calls only, those
- * that a malloc makes among them, and is killed for any other. usage: sandbox [early]: before it
- * has large memory.
+ * that a malloc makes among them, and is killed for any other. usage: sandbox [early | limited]:
+ * before it has large memory; until a limit refuses it.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -94,6 +94,41 @@ static void use_mappings(int nrounds)
 	}
 }
 
+/* What umpa has to know more of than a malloc does: are pages locked, is this a child? */
+static void use_oddities(char *elsewhere)
+{
+	const size_t nbytes = 6 * MIB;
+
+	for (int i = 0; i < 8; i++) {
+		char *p = mmap(NULL, nbytes, RW, ANON, -1, 0), *q;
+
+		/* All of it is used, so that umpa comes to serve such. */
+		EXPECT(p != MAP_FAILED && all_zero(p, nbytes));
+		tag(p, nbytes, 7);
+		EXPECT(!madvise(p, 2 * PAGE, MADV_DONTFORK) && !munmap(p, nbytes));
+		p = mmap(NULL, nbytes, RW, ANON, -1, 0);
+		EXPECT(p != MAP_FAILED);
+		tag(p, nbytes, 7);
+		q = mremap(p, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere);
+		EXPECT(q == elsewhere && tagged(q, nbytes, 7));
+	}
+}
+
+static void use_all(void)
+{
+	enum {
+		NMOST = 1 << 12
+	};
+	static char *all[NMOST];
+	int n = 0;
+
+	while (n < NMOST && (all[n] = malloc(5 * MIB)))
+		n++;
+	EXPECT(n > NBLOCKS && n < NMOST && errno == ENOMEM);
+	while (n)
+		free(all[--n]);
+}
+
 static void *thread(void *arg)
 {
 	(void)arg;
@@ -104,7 +139,9 @@ static void *thread(void *arg)
 int main(int argc, char **argv)
 {
 	int early = argc > 1 && !strcmp(argv[1], "early");
+	int limited = argc > 1 && !strcmp(argv[1], "limited");
 	pthread_t other;
+	char *elsewhere = mmap(NULL, 6 * MIB, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	/* What makes calls but once, of stdio and of threads. */
 	puts("begins");
@@ -112,11 +149,16 @@ int main(int argc, char **argv)
 	if (!early) {
 		use_blocks(ROUNDS);
 		use_mappings(20);
+		use_oddities(elsewhere);
 	}
 	EXPECT(!confine());
 	use_blocks(ROUNDS);
 	use_mappings(20);
+	use_oddities(elsewhere);
 	for (int i = 0; i < NBLOCKS; i++)
 		free(block[i].p);
-	return expect_end((early ? 1 : 2) * (2UL * ROUNDS + 5 * 20) + 5 * 5 + 2);
+	if (limited)
+		use_all();
+	return expect_end(
+		(early ? 1 : 2) * (2UL * ROUNDS + 5 * 20 + 4 * 8) + 5 * 5 + 2 + (limited ? 1 : 0));
 }

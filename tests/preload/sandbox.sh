@@ -6,6 +6,7 @@
 }
 check "late" "$programs/sandbox"
 check "early" "$programs/sandbox" early
+check "limited" sh -c 'ulimit -v 400000; exec "$0" limited' "$programs/sandbox"
 for options in mover=mremap huge=0,mmap_min=64K,malloc_min=4K; do
 	UMPA_OPTIONS=$options check "late, $options" "$programs/sandbox"
 done
@@ -15,4 +16,4 @@ if [ -n "$engine" ]; then
 else
 	leave_out "libjemalloc.so.2 is not installed"
 fi
-finish 5
+finish 6
