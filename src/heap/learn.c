@@ -15,6 +15,10 @@ enum {
 
 #define TAUGHT_ENOUGH SIZE_MAX
 
+/* From a power of two to the next. What glibc keeps beyond what it would is a sixteenth at most;
+ * each step may cost a process one call of mallopt. */
+#define NSTEPS 16
+
 size_t umpa_learn_noted = LEARN_NBYTES_MIN;
 size_t umpa_learn_taught = LEARN_NBYTES_MIN;
 
@@ -30,12 +34,11 @@ static void stop(void)
 
 void umpa_learn_note(size_t nbytes)
 {
-	size_t noted = __atomic_load_n(&umpa_learn_noted, __ATOMIC_RELAXED), rounded = noted;
+	size_t noted = __atomic_load_n(&umpa_learn_noted, __ATOMIC_RELAXED), rounded;
 
 	if (nbytes > LEARN_NBYTES_MAX)
 		return;
-	while (rounded < nbytes)
-		rounded *= 2;
+	rounded = rounded_up(nbytes, ((size_t)1 << (63 - __builtin_clzll(nbytes))) / NSTEPS);
 	while (noted < rounded && !__atomic_compare_exchange_n(&umpa_learn_noted, &noted, rounded,
 					  0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;

@@ -5,8 +5,8 @@
  * to twice the size of every larger block, up to 32 MiB, that it sees freed. Under umpa it never
  * sees one. Left alone it gives back and faults in the same pages again and again, and blocks of 4
  * to 64 KiB cost up to three times what they do without umpa. So it is told: the largest block is
- * noted, as a power of two, when it is handed out, and at the next free of a block the threshold is
- * set, a few times in a process's life.
+ * noted, in sixteenths of a power of two, when it is handed out, and at the next free of a block
+ * the threshold is set, a few times in a process's life.
  *
  * Told is only an engine whose mallopt is its own, and only as long as nobody has decided
  * otherwise: not if the environment tunes glibc's heap or the program calls mallopt for one of the

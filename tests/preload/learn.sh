@@ -19,10 +19,11 @@ n=$("$programs/learn" 4000000) && [ "$n" -le 50 ]
 result "without umpa the heap learns ($n)" $?
 faults "nothing learnt without a large block" -gt "$programs/learn"
 faults "what a large block would have taught is told" -le "$programs/learn" 4000000
+faults "no more is told than it would have taught" -gt "$programs/learn" 1100000
 faults "a threshold in the environment holds" -gt \
 	env MALLOC_TRIM_THRESHOLD_=131072 "$programs/learn" 4000000
 faults "a tunable holds" -gt \
 	env GLIBC_TUNABLES=glibc.malloc.top_pad=131072 "$programs/learn" 4000000
 faults "blocks that glibc serves itself teach it themselves" -le \
 	env UMPA_OPTIONS=malloc_min=8M "$programs/learn" 4000000
-finish 6
+finish 7
