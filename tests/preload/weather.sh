@@ -16,7 +16,6 @@ for options in mover=auto malloc_min=4K; do
 	export UMPA_OPTIONS=$options
 	check "RLIMIT_DATA leaves room for small blocks, $options" \
 		sh -c 'ulimit -d 100000; exec "$0" umpa phases umpa' "$weather"
-	check "RLIMIT_DATA set late leaves room for small blocks, $options" "$weather" churn umpa data=100 phases
 done
 unset UMPA_OPTIONS
 check "RLIMIT_AS of a child of vfork" "$weather" churn umpa vfork umpa
@@ -44,4 +43,4 @@ if unshare -m umount -l /proc 2>"$scratch/out"; then
 else
 	leave_out "/proc not mounted: needs root"
 fi
-finish 28
+finish 26
