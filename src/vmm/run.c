@@ -249,10 +249,10 @@ enum outcome {
 	LEFT
 };
 
-enum {
-	LET_NS = 1000000,        /* that it is let go on, to the end of a change, at a time; */
-	LATE_NS_MAX = 1000000000 /* and so long at most */
-};
+/* That it is let go on, to the end of a change, at a time; and so long at most. Of the wall: on a
+ * busy host that interprets instructions a copy of 16 MiB takes seconds. */
+#define LET_NS      1000000
+#define LATE_NS_MAX UINT64_C(10000000000)
 
 /* It is called out once more where it is let go on; and its time begins when the host's frames are
  * hidden. */

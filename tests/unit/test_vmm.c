@@ -1142,7 +1142,7 @@ TEST(vmm_run_ends_between_changes)
 	nruns = 0;
 	nlong = 1000;
 	CHECK_EQ(run(), -ETIMEDOUT);
-	CHECK_EQ(nruns, 12);
+	CHECK_EQ(nruns, 102); /* 10 s late */
 	/* Blocks that are freed can still be had, and no others. */
 	CHECK(h->is_broken && !vmm->cpu->guest.nchanges);
 	CHECK(!umpa_g_alloc(&vmm->cpu->guest, MIB, 0));
