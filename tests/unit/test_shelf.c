@@ -388,6 +388,81 @@ TEST(shelf_sets_runs_aside)
 }
 
 /* What umpa_shelf_valid() is for: every tampering is seen. */
+/* Of another shelf: a tail of 5 pages, a free one that has been a run's, one that is zero, a run of
+ * 20 pages, one of 3 set aside, 400 free ones that are zero, a run of 70, and 12 that were free and
+ * dirty all along. */
+static struct umpa_run_map map_of_all_kinds(void)
+{
+	struct umpa_run_map m = {.ntail = 5, .nback = 12};
+
+	bitmap_set_range(&m.used, 0, 5);
+	bitmap_set_range(&m.used, 7, 20 + 3);
+	bitmap_set_range(&m.used, 430, 70);
+	m.dirty = m.used;
+	bitmap_set(&m.dirty, 5);
+	bitmap_clear(&m.dirty, 27);
+	bitmap_set_range(&m.dirty, 500, 12);
+	bitmap_set(&m.head, 7);
+	bitmap_set(&m.head, 430);
+	return m;
+}
+
+/* What the slot's map said before is forgotten, all that it was elsewhere is known here. */
+TEST(shelf_puts_a_slot_as_it_was_elsewhere)
+{
+	const struct umpa_run_map was = map_of_all_kinds();
+	struct bitmap dirty;
+
+	PLAN(24);
+	begin();
+	memset(&maps[2], 0xa5, sizeof(maps[2]));
+	add(1, 500, FIRST_RUN, 0);
+	add(3, 9, LAST_RUN, 0);
+	umpa_shelf_put(&s, (struct slot){2}, &was);
+	CHECK(umpa_shelf_valid(&s));
+	CHECK(s.nslots == 3 && s.nall_free == 0);
+	CHECK_EQ(s.nfree_pages, 12 + 2 + 400 + 12 + 503);
+	CHECK_EQ(leaf[2], 401);
+	CHECK_EQ(umpa_shelf_count_idle(&s, (struct slot){2}), 1 + 12);
+	CHECK(found(2, 7) == 20 && found(2, 430) == 70 && found(2, 0) == 0 && found(2, 27) == 0);
+	CHECK(umpa_shelf_is_aside(&s, (struct slot){2}, 27, 1));
+	CHECK_EQ(umpa_shelf_begin_of(&s, (struct slot){2}, 499), 430);
+	CHECK(umpa_shelf_is_followed(&s, (struct slot){2}, 7));
+	/* The tail grows, and its pages that were another's are dirty, the next one is not. */
+	CHECK_EQ(umpa_shelf_extend(&s, (struct slot){2}, 5, 2, &dirty), 1);
+	CHECK(bitmap_get(&dirty, 5) && !bitmap_get(&dirty, 6));
+	CHECK_EQ(maps[2].ntail, 7);
+	/* The last pages, and what a neighbour has in front of it, are one row. */
+	CHECK_EQ(across(13, 2), 2 * 512 + 500);
+	give(2, 500, 12);
+	give(2, 7, 20);
+	umpa_shelf_take_again(&s, (struct umpa_run){{2}, 27, 3});
+	give(2, 27, 3);
+	CHECK_EQ(leaf[2], 424);
+	give(2, 430, 70);
+	CHECK_EQ(umpa_shelf_remove_tail(&s, (struct slot){2}, 7), 1);
+	CHECK(umpa_shelf_valid(&s) && s.nslots == 2);
+	give(3, 0, 1);
+	CHECK_EQ(s.nfree_pages, 12 + 503);
+	/* In front of it, too. */
+	maps[0] = was;
+	bitmap_clear_range(&maps[0].used, 0, 5);
+	maps[0].nfront = 7;
+	maps[0].ntail = 0;
+	umpa_shelf_put(&s, (struct slot){2}, &maps[0]);
+	CHECK_EQ(across(19, 1), 1 * 512 + 500);
+	CHECK(umpa_shelf_valid(&s));
+	/* And one that is free. */
+	maps[0] = (struct umpa_run_map){.nfront = 512, .nback = 512};
+	bitmap_set_range(&maps[0].dirty, 100, 50);
+	umpa_shelf_put(&s, (struct slot){4}, &maps[0]);
+	CHECK(s.nall_free == 1 && leaf[4] == 513);
+	CHECK_EQ(umpa_shelf_count_idle(&s, (struct slot){4}), 50);
+	CHECK_EQ(umpa_shelf_remove_free(&s, 0).i, 4);
+	CHECK_EQ(s.nall_free, 0);
+	CHECK(umpa_shelf_valid(&s));
+}
+
 TEST(shelf_valid_sees_what_is_broken)
 {
 	static struct umpa_run_map whole[NSLOTS];
