@@ -9,6 +9,7 @@
 #include <sys/shm.h>
 
 #include "base/units.h"
+#include "fake_memory.h"
 
 /* One page-table entry a page: flags below, the frame's number above. */
 #define GONE        1u /* released or unmapped, while other pages of the area are not */
@@ -217,32 +218,29 @@ static void area_insert(struct area *a)
 	nareas++;
 }
 
+/* What the host has there is what it was asked for, but for what was opened. */
+static int is_as_reserved(const struct area *a)
+{
+	uint64_t unlike = 0;
+
+	for (size_t i = 0; i < a->top; i++)
+		unlike |= a->entries[i] & (GONE | UNLIKE);
+	return !a->mapped && !unlike;
+}
+
 static void area_remove(struct area *a)
 {
 	size_t at = areas_below(a->base) - 1;
 
 	nareas--;
 	memmove(areas + at, areas + at + 1, (nareas - at) * sizeof(*areas));
-	munmap(a->base, a->npages * PAGE_NBYTES);
+	if (is_as_reserved(a))
+		fake_memory_release(a->base, a->npages * PAGE_NBYTES, a->top * PAGE_NBYTES);
+	else
+		fake_memory_unmap(a->base, a->npages * PAGE_NBYTES);
 	free(a->entries);
 	free(a->huge);
 	free(a);
-}
-
-static char *host_map(size_t nbytes, size_t align, int prot)
-{
-	size_t all = nbytes + align - PAGE_NBYTES;
-	char *got = mmap(NULL, all, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *base;
-
-	if (got == MAP_FAILED)
-		return NULL;
-	base = got + (-(uintptr_t)got & (align - 1));
-	if (base > got)
-		munmap(got, (size_t)(base - got));
-	if (base + nbytes < got + all)
-		munmap(base + nbytes, (size_t)(got + all - (base + nbytes)));
-	return base;
 }
 
 static struct area *area_add_aligned(size_t nbytes, size_t align, int mapped)
@@ -251,14 +249,11 @@ static struct area *area_add_aligned(size_t nbytes, size_t align, int mapped)
 
 	a->npages = nbytes / PAGE_NBYTES;
 	a->mapped = mapped;
-	a->base = host_map(nbytes, align, mapped ? PROT_READ | PROT_WRITE : PROT_NONE);
+	a->base = (mapped ? fake_memory_map : fake_memory_reserve)(nbytes, align);
 	a->entries = calloc(a->npages, sizeof(*a->entries));
 	a->huge = calloc(a->npages / SLOT_NPAGES + 1, 1);
 	if (!a->base || !a->entries || !a->huge)
 		wrong("the host has no memory for the fake", NULL);
-	/* Only saves the host's faults: what is advised of it is not looked at. */
-	if (!mapped)
-		madvise(a->base, nbytes, MADV_HUGEPAGE);
 	a->top = mapped ? a->npages : 0;
 	for (size_t i = 0; i < a->top; i++)
 		a->entries[i] = OPEN;
