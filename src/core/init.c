@@ -5,6 +5,7 @@
 #include "core/options.h"
 #include "core/outside.h"
 #include "core/owns.h"
+#include "core/runs.h"
 #include "core/space.h"
 #include "core/trial.h"
 #include "os/fork_lock.h"
@@ -180,11 +181,13 @@ void umpa_core_start(void)
 	umpa_lock_give(&start_lock);
 }
 
-/* A descriptor that is lost at that moment is not registered anew for what is given back. */
+/* Shelves keep a free slot each, which may be the last one that is in use. A descriptor that is
+ * lost at that moment is not registered anew for what is given back. */
 static void narrow(size_t nslots)
 {
 	struct umpa_mover *m = &umpa_core.mover;
 
+	umpa_run_release_free();
 	umpa_trial_lock();
 	fork_lock_take(&m->lock);
 	umpa_space_narrow(nslots ? (uint32_t)nslots : 1);

@@ -6,6 +6,7 @@
  *	as=MIB     RLIMIT_AS
  *	data=MIB   RLIMIT_DATA
  *	churn      random mallocs, reallocs and frees; each works, or refuses, once a limit is set
+ *	hold       blocks in use, with places for others between
  *	exhaust    blocks until memory is refused; all have their content; freed, there is room
  *	phases     60 MiB of large blocks, and once they are freed as much of small ones: all is had
  *	umpa       large blocks are umpa's
@@ -14,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -117,6 +119,33 @@ static unsigned long exhaust(void)
 	for (unsigned i = 0; i < again; i++)
 		free(block[i]);
 	return 4;
+}
+
+/* Places with frames between blocks in use, and a large one without: what comes there takes frames
+ * from elsewhere. */
+static unsigned long hold(void)
+{
+	enum {
+		N = 40
+	};
+	static char *block[N];
+	char *gap = NULL;
+	int right = 1;
+
+	for (unsigned i = 0; i < N; i++) {
+		if (i == N - 1)
+			gap = malloc((size_t)40 << 20);
+		block[i] = malloc(3000000);
+		right &= block[i] != NULL;
+		if (block[i])
+			tag(block[i], 3000000, i);
+	}
+	EXPECT(right && gap);
+	free(gap);
+	malloc_trim(0);
+	for (unsigned i = 0; i < N; i += 2)
+		free(block[i]);
+	return 1;
 }
 
 static unsigned long fill_and_free(size_t nbytes_each, size_t nbytes)
@@ -239,6 +268,8 @@ static unsigned long act(const char *arg)
 		return limit(RLIMIT_DATA, arg + 5);
 	if (!strcmp(arg, "churn"))
 		return churn();
+	if (!strcmp(arg, "hold"))
+		return hold();
 	if (!strcmp(arg, "exhaust"))
 		return exhaust();
 	if (!strcmp(arg, "phases"))

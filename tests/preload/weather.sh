@@ -12,10 +12,12 @@ for mib in 100 400; do
 		"$weather" churn "data=$mib" exhaust churn
 done
 check "RLIMIT_AS set late leaves room for others" "$weather" churn umpa as=400 room churn room
-for options in mover=auto malloc_min=4K; do
+for options in mover=auto malloc_min=4K shards=1; do
 	export UMPA_OPTIONS=$options
 	check "RLIMIT_DATA leaves room for small blocks, $options" \
 		sh -c 'ulimit -d 100000; exec "$0" umpa phases umpa' "$weather"
+	check "RLIMIT_DATA set late leaves room for small blocks, $options" \
+		"$weather" churn umpa data=100 phases
 done
 unset UMPA_OPTIONS
 check "RLIMIT_AS of a child of vfork" "$weather" churn umpa vfork umpa
@@ -25,7 +27,7 @@ for options in malloc_min=4K mover=plain; do
 done
 for what in as=700 data=20; do
 	UMPA_OPTIONS=malloc_min=4K,mover=mremap \
-		check "below what is in use, $what, mover=mremap" "$weather" churn "$what" exhaust churn
+		check "below what is in use, $what, mover=mremap" "$weather" churn hold "$what" exhaust churn
 done
 check "more than may be locked" "$weather" toolarge
 limit=$(ulimit -l)
@@ -43,4 +45,4 @@ if unshare -m umount -l /proc 2>"$scratch/out"; then
 else
 	leave_out "/proc not mounted: needs root"
 fi
-finish 26
+finish 30
