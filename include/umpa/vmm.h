@@ -199,6 +199,11 @@ struct umpa_guest {
 	uint64_t ninterruptions; /* of other CPUs, that this one's functions have asked for */
 };
 
+#ifdef __cplusplus /* these are C's casts */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#endif
+
 /* 1: fn is in guest mode. 0: it runs outside (UMPA_VMM_ALLOW_HOST), and has the functions for
  * blocks at the end of this header alone. */
 UMPA_G_INLINE int umpa_g_is_inside(const struct umpa_guest *g)
@@ -450,6 +455,10 @@ UMPA_G_INLINE void umpa_g_on_fault(struct umpa_guest *g, umpa_g_fault_fn *fn, vo
 	g->on_fault = fn;
 	g->on_fault_arg = arg;
 }
+
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+#endif
 
 /* --- blocks ---------------------------------------------------------------------------------
  *
