@@ -85,22 +85,24 @@ struct umpa_shard {
 } __attribute__((aligned(SHARD_ALIGN)));
 
 struct umpa_space {
-	struct umpa_lock lock; /* guards all below but the mover, and the window's frontier */
+	struct umpa_lock lock; /* guards all below, and the window's frontier */
 	struct umpa_extents extents;
-	uint32_t nnursery;      /* slots at the window's front that are for runs only */
-	uint32_t nnursery_used; /* of those, handed out so far; they never come back. atomic */
-	uint32_t ntransit;      /* calls that hold slots in transit */
-	uint32_t nresting;      /* forks that wait for those, and that no others begin before */
-	int locked; /* opened memory gets frames at once (mlockall): open no more than needed */
+	uint32_t ntransit; /* calls that hold slots in transit */
+	uint32_t nresting; /* forks that wait for those, and that no others begin before */
 	uint64_t nallocs, nfrees, span_npages;
 	uint64_t nslots_in_place;
 	uint32_t nused;   /* slots that are not free. atomic */
 	uint32_t npool;   /* resident free slots, counted when nused was. atomic */
 	uint64_t npooled; /* resident slots that became free, on the whole */
 	struct umpa_surplus surplus;
-	int over;  /* the pool holds more than it may: umpa_pool_keep_limit() acts. atomic */
-	int grown; /* slots were handed out that the kernel fills: umpa_idle_give_for_growth() acts.
-		      atomic */
+	/* Looked at all the time without the lock, and hardly ever written. */
+	uint32_t nnursery __attribute__((aligned(64))); /* slots at the window's front that are for
+							   runs only */
+	uint32_t nnursery_used; /* of those, handed out so far; they never come back. atomic */
+	int locked;    /* opened memory gets frames at once (mlockall): open no more than needed */
+	int over;      /* the pool holds more than it may: umpa_pool_keep_limit() acts. atomic */
+	int grown;     /* slots were handed out that the kernel fills: umpa_idle_give_for_growth()
+			  acts. atomic */
 	int has_given; /* surplus.ngiven is not 0. atomic */
 };
 
@@ -116,24 +118,25 @@ struct umpa_events {
 	uint64_t cleared_nbytes, trimmed_nbytes;
 };
 
+/* Each group begins a cache line: what is read all the time is not on one that others write. */
 struct umpa_core {
 	struct umpa_window window;
 	struct umpa_os_machine machine;
 	struct slot_record *record; /* per slot */
 	struct umpa_run_map *map;   /* per slot */
-	struct umpa_space space;
-	struct umpa_mover mover;
-	int mover_state; /* atomic, enum mover_state; mover is constant once it is MOVER_CHOSEN */
-	struct umpa_events events;
-	struct umpa_shard *shards; /* nshards of them, and behind them their heights */
+	struct umpa_shard *shards;  /* nshards of them, and behind them their heights */
 	size_t shards_nbytes;
 	unsigned nshards;
 	int huge;             /* huge pages may be behind slots */
 	uint32_t keep_nslots; /* option keep; UINT32_MAX: auto */
+	int mover_state; /* atomic, enum mover_state; mover is constant once it is MOVER_CHOSEN */
+	struct umpa_mover mover __attribute__((aligned(SHARD_ALIGN)));
+	struct umpa_space space __attribute__((aligned(SHARD_ALIGN)));
+	struct umpa_events events __attribute__((aligned(SHARD_ALIGN)));
 	/* A bit for each shard that may have spans or runs freed lately. Set by who puts the first
 	 * one in, cleared by umpa_recent_flush() alone: where sizes repeat nobody writes this line.
 	 * atomic */
-	uint64_t recent_shards __attribute__((aligned(64)));
+	uint64_t recent_shards __attribute__((aligned(SHARD_ALIGN)));
 };
 
 extern struct umpa_core umpa_core;
