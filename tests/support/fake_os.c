@@ -85,10 +85,14 @@ size_t fake_nframes_max, fake_open_max, fake_segment_nbytes, fake_huge_nbytes, f
 
 static struct area **areas; /* sorted by base */
 static size_t nareas, areas_room;
-static uint64_t next_frame, ncalls, fail_first, fail_last;
+static uint64_t next_frame, ncalls;
 static uint64_t ncalls_of[array_len(verb_names)];
-static int fail_error, threads, confined; /* confined: atomic */
+static int threads, confined; /* confined: atomic */
 static size_t nframes, nopened, nreserved, nmapped, partial_nbytes;
+static struct fault {
+	uint64_t first, last; /* calls since reset */
+	int error;
+} fault, next_fault;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- the ends of a call ------------------------------------------------------------------- */
@@ -112,6 +116,11 @@ static void unlock(void)
 		pthread_mutex_unlock(&mutex);
 }
 
+static int error_of(const struct fault *f)
+{
+	return ncalls >= f->first && ncalls <= f->last ? f->error : 0;
+}
+
 /* Begins a verb that can refuse: the error planned for this call, or 0. */
 static int enter(enum verb v)
 {
@@ -120,7 +129,7 @@ static int enter(enum verb v)
 		return -EPERM;
 	ncalls_of[v]++;
 	ncalls++;
-	return ncalls >= fail_first && ncalls <= fail_last ? fail_error : 0;
+	return error_of(&fault) ? error_of(&fault) : error_of(&next_fault);
 }
 
 static void enter_sure(enum verb v)
@@ -1284,8 +1293,7 @@ void fake_reset(void)
 	nframes = nopened = nreserved = nmapped = 0;
 	next_frame = ncalls = 0;
 	memset(ncalls_of, 0, sizeof(ncalls_of));
-	fail_first = UINT64_MAX;
-	fail_last = 0;
+	fault = next_fault = (struct fault){.first = UINT64_MAX};
 	__atomic_store_n(&confined, 0, __ATOMIC_RELAXED);
 	fake_clock_ns = 0;
 	fake_cpu = 0;
@@ -1313,9 +1321,8 @@ void fake_threads(int on)
 static void fail_between(uint64_t n, uint64_t last, int error)
 {
 	lock();
-	fail_first = n ? ncalls + n : UINT64_MAX;
-	fail_last = n ? last : 0;
-	fail_error = error;
+	fault = (struct fault){n ? ncalls + n : UINT64_MAX, n ? last : 0, error};
+	next_fault = (struct fault){.first = UINT64_MAX};
 	unlock();
 }
 
@@ -1332,6 +1339,15 @@ void fake_fail_at(uint64_t n, int error)
 void fake_fail_from(uint64_t n, int error)
 {
 	fail_between(n, UINT64_MAX, error);
+}
+
+void fake_fail_again(uint64_t m, int error)
+{
+	lock();
+	next_fault = (struct fault){.first = UINT64_MAX};
+	if (m && fault.first != UINT64_MAX)
+		next_fault = (struct fault){fault.first + m, fault.first + m, error};
+	unlock();
 }
 
 uint64_t fake_ncalls(void)

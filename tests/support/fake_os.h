@@ -61,6 +61,9 @@ extern size_t fake_open_max;
 void fake_fail_at(uint64_t n, int error);
 /* From the n-th on, every such call fails. */
 void fake_fail_from(uint64_t n, int error);
+/* Behind fake_fail_at(): so does the m-th call after that one, such as those that undo what had
+ * been done by then. 0: none. */
+void fake_fail_again(uint64_t m, int error);
 /* Calls of verbs and movers that can refuse, since reset; and of one: "reserve", "release", "open",
  * "advise_huge", "map", "unmap", "remap", "back", "unback", "resident", "bare", "move", "mmap",
  * "munmap", "mremap", "protect", "advise", "renew", "lock", "unlock", "sync", "incore",

@@ -118,6 +118,25 @@ TEST(fake_fails_the_call_it_is_told)
 	CHECK_EQ(fake_ncalls_of("back"), 3);
 }
 
+TEST(fake_fails_two_calls_it_is_told)
+{
+	PLAN(BEGIN_NCHECKS + 7);
+	begin();
+	fake_fail_at(1, -EAGAIN);
+	fake_fail_again(2, -ENOMEM);
+	CHECK_EQ(umpa_os_back(window, PAGE_NBYTES), -EAGAIN);
+	CHECK_EQ(umpa_os_back(window, PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_os_back(window, PAGE_NBYTES), -ENOMEM);
+	CHECK_EQ(umpa_os_back(window, PAGE_NBYTES), 0);
+	/* What was planned before is forgotten, and behind nothing there is nothing. */
+	fake_fail_again(3, -ENOMEM);
+	fake_fail_at(0, 0);
+	fake_fail_again(1, -ENOMEM);
+	CHECK_EQ(umpa_os_back(window, PAGE_NBYTES), 0);
+	CHECK_EQ(umpa_os_back(window, PAGE_NBYTES), 0);
+	CHECK_EQ(fake_ncalls_of("back"), 6);
+}
+
 TEST(fake_mappings_grow_and_shrink)
 {
 	void *a = NULL, *b = NULL;

@@ -26,9 +26,18 @@ static void touch(void *addr, size_t nbytes)
 /* Which sizes: 2^log2_min to 2^log2_max bytes. */
 static unsigned log2_min = 12, log2_max = 24;
 
-static struct outcome run(uint64_t seed, uint64_t n, int error, int lasting)
+struct plan {
+	uint64_t seed;
+	int error;
+	int lasting;    /* all behind it fail, too */
+	uint64_t again; /* the call that many behind it fails, too; 0: none */
+	unsigned step;  /* of so many calls one fails */
+};
+
+/* The n-th call fails; 0: none. */
+static struct outcome run(struct plan p, uint64_t n)
 {
-	struct model_options o = {.seed = seed,
+	struct model_options o = {.seed = p.seed,
 		.nops = NOPS,
 		.nblocks = NBLOCKS,
 		.log2_min = log2_min,
@@ -40,11 +49,10 @@ static struct outcome run(uint64_t seed, uint64_t n, int error, int lasting)
 	struct umpa_stats st;
 
 	fake_reset();
-	fake_first_look_ns = seed % 2 ? 0 : 5000; /* by turns, on a host with shadow page tables */
-	if (lasting)
-		fake_fail_from(n, error);
-	else
-		fake_fail_at(n, error);
+	fake_first_look_ns =
+		p.seed % 2 ? 0 : 5000; /* by turns, on a host with shadow page tables */
+	(p.lasting ? fake_fail_from : fake_fail_at)(n, p.error);
+	fake_fail_again(p.again, p.error);
 	r = model_run(&o);
 	out.ncalls = fake_ncalls();
 	fake_fail_at(0, 0);
@@ -57,46 +65,57 @@ static struct outcome run(uint64_t seed, uint64_t n, int error, int lasting)
 	umpa_core_stop();
 	out.nleaked = fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes();
 	if (out.nwrong || out.ninvalid || out.nleaked)
-		printf("  seed %llu, call %llu%s, error %d: %llu wrong, %llu invalid, %llu "
-		       "leaked\n",
-			(unsigned long long)seed, (unsigned long long)n, lasting ? " and on" : "",
-			error, (unsigned long long)out.nwrong, (unsigned long long)out.ninvalid,
+		printf("  seed %llu, call %llu%s, %llu behind it, error %d: %llu wrong, %llu "
+		       "invalid, %llu leaked\n",
+			(unsigned long long)p.seed, (unsigned long long)n,
+			p.lasting ? " and on" : "", (unsigned long long)p.again, p.error,
+			(unsigned long long)out.nwrong, (unsigned long long)out.ninvalid,
 			(unsigned long long)out.nleaked);
 	return out;
 }
 
-static void each_call(uint64_t seed, int error, int lasting, unsigned step)
+static void each_call(struct plan p)
 {
-	uint64_t ncalls = run(seed, 0, 0, 0).ncalls, nbad = 0, nruns = 0;
+	uint64_t step = p.step * CHECK_STRIDE, nbad = 0, nruns = 0, ncalls;
 
-	for (uint64_t n = 1; n <= ncalls; n += step * CHECK_STRIDE, nruns++) {
-		struct outcome out = run(seed, n, error, lasting);
+	ncalls = run((struct plan){.seed = p.seed}, 0).ncalls;
+	for (uint64_t n = 1; n <= ncalls; n += step, nruns++) {
+		struct outcome out = run(p, n);
 
 		nbad += out.nwrong || out.ninvalid || out.nleaked;
 	}
 	CHECK_EQ(nbad, 0);
-	CHECK(nruns * step * CHECK_STRIDE > 40);
+	CHECK(nruns * step > 40);
 }
 
 TEST(faults_each_call_once_enomem)
 {
 	PLAN(4);
-	each_call(1, -ENOMEM, 0, 1);
-	each_call(2, -ENOMEM, 0, 1);
+	each_call((struct plan){.seed = 1, .error = -ENOMEM, .step = 1});
+	each_call((struct plan){.seed = 2, .error = -ENOMEM, .step = 1});
 }
 
 TEST(faults_each_call_once_busy)
 {
 	PLAN(4);
-	each_call(3, -EBUSY, 0, 2);
-	each_call(4, -EAGAIN, 0, 2);
+	each_call((struct plan){.seed = 3, .error = -EBUSY, .step = 2});
+	each_call((struct plan){.seed = 4, .error = -EAGAIN, .step = 2});
 }
 
 TEST(faults_from_each_call_on)
 {
 	PLAN(4);
-	each_call(5, -ENOMEM, 1, 3);
-	each_call(6, -EINVAL, 1, 3);
+	each_call((struct plan){.seed = 5, .error = -ENOMEM, .lasting = 1, .step = 3});
+	each_call((struct plan){.seed = 6, .error = -EINVAL, .lasting = 1, .step = 3});
+}
+
+/* And one of those that undo what had been done, or do it another way. */
+TEST(faults_each_call_and_one_behind_it)
+{
+	PLAN(6);
+	for (uint64_t again = 1; again <= 3; again++)
+		each_call((struct plan){
+			.seed = 9 + again, .error = -ENOMEM, .again = again, .step = 3});
 }
 
 /* Of 2 to 4 MiB, half of them of one size: runs across two slots (model.c). */
@@ -105,9 +124,9 @@ TEST(faults_blocks_of_one_size)
 	PLAN(6);
 	log2_min = 21;
 	log2_max = 22;
-	each_call(7, -ENOMEM, 0, 4);
-	each_call(8, -EINVAL, 0, 4);
-	each_call(9, -ENOMEM, 1, 5);
+	each_call((struct plan){.seed = 7, .error = -ENOMEM, .step = 4});
+	each_call((struct plan){.seed = 8, .error = -EINVAL, .step = 4});
+	each_call((struct plan){.seed = 9, .error = -ENOMEM, .lasting = 1, .step = 5});
 	log2_min = 12;
 	log2_max = 24;
 }

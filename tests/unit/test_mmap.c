@@ -1088,6 +1088,13 @@ static void begin_with_pool(void)
 	umpa_munmap(p, 2 * SLOT_NBYTES);
 }
 
+/* The n-th call, and the m-th behind it if it is not 0. */
+static void refuse(uint64_t n, uint64_t m)
+{
+	fake_fail_at(n, -ENOMEM);
+	fake_fail_again(m, -ENOMEM);
+}
+
 TEST(mmap_reservations_refused_anywhere)
 {
 	uint64_t ncalls;
@@ -1096,11 +1103,11 @@ TEST(mmap_reservations_refused_anywhere)
 	ncalls = fake_ncalls();
 	reserve_and_use();
 	ncalls = fake_ncalls() - ncalls;
-	PLAN(3 * ncalls + 1);
+	PLAN(3 * 3 * ncalls + 1);
 	CHECK(ncalls > 15);
-	for (uint64_t n = 1; n <= ncalls; n++) {
+	for (uint64_t n = 0; n < 3 * ncalls; n++) {
 		begin_with_pool();
-		fake_fail_at(n, -ENOMEM);
+		refuse(1 + n / 3, n % 3);
 		CHECK(reserve_and_use());
 		CHECK(umpa_mapping_valid());
 		CHECK(fake_consistent());
@@ -1148,11 +1155,11 @@ TEST(mmap_refused_anywhere)
 {
 	uint64_t ncalls = ncalls_of_scenario();
 
-	PLAN(2 * ((ncalls + CHECK_STRIDE - 1) / CHECK_STRIDE) + 1);
+	PLAN(2 * ((3 * ncalls + CHECK_STRIDE - 1) / CHECK_STRIDE) + 1);
 	CHECK(ncalls > 15);
-	for (uint64_t n = 1; n <= ncalls; n += CHECK_STRIDE) {
+	for (uint64_t n = 0; n < 3 * ncalls; n += CHECK_STRIDE) {
 		fake_mmap_begin();
-		fake_fail_at(n, -ENOMEM);
+		refuse(1 + n % ncalls, n / ncalls);
 		CHECK(scenario());
 		CHECK(fake_mmap_ends_well());
 	}

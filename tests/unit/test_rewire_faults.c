@@ -69,6 +69,7 @@ static uint64_t count_dirty_void(void)
 
 struct fault {
 	uint64_t nth;
+	uint64_t again; /* so does the call that many behind it; 0: none */
 	int error;
 	int lasting; /* those behind it fail, too */
 	int shared;  /* pages in the middle of slots of either block don't move */
@@ -98,6 +99,7 @@ static uint64_t one_fault(enum call call, struct fault f, uint64_t *nbad)
 	}
 	ncalls = fake_ncalls();
 	(f.lasting ? fake_fail_from : fake_fail_at)(f.nth, f.error);
+	fake_fail_again(f.again, f.error);
 	nwrong = do_call(call, a + PAGE, b + PAGE, n - 2 * PAGE);
 	fake_fail_at(0, 0);
 	ncalls = fake_ncalls() - ncalls;
@@ -110,9 +112,10 @@ static uint64_t one_fault(enum call call, struct fault f, uint64_t *nbad)
 	umpa_core_stop();
 	nwrong += fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes();
 	if (nwrong)
-		printf("  call %d, fault %llu%s, error %d%s: %llu wrong\n", (int)call,
-			(unsigned long long)f.nth, f.lasting ? " and on" : "", f.error,
-			f.shared ? ", shared" : "", (unsigned long long)nwrong);
+		printf("  call %d, fault %llu%s, %llu behind it, error %d%s: %llu wrong\n",
+			(int)call, (unsigned long long)f.nth, f.lasting ? " and on" : "",
+			(unsigned long long)f.again, f.error, f.shared ? ", shared" : "",
+			(unsigned long long)nwrong);
 	*nbad += nwrong != 0;
 	return ncalls;
 }
@@ -151,4 +154,13 @@ TEST(rewire_each_call_fails_from_there_on)
 	PLAN(2 * 2 * 2);
 	for (int i = 0; i < 4; i++)
 		each_fault((struct fault){.error = errors[i / 2], .lasting = 1, .shared = i % 2});
+}
+
+/* And one of those that undo it, or do it another way. */
+TEST(rewire_each_call_fails_and_one_behind_it)
+{
+	PLAN(2 * 2 * 2);
+	for (int i = 0; i < 4; i++)
+		each_fault((struct fault){
+			.error = -ENOMEM, .again = 1 + (uint64_t)i / 2, .shared = i % 2});
 }
