@@ -125,7 +125,7 @@ must_check int umpa_kvm_run(struct umpa_kvm_cpu *cpu, struct umpa_kvm_event *eve
  * umpa_kvm_interrupt(). -EAGAIN, -ENOMEM: no timer is to be had.
  */
 struct umpa_kvm_alarm {
-	uint64_t blocked; /* the thread's signals, before */
+	uint64_t blocked; /* in guest mode, and whether the alarm's signal was before */
 	int timer;        /* -1: none */
 };
 
@@ -135,8 +135,7 @@ void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alar
 /* The same for who is another thread than the one that armed: its signals are its own. */
 void umpa_kvm_drop(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm);
 
-/* The thread has changed which signals it blocks: so does guest mode, and so it is left afterwards.
- */
+/* The thread has changed which signals it blocks: so does guest mode. */
 void umpa_kvm_follow_mask(struct umpa_kvm_cpu *cpu, struct umpa_kvm_alarm *alarm);
 
 /* In ns nanoseconds once more, where there is a timer. */

@@ -601,6 +601,13 @@ static int start_timer(uint64_t ns, int *timer)
 	return error ? error : set_timer(*timer, ns);
 }
 
+/* No other signal: a handler that ran since may have blocked some for good. */
+static void unblock_alarm(const struct umpa_kvm_alarm *alarm)
+{
+	if (!(alarm->blocked & alarm_bit))
+		SYS_4(SYS_rt_sigprocmask, SIG_UNBLOCK, &alarm_bit, 0, NSIGNAL_BYTES);
+}
+
 int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *alarm)
 {
 	uint64_t wanted;
@@ -615,7 +622,7 @@ int umpa_kvm_arm(struct umpa_kvm_cpu *cpu, uint64_t ns, struct umpa_kvm_alarm *a
 		error = start_timer(ns, &alarm->timer);
 	if (error) {
 		umpa_kvm_drop(cpu, alarm);
-		SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
+		unblock_alarm(alarm);
 	}
 	return error;
 }
@@ -653,7 +660,7 @@ void umpa_kvm_disarm(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alar
 		SYS_1(SYS_timer_delete, alarm->timer);
 	umpa_kvm_hush();
 	(void)!set_mask(cpu, NULL);
-	SYS_4(SYS_rt_sigprocmask, SIG_SETMASK, &alarm->blocked, 0, NSIGNAL_BYTES);
+	unblock_alarm(alarm);
 }
 
 void umpa_kvm_drop(struct umpa_kvm_cpu *cpu, const struct umpa_kvm_alarm *alarm)

@@ -460,7 +460,6 @@ void umpa_vmm_break_off(struct umpa_vmm_cpu *cpu, int by_own_thread)
 	if (thread)
 		take_no_interrupts(cpu, thread < 0 ? -thread : thread);
 	if (cpu->is_armed && by_own_thread) {
-		umpa_kvm_follow_mask(&cpu->kvm, &cpu->alarm);
 		disarm(cpu);
 	} else if (cpu->is_armed) {
 		umpa_kvm_drop(&cpu->kvm, &cpu->alarm);
