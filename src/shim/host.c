@@ -43,6 +43,30 @@ static int note_bounds(struct dl_phdr_info *library, size_t nbytes, void *arg)
 	return 1;
 }
 
+static __attribute__((noinline)) void clear_stack_below(void)
+{
+	volatile char below[2048];
+
+	for (size_t i = 0; i < sizeof(below); i++)
+		below[i] = 0;
+}
+
+/*
+ * Told to have its heap in huge pages (glibc.malloc.hugetlb=1), glibc asks at its first malloc
+ * which mode they have, and compares what it has read as a string of which the end is missing
+ * (2.36): what follows is what the stack had there, by which it has them or not. So the first
+ * malloc is made here, over zeros.
+ */
+static void settle_huge_pages(const struct umpa_engine *e)
+{
+	const char *list = getenv("GLIBC_TUNABLES");
+
+	if (!list || !strstr(list, "glibc.malloc.hugetlb"))
+		return;
+	clear_stack_below();
+	e->free(e->malloc(1));
+}
+
 int umpa_host_find_engine(struct umpa_engine *out)
 {
 	umpa_find_next("malloc", &out->malloc);
@@ -59,6 +83,7 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	dl_iterate_phdr(note_bounds, out);
 	out->measures = is_own(out, (uintptr_t)out->usable_size);
 	out->learns = is_own(out, (uintptr_t)out->mallopt);
+	settle_huge_pages(out);
 	return 1;
 }
 

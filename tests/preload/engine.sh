@@ -26,4 +26,18 @@ for name in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
 	serves "$engine" mover=mremap,huge=0 1 1000000
 	serves "$engine" mmap=1,keep=0 1 1000000
 done
-finish 12
+# glibc asks for huge pages where they are for who asks: then its heap begins with one.
+heap_is_huge()
+{
+	range=$(GLIBC_TUNABLES=glibc.malloc.hugetlb=1 LD_PRELOAD=$preload "$@" /proc/self/maps)
+	[ $((0x${range#*-} - 0x${range%-*})) -ge 2097152 ]
+	result "glibc's heap in huge pages, $1" $?
+}
+
+if grep -q '\[madvise\]' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; then
+	heap_is_huge sed -n 's/ .*\[heap\]$//p'
+	heap_is_huge awk '/\[heap\]/ { print $1 }'
+else
+	leave_out "huge pages are not for who asks for them" 2
+fi
+finish 14
