@@ -18,6 +18,7 @@
  */
 #ifndef UMPA_CORE_CORE_H
 #define UMPA_CORE_CORE_H
+
 #include <umpa/page.h>
 
 #include "core/surplus.h"

@@ -53,7 +53,7 @@ run env UMPA_OPTIONS=mover=plain "$umpa" doctor
 prints "take mover= out of UMPA_OPTIONS"
 
 # userfaultfd forbidden.
-run "$UMPA_BUILD/tests/preload/noufd" "$umpa" doctor --json
+run "$UMPA_BUILD/tests/preload/filtered" userfaultfd "$umpa" doctor --json
 ends 1 "no userfaultfd"
 holds
 query ".mover != \"uffd\"" true
@@ -63,7 +63,7 @@ query "$(of 'mover uffd' 'value | contains("EPERM")')" true
 query "$(of 'mover uffd' 'why | test("seccomp|6.8")')" true
 
 # A filter that kills.
-run "$UMPA_BUILD/tests/preload/nomincore" "$umpa" doctor --json
+run "$UMPA_BUILD/tests/preload/filtered" mincore "$umpa" doctor --json
 ends "$here" "mincore kills"
 holds
 query .mover "$mover"

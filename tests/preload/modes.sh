@@ -8,27 +8,27 @@ for options in malloc_min=4K mover=mremap mover=plain huge=0 keep=0 mmap=0; do
 	check "churn, $options" "$programs/weather" umpa churn
 done
 unset UMPA_OPTIONS
-"$programs/noufd" true
+"$programs/filtered" userfaultfd true
 case $? in
 77) leave_out "no userfaultfd: seccomp is not to be had here" ;;
 0)
 	# The filter is set before umpa comes, as by a container.
-	LD_PRELOAD= "$programs/noufd" env LD_PRELOAD="$preload" "$programs/weather" umpa churn
+	LD_PRELOAD= "$programs/filtered" userfaultfd env LD_PRELOAD="$preload" "$programs/weather" umpa churn
 	result "no userfaultfd" $?
 	;;
-*) result "noufd" 1 ;;
+*) result "a filter of userfaultfd" 1 ;;
 esac
-"$programs/nomincore" true
+"$programs/filtered" mincore true
 case $? in
 77) leave_out "mincore kills: seccomp is not to be had here" 2 ;;
 0)
 	for options in mover=auto mover=mremap; do
-		LD_PRELOAD= "$programs/nomincore" env LD_PRELOAD="$preload" UMPA_OPTIONS=$options \
+		LD_PRELOAD= "$programs/filtered" mincore env LD_PRELOAD="$preload" UMPA_OPTIONS=$options \
 			"$programs/weather" umpa churn churn
 		result "mincore kills, $options" $?
 	done
 	;;
-*) result "nomincore" 1 ;;
+*) result "a filter of mincore" 1 ;;
 esac
 if "$programs/nothp" true; then
 	check "no huge pages, churn" "$programs/nothp" "$programs/weather" umpa churn
