@@ -1,6 +1,6 @@
 #include "heap/engine.h"
 
-struct umpa_engine umpa_engine = {.free = umpa_heap_free_slow};
+struct umpa_engine umpa_engine = UMPA_ENGINE_UNKNOWN;
 
 /* Set while this thread is looking for the engine: what it allocates meanwhile can't come from it.
  */

@@ -2,10 +2,10 @@
  * The engine: the next malloc in the chain (glibc's, or jemalloc, mimalloc, tcmalloc when preloaded
  * after umpa), which serves what is too small for umpa. A table of its functions, filled once.
  *
- * Until umpa_engine_start() has succeeded the table is all NULL, but for free, which is
- * umpa_heap_free_slow: free takes no look at whether the engine is known. It never changes
- * afterwards; malloc is written last, with release, so whoever sees it set sees the rest. Nothing
- * here takes a lock: two threads that start at once find the same functions.
+ * Until umpa_engine_start() has succeeded the table is all NULL, but for free and usable_size,
+ * which are the heap's slow functions: they take no look at whether the engine is known. It never
+ * changes afterwards; malloc is written last, with release, so whoever sees it set sees the rest.
+ * Nothing here takes a lock: two threads that start at once find the same functions.
  *
  * Does not allocate. What it asks of the program it lives in (umpa_host_*) is supplied by the shim,
  * or by a test.
@@ -37,10 +37,17 @@ struct umpa_engine {
 	int measures, learns;
 };
 
-extern within_library struct umpa_engine umpa_engine;
-
 /* Of heap.h. */
 void umpa_heap_free_slow(void *p);
+size_t umpa_heap_usable_size_slow(void *p);
+
+/* What the table is before the engine is known. */
+#define UMPA_ENGINE_UNKNOWN                                                                        \
+	{                                                                                          \
+		.free = umpa_heap_free_slow, .usable_size = umpa_heap_usable_size_slow             \
+	}
+
+extern within_library struct umpa_engine umpa_engine;
 
 static inline int umpa_engine_known(void)
 {

@@ -128,17 +128,13 @@ void umpa_heap_free_slow(void *p)
 	}
 }
 
-size_t umpa_heap_usable_size(const void *p)
+size_t umpa_heap_usable_size_slow(void *p)
 {
-	if (!p)
-		return 0;
 	if (umpa_owns_block(p))
 		return umpa_page_usable_size(p, "malloc_usable_size");
 	if (umpa_boot_owns(p))
 		return umpa_boot_usable_size(p);
-	if (!umpa_engine_start() || !umpa_engine.usable_size)
-		return 0;
-	return umpa_engine.usable_size((void *)p);
+	return p && umpa_engine_start() ? umpa_engine.usable_size(p) : 0;
 }
 
 /* --- aligned -------------------------------------------------------------------------------- */

@@ -39,7 +39,6 @@ void *umpa_heap_realloc_slow(void *p, size_t nbytes);
 int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes);
 void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes);
 void *umpa_heap_memalign_slow(size_t align, size_t nbytes);
-size_t umpa_heap_usable_size(const void *p);
 
 /* A block of umpa's, of nbytes or more; NULL where it refuses. For the heap's own files. */
 void *umpa_heap_block(size_t nbytes, unsigned flags);
@@ -64,14 +63,15 @@ void umpa_heap_retire(void);
 int umpa_heap_is_beyond(size_t nbytes);
 
 /*
- * Certainly the engine's. A block of umpa's is in the window or begins at a page, like a bootstrap
- * block; for these, NULL and the engine's own pages the slow functions look closer. What lies in a
- * mapping is in memory that the engine has mapped (shim/mman.c).
+ * Certainly the engine's, or NULL, which it knows what to do with: lua asks realloc for all that it
+ * allocates. A block of umpa's is in the window or begins at a page, like a bootstrap block; for
+ * these and the engine's own pages the slow functions look closer. What lies in a mapping is in
+ * memory that the engine has mapped (shim/mman.c).
  */
 static inline int umpa_heap_is_engines(const void *p)
 {
 	if (likely(!umpa_in_window(p)))
-		return likely((uintptr_t)p % PAGE_NBYTES);
+		return likely((uintptr_t)p % PAGE_NBYTES) || !p;
 	return umpa_in_mappings(p);
 }
 
@@ -107,6 +107,14 @@ static inline void umpa_heap_free(void *p)
 		__atomic_load_n(&umpa_engine.free, __ATOMIC_RELAXED)(p);
 	else
 		umpa_heap_free_slow(p);
+}
+
+/* Asked of every block by some programs: redis counts by it. */
+static inline size_t umpa_heap_usable_size(void *p)
+{
+	if (umpa_heap_is_engines(p))
+		return __atomic_load_n(&umpa_engine.usable_size, __ATOMIC_RELAXED)(p);
+	return umpa_heap_usable_size_slow(p);
 }
 
 static inline int umpa_heap_posix_memalign(void **out, size_t align, size_t nbytes)

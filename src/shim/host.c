@@ -78,7 +78,7 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	umpa_find_next("memalign", &out->memalign);
 	umpa_find_next("malloc_usable_size", &out->usable_size);
 	umpa_find_next("mallopt", &out->mallopt);
-	if (!out->malloc || !out->calloc || !out->realloc || !out->free)
+	if (!out->malloc || !out->calloc || !out->realloc || !out->free || !out->usable_size)
 		return 0;
 	dl_iterate_phdr(note_bounds, out);
 	out->measures = is_own(out, (uintptr_t)out->usable_size);

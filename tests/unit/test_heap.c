@@ -80,8 +80,7 @@ static void *engine_aligned(size_t align, size_t nbytes)
 
 static size_t engine_usable_size(void *p)
 {
-	(void)p;
-	return 48 * KIB;
+	return p ? 48 * KIB : 0;
 }
 
 static int engine_mallopt(int param, int value)
@@ -98,7 +97,7 @@ static int recurse(void)
 {
 	char *p = umpa_heap_calloc(4, 25), *q = umpa_heap_malloc(3000), *r = NULL;
 	int right = p && q && umpa_boot_owns(p) && umpa_boot_owns(q) &&
-		    umpa_heap_usable_size(p) == 100 && !p[99];
+		    umpa_heap_usable_size(p) == 100 && !umpa_heap_usable_size(NULL) && !p[99];
 
 	memset(p, 7, 100);
 	r = umpa_heap_realloc(p, 5000);
@@ -148,7 +147,7 @@ static void begin(void)
 	fake_reset();
 	umpa_evidence_stop();
 	umpa_prove_misfit_npages = 0;
-	umpa_engine = (struct umpa_engine){.free = umpa_heap_free_slow};
+	umpa_engine = (struct umpa_engine)UMPA_ENGINE_UNKNOWN;
 	umpa_heap_min = 0;
 	memset(&engine, 0, sizeof(engine));
 	engine.consent = UMPA_CONSENT_GIVEN;
@@ -180,7 +179,7 @@ TEST(heap_small_is_the_engines)
 {
 	void *p, *q;
 
-	PLAN(7 + END_CHECKS);
+	PLAN(8 + END_CHECKS);
 	begin();
 	p = umpa_heap_malloc(64 * KIB - 1);
 	q = umpa_heap_malloc(64 * KIB);
@@ -190,6 +189,7 @@ TEST(heap_small_is_the_engines)
 	CHECK_EQ(engine.nfinds, 1);
 	CHECK_EQ(umpa_heap_usable_size(p), 48 * KIB);
 	CHECK_EQ(umpa_heap_usable_size(q), 64 * KIB);
+	CHECK_EQ(umpa_heap_usable_size(NULL), 0);
 	umpa_heap_free(p);
 	umpa_heap_free(q);
 	CHECK_EQ(engine.nfrees, 1);
@@ -503,6 +503,19 @@ TEST(heap_finds_the_engine_to_free)
 	umpa_heap_free(malloc(100));
 	CHECK_EQ(engine.nfinds, 1);
 	CHECK_EQ(engine.nfrees, 1);
+	end();
+}
+
+TEST(heap_finds_the_engine_to_measure)
+{
+	void *p = malloc(100);
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	CHECK_EQ(umpa_heap_usable_size(p), 48 * KIB);
+	CHECK_EQ(engine.nfinds, 1);
+	CHECK_EQ(umpa_heap_usable_size(p), 48 * KIB);
+	umpa_heap_free(p);
 	end();
 }
 
