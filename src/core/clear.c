@@ -35,20 +35,28 @@ void umpa_clear_by_unback(void *addr, size_t npages)
 		umpa_clear(addr, npages);
 }
 
+/* What of a superpage, or of less, is to be cleared by writing. */
+static int wants_writing(const void *addr, size_t npages)
+{
+	return npages < SLOT_NPAGES || all_have_frames(addr, npages);
+}
+
 void umpa_clear_frames(void *addr, size_t npages)
 {
-	while (npages) {
-		size_t n = npages < SLOT_NPAGES ? npages : SLOT_NPAGES;
+	char *at = addr, *begin = at; /* [begin, at) is to be written yet */
 
+	for (size_t n; npages; at += n << PAGE_SHIFT, npages -= n) {
+		n = npages < SLOT_NPAGES ? npages : SLOT_NPAGES;
+		if (wants_writing(at, n))
+			continue;
+		umpa_clear(begin, (size_t)(at - begin) >> PAGE_SHIFT);
+		begin = at + (n << PAGE_SHIFT);
 		/* "No frame" may mean swapped out: then only the kernel can make it zero cheaply.
 		 */
-		if (n < SLOT_NPAGES || all_have_frames(addr, n))
-			umpa_clear(addr, n);
-		else if (umpa_os_bare(addr, n))
-			umpa_clear_by_unback(addr, n);
-		addr = (char *)addr + (n << PAGE_SHIFT);
-		npages -= n;
+		if (umpa_os_bare(at, n))
+			umpa_clear_by_unback(at, n);
 	}
+	umpa_clear(begin, (size_t)(at - begin) >> PAGE_SHIFT);
 }
 
 void umpa_clear_dirty(void *base, unsigned from, unsigned n, const struct bitmap *dirty)
