@@ -34,6 +34,7 @@ static void publish(const struct umpa_engine *found)
 	PUBLISH(end, __ATOMIC_RELAXED);
 	PUBLISH(measures, __ATOMIC_RELAXED);
 	PUBLISH(learns, __ATOMIC_RELAXED);
+	PUBLISH(breaks, __ATOMIC_RELAXED);
 	/* Pairs with umpa_engine_known(). */
 	PUBLISH(malloc, __ATOMIC_RELEASE);
 }

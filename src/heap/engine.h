@@ -35,6 +35,7 @@ struct umpa_engine {
 	/* usable_size, mallopt come from the same library as malloc, so that they speak of its
 	 * blocks. */
 	int measures, learns;
+	int breaks; /* it is libc's, whose heap lies below the program break */
 };
 
 /* Of heap.h. */
@@ -87,5 +88,8 @@ enum umpa_consent umpa_host_consent(void);
 /* 1 if the environment sets one of the numbers from which glibc's heap decides what to give back.
  * Allocates nothing. */
 int umpa_host_tunes_engine(void);
+
+/* 1 if the environment says whether glibc's heap has huge pages. Allocates nothing. */
+int umpa_host_has_huge_heap(void);
 
 #endif

@@ -8,10 +8,11 @@
 #include "core/page.h"
 #include "core/pool.h"
 #include "core/space.h"
+#include "heap/huge.h"
 #include "heap/learn.h"
 #include "heap/prove.h"
 
-size_t umpa_heap_min;
+size_t umpa_heap_min, umpa_heap_plain;
 
 enum route {
 	TO_UMPA,
@@ -33,17 +34,33 @@ static size_t decide_min(void)
 	}
 }
 
+void umpa_heap_look_from(size_t nbytes)
+{
+	size_t min = __atomic_load_n(&umpa_heap_min, __ATOMIC_RELAXED);
+
+	/* Pairs with umpa_heap_is_small(): the engine and the threshold are set before it. */
+	__atomic_store_n(&umpa_heap_plain, nbytes < min ? nbytes : min, __ATOMIC_RELEASE);
+}
+
 void umpa_heap_retire(void)
 {
 	umpa_heap_start();
 	__atomic_store_n(&umpa_heap_min, SIZE_MAX, __ATOMIC_RELEASE);
+	umpa_heap_look_from(SIZE_MAX);
+	umpa_huge_stop();
 }
 
 void umpa_heap_start(void)
 {
-	if (umpa_engine_start() && !__atomic_load_n(&umpa_heap_min, __ATOMIC_RELAXED))
-		/* Pairs with umpa_heap_is_small(): the engine is set before it. */
-		__atomic_store_n(&umpa_heap_min, decide_min(), __ATOMIC_RELEASE);
+	size_t none = 0;
+
+	if (!umpa_engine_start() || __atomic_load_n(&umpa_heap_min, __ATOMIC_RELAXED) ||
+		!__atomic_compare_exchange_n(
+			&umpa_heap_min, &none, decide_min(), 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		return;
+	umpa_heap_look_from(SIZE_MAX);
+	if (umpa_host_consent() == UMPA_CONSENT_GIVEN)
+		umpa_huge_start();
 }
 
 static enum route route_of(size_t nbytes)
@@ -77,6 +94,7 @@ void *umpa_heap_block(size_t nbytes, unsigned flags)
 {
 	void *p = NULL;
 
+	umpa_huge_look();
 	/* Not every engine sets errno. */
 	if (umpa_heap_is_beyond(nbytes))
 		return umpa_heap_refuse();
@@ -109,11 +127,15 @@ static inline void *alloc(size_t nbytes, unsigned flags)
 
 void *umpa_heap_malloc_slow(size_t nbytes)
 {
+	if (umpa_heap_is_small_yet(nbytes))
+		return umpa_engine.malloc(nbytes);
 	return alloc(nbytes, 0);
 }
 
 void *umpa_heap_calloc_slow(size_t nbytes)
 {
+	if (umpa_heap_is_small_yet(nbytes))
+		return umpa_engine.calloc(1, nbytes);
 	return alloc(nbytes, UMPA_ZERO);
 }
 
@@ -124,6 +146,7 @@ void umpa_heap_free_slow(void *p)
 		umpa_prove_end(p);
 		umpa_page_free(p, "free");
 	} else if (p && !umpa_boot_owns(p) && (umpa_engine_known() || umpa_engine_start())) {
+		umpa_huge_look();
 		umpa_engine.free(p);
 	}
 }

@@ -13,7 +13,8 @@
  *
  * Invariants
  *  1. umpa_heap_min is 0 until the engine is known and umpa may act; then it is the threshold
- *     for good: SIZE_MAX where umpa may not act at all.
+ *     for good: SIZE_MAX where umpa may not act at all. umpa_heap_plain is 0 until then, too, and
+ *     never more than it: what is smaller is the engine's, and nothing else is to be done.
  *  2. Where umpa refuses, the engine is asked before the caller is refused.
  */
 #ifndef UMPA_HEAP_HEAP_H
@@ -27,8 +28,9 @@
 #include "core/owns.h"
 #include "heap/boot.h"
 #include "heap/engine.h"
+#include "heap/huge.h"
 
-extern within_library size_t umpa_heap_min;
+extern within_library size_t umpa_heap_min, umpa_heap_plain;
 
 /* Does all that can be done now so that umpa serves. Called by the first allocation by itself. */
 void umpa_heap_start(void);
@@ -43,11 +45,24 @@ void *umpa_heap_memalign_slow(size_t align, size_t nbytes);
 /* A block of umpa's, of nbytes or more; NULL where it refuses. For the heap's own files. */
 void *umpa_heap_block(size_t nbytes, unsigned flags);
 
-/* Small, and the engine is known. Acquire pairs with the release in heap.c: who sees the threshold
- * sees the engine. */
+/* Requests from nbytes up come by the slow functions, where the engine's heap is looked at; at most
+ * from the threshold. */
+void umpa_heap_look_from(size_t nbytes);
+
+/* Small, and the engine is known. Acquire pairs with the release in heap.c: who sees the bound sees
+ * the engine. */
 static inline int umpa_heap_is_small(size_t nbytes)
 {
-	return likely(nbytes < __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE));
+	return likely(nbytes < __atomic_load_n(&umpa_heap_plain, __ATOMIC_ACQUIRE));
+}
+
+/* For the slow functions: small all the same. Looks at the engine's heap. */
+static inline int umpa_heap_is_small_yet(size_t nbytes)
+{
+	if (nbytes >= __atomic_load_n(&umpa_heap_min, __ATOMIC_ACQUIRE))
+		return 0;
+	umpa_huge_look();
+	return 1;
 }
 
 static inline void *umpa_heap_refuse(void)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "heap/heap.h"
+#include "heap/huge.h"
 
 /* mallopt's parameters, each of which ends glibc's learning. The numbers are glibc's ABI. */
 enum {
@@ -44,11 +45,27 @@ void umpa_learn_note(size_t nbytes)
 		;
 }
 
-static int may_teach(void)
+int umpa_learn_may_teach(void)
 {
 	return umpa_engine.mallopt && umpa_engine.learns &&
 	       __atomic_load_n(&umpa_heap_min, __ATOMIC_RELAXED) <= LEARN_NBYTES_MIN &&
 	       !umpa_host_tunes_engine();
+}
+
+/* Above which the free top of the heap goes back, after blocks of nbytes were freed; none yet: what
+ * it was at first. */
+static void set_threshold(size_t nbytes)
+{
+	size_t own = nbytes > LEARN_NBYTES_MIN ? 2 * nbytes : LEARN_NBYTES_MIN;
+
+	umpa_engine.mallopt(TRIM_THRESHOLD, (int)(own + umpa_huge_ahead_nbytes()));
+}
+
+void umpa_learn_pad(size_t nbytes)
+{
+	umpa_engine.mallopt(TOP_PAD, (int)nbytes);
+	if (taught() != TAUGHT_ENOUGH)
+		set_threshold(taught());
 }
 
 void umpa_learn_teach(void)
@@ -56,7 +73,7 @@ void umpa_learn_teach(void)
 	size_t noted = __atomic_load_n(&umpa_learn_noted, __ATOMIC_RELAXED), before = taught();
 	int saved = errno;
 
-	if (!may_teach())
+	if (!umpa_learn_may_teach())
 		stop();
 	if (noted <= before || !__atomic_compare_exchange_n(&umpa_learn_taught, &before, noted, 0,
 				       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -64,14 +81,16 @@ void umpa_learn_teach(void)
 	/* Whoever comes last must say the highest: two threads may pass here side by side. */
 	for (before = 0; before != taught() && taught() != TAUGHT_ENOUGH;) {
 		before = taught();
-		umpa_engine.mallopt(TRIM_THRESHOLD, (int)(2 * before));
+		set_threshold(before);
 	}
 	errno = saved;
 }
 
 int umpa_heap_mallopt(int param, int value)
 {
-	if (param >= MMAP_MAX && param <= TRIM_THRESHOLD)
+	if (param >= MMAP_MAX && param <= TRIM_THRESHOLD) {
+		umpa_huge_stop();
 		stop();
+	}
 	return umpa_engine_start() && umpa_engine.mallopt ? umpa_engine.mallopt(param, value) : 0;
 }

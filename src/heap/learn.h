@@ -47,6 +47,12 @@ static inline void umpa_learn_of_free(void)
 		umpa_learn_teach();
 }
 
+/* 1 if the engine may be told at all. */
+int umpa_learn_may_teach(void);
+
+/* How much the engine is to take of the kernel at a time, and so to keep (huge.h). */
+void umpa_learn_pad(size_t nbytes);
+
 /* The program's own mallopt: passed on to the next in the chain, 0 if there is none. */
 int umpa_heap_mallopt(int param, int value);
 

@@ -103,8 +103,10 @@ static void *resize_engines(void *p, size_t nbytes)
 
 void *umpa_heap_realloc_slow(void *p, size_t nbytes)
 {
+	if (umpa_heap_is_small_yet(nbytes) && umpa_heap_is_engines(p))
+		return umpa_engine.realloc(p, nbytes);
 	if (!p)
-		return umpa_heap_malloc(nbytes);
+		return umpa_heap_malloc_slow(nbytes);
 	if (nbytes > PTRDIFF_MAX)
 		return umpa_heap_refuse();
 	if (umpa_boot_owns(p))

@@ -168,6 +168,12 @@ long umpa_os_vmsplice(int fd, const void *iovec, size_t n, unsigned flags);
 long umpa_os_setsockopt(int fd, int level, int option, const void *value, unsigned nbytes);
 long umpa_os_process_advise(int pidfd, const void *iovec, size_t n, int advice, unsigned flags);
 
+/* --- libc's heap -------------------------------------------------------------------------- */
+
+/* Where libc keeps the program break, below which the heap of its malloc lies: 0 or the address
+ * where that ends, written by libc whenever it changes. NULL: this libc shows none. */
+const uintptr_t *umpa_os_break(void);
+
 /* --- the machine -------------------------------------------------------------------------- */
 
 struct umpa_os_machine {

@@ -162,6 +162,15 @@ int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
 	return umpa_os_advise(addr, nbytes, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
+/* --- libc's heap -------------------------------------------------------------------------- */
+
+extern uintptr_t __curbrk __attribute__((weak)); /* void *, glibc's, GLIBC_2.2.5 */
+
+const uintptr_t *umpa_os_break(void)
+{
+	return &__curbrk;
+}
+
 /* --- memory outside the window ------------------------------------------------------------ */
 
 int umpa_os_map(size_t nbytes, void **addr)

@@ -1,5 +1,6 @@
 /* What the heap asks of the process it is preloaded into: the next malloc, and leave to act. */
 #include <dlfcn.h>
+#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -43,6 +44,13 @@ static int note_bounds(struct dl_phdr_info *library, size_t nbytes, void *arg)
 	return 1;
 }
 
+int umpa_host_has_huge_heap(void)
+{
+	const char *list = getenv("GLIBC_TUNABLES");
+
+	return list && strstr(list, "glibc.malloc.hugetlb");
+}
+
 static __attribute__((noinline)) void clear_stack_below(void)
 {
 	volatile char below[2048];
@@ -59,9 +67,7 @@ static __attribute__((noinline)) void clear_stack_below(void)
  */
 static void settle_huge_pages(const struct umpa_engine *e)
 {
-	const char *list = getenv("GLIBC_TUNABLES");
-
-	if (!list || !strstr(list, "glibc.malloc.hugetlb"))
+	if (!umpa_host_has_huge_heap())
 		return;
 	clear_stack_below();
 	e->free(e->malloc(1));
@@ -83,6 +89,7 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	dl_iterate_phdr(note_bounds, out);
 	out->measures = is_own(out, (uintptr_t)out->usable_size);
 	out->learns = is_own(out, (uintptr_t)out->mallopt);
+	out->breaks = is_own(out, (uintptr_t)gnu_get_libc_version);
 	settle_huge_pages(out);
 	return 1;
 }

@@ -12,6 +12,7 @@
 
 #include "base/compiler.h"
 #include "core/stats.h"
+#include "heap/huge.h"
 #include "shim/next.h"
 
 /* --- mallinfo ------------------------------------------------------------------------------- */
@@ -125,6 +126,7 @@ public_api int malloc_trim(size_t keep_nbytes)
 	int (*next)(size_t keep_nbytes);
 	int trimmed;
 
+	umpa_huge_stop();
 	umpa_find_next("malloc_trim", &next);
 	trimmed = next ? next(keep_nbytes) : 0;
 	return umpa_stats_started() && umpa_trim(keep_nbytes) ? 1 : trimmed;

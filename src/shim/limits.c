@@ -18,6 +18,7 @@
 #include "core/stats.h"
 #include "heap/engine.h"
 #include "heap/heap.h"
+#include "heap/huge.h"
 #include "mm/answer.h"
 #include "mm/calls.h"
 #include "os/os.h"
@@ -44,6 +45,8 @@ static void heed_limit(const struct rlimit64 *limit, int other)
 
 	if (!may_heed() || !is_readable(limit))
 		return;
+	if (limit->rlim_cur != RLIM64_INFINITY)
+		umpa_huge_stop();
 	(void)!umpa_os_prlimit(0, other, NULL, &there);
 	umpa_mm_heed_limit(limit->rlim_cur < there.rlim_cur ? limit->rlim_cur : there.rlim_cur);
 }
@@ -112,8 +115,11 @@ static int lock_all_within_limit(int flags)
 
 public_api int mlockall(int flags)
 {
-	int error = lock_all_within_limit(flags);
+	int error;
 
+	if (may_heed())
+		umpa_huge_stop(); /* what the heap has ahead would be locked, too */
+	error = lock_all_within_limit(flags);
 	if (!error && (flags & (MCL_CURRENT | MCL_FUTURE)) == MCL_FUTURE && may_heed()) {
 		umpa_mm_keep_off();
 		umpa_heap_retire();

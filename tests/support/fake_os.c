@@ -76,6 +76,8 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 	"detach", "measure", "unregister", "let_go", "reserve_at", "measure_pages", "kvm"};
 
 struct umpa_os_machine fake_machine;
+uintptr_t fake_break;
+int fake_break_hidden;
 uint64_t fake_clock_ns, fake_first_look_ns;
 unsigned fake_cpu;
 int fake_single_threaded, fake_huge_snatched, fake_locked;
@@ -515,6 +517,11 @@ int umpa_os_advise_huge(void *addr, size_t nbytes, int on)
 	if (!error)
 		advise_range(r, on);
 	return leave(error);
+}
+
+const uintptr_t *umpa_os_break(void)
+{
+	return fake_break_hidden ? NULL : &fake_break;
 }
 
 int umpa_os_map(size_t nbytes, void **addr)
@@ -1306,6 +1313,8 @@ void fake_reset(void)
 	fake_huge_max = 0;
 	fake_huge_snatched = 0;
 	fake_locked = 0;
+	fake_break = 0;
+	fake_break_hidden = 0;
 	fake_machine = (struct umpa_os_machine){.page_nbytes = PAGE_NBYTES,
 		.memory_nbytes = (size_t)256 << 20,
 		.as_limit_nbytes = SIZE_MAX,

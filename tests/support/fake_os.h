@@ -56,6 +56,10 @@ extern size_t fake_nframes_max;
 /* Most bytes that may be opened (RLIMIT_DATA). SIZE_MAX after reset. */
 extern size_t fake_open_max;
 
+/* What umpa_os_break() shows: libc's break, at first 0, or nothing. */
+extern uintptr_t fake_break;
+extern int fake_break_hidden;
+
 /* The n-th call from now (1 = the next) of any verb or mover call that can refuse fails with error,
  * once. 0: none. error is negative. */
 void fake_fail_at(uint64_t n, int error);

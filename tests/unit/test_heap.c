@@ -131,6 +131,11 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	return 1;
 }
 
+int umpa_host_has_huge_heap(void)
+{
+	return 0;
+}
+
 int umpa_host_tunes_engine(void)
 {
 	return engine.tuned;
@@ -148,7 +153,7 @@ static void begin(void)
 	umpa_evidence_stop();
 	umpa_prove_misfit_npages = 0;
 	umpa_engine = (struct umpa_engine)UMPA_ENGINE_UNKNOWN;
-	umpa_heap_min = 0;
+	umpa_heap_min = umpa_heap_plain = 0;
 	memset(&engine, 0, sizeof(engine));
 	engine.consent = UMPA_CONSENT_GIVEN;
 	engine.measures = engine.learns = 1;

@@ -1,0 +1,156 @@
+#include "heap/huge.h"
+
+#include <errno.h>
+
+#include "core/options.h"
+#include "heap/heap.h"
+#include "heap/learn.h"
+#include "os/os.h"
+
+/* glibc's own, DEFAULT_TOP_PAD. */
+#define PAD_NBYTES ((size_t)128 << 10)
+
+#define STEP_NBYTES_MIN ((size_t)8 << 20)
+#define STEP_NBYTES_MAX ((size_t)32 << 20)
+
+/* Larger requests are where a look costs nothing. */
+#define LOOK_NBYTES_MIN ((size_t)1 << 10)
+
+const uintptr_t *umpa_huge_at;
+uintptr_t umpa_huge_seen;
+
+static uintptr_t begin; /* of the heap */
+static uintptr_t from;  /* huge pages from here on; 0: none yet */
+static size_t pad;      /* what the engine was told last */
+
+static uintptr_t load(const uintptr_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static void store(uintptr_t *word, uintptr_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+void umpa_huge_start(void)
+{
+	const uintptr_t *at = umpa_engine.breaks ? umpa_os_break() : NULL;
+
+	if (!at || !umpa_option(OPTION_huge) || umpa_host_has_huge_heap())
+		return;
+	store(&begin, load(at));
+	store(&umpa_huge_seen, load(at));
+	__atomic_store_n(&umpa_huge_at, at, __ATOMIC_RELAXED);
+	umpa_heap_look_from(LOOK_NBYTES_MIN);
+}
+
+/* What of the heap lies in [at, end). */
+static void advise(uintptr_t at, uintptr_t end, int on)
+{
+	end &= ~(PAGE_NBYTES - 1);
+	if (end > at)
+		(void)!umpa_os_advise_huge((void *)at, end - at, on); /* a hint */
+}
+
+static void set_pad(size_t nbytes)
+{
+	if (nbytes != __atomic_exchange_n(&pad, nbytes, __ATOMIC_RELAXED))
+		umpa_learn_pad(nbytes);
+}
+
+static void leave_alone(void)
+{
+	__atomic_store_n(&umpa_huge_at, NULL, __ATOMIC_RELAXED);
+	umpa_heap_look_from(SIZE_MAX);
+}
+
+void umpa_huge_stop(void)
+{
+	const uintptr_t *word = __atomic_load_n(&umpa_huge_at, __ATOMIC_RELAXED);
+	uintptr_t at = __atomic_exchange_n(&from, 0, __ATOMIC_RELAXED);
+	int saved = errno;
+
+	if (!word)
+		return;
+	leave_alone();
+	if (at) {
+		set_pad(PAD_NBYTES);
+		advise(at, load(word), 0);
+	}
+	errno = saved;
+}
+
+size_t umpa_huge_ahead_nbytes(void)
+{
+	size_t nbytes = __atomic_load_n(&pad, __ATOMIC_RELAXED);
+
+	return nbytes > PAD_NBYTES ? nbytes : 0;
+}
+
+/* Memory may be taken ahead of need. */
+static int may_pad(void)
+{
+	struct umpa_os_machine m;
+
+	if (umpa_os_confined() || !umpa_learn_may_teach())
+		return 0;
+	umpa_os_machine(&m);
+	return !m.strict_commit && m.as_limit_nbytes == SIZE_MAX;
+}
+
+/* Up to where a superpage ends, but for the page by which glibc raises the break for what is
+ * smaller than a page. The first superpage of a step can't be huge, as glibc writes to it before it
+ * can be advised, and the mapping is one of its own: so steps grow with the heap. */
+static size_t step_from(uintptr_t end)
+{
+	size_t step = (end - load(&begin)) / 4;
+
+	step = step < STEP_NBYTES_MIN ? STEP_NBYTES_MIN : step;
+	step = step > STEP_NBYTES_MAX ? STEP_NBYTES_MAX : step;
+	return ((end + step) & ~(SLOT_NBYTES - 1)) - end - PAGE_NBYTES;
+}
+
+static void begin_steps(uintptr_t end)
+{
+	uintptr_t none = 0;
+
+	if (!may_pad()) {
+		leave_alone();
+	} else if (__atomic_compare_exchange_n(&from, &none, rounded_up(end, PAGE_NBYTES), 0,
+			   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		set_pad(step_from(end));
+		umpa_heap_look_from(0);
+	}
+}
+
+static void grown(uintptr_t end)
+{
+	uintptr_t first = load(&from);
+
+	if (end - load(&begin) < HUGE_HEAP_NBYTES_MIN)
+		return;
+	if (!first) {
+		begin_steps(end);
+	} else {
+		advise(first, end, 1);
+		set_pad(step_from(end));
+	}
+}
+
+void umpa_huge_look_closer(const uintptr_t *at)
+{
+	uintptr_t seen = load(&umpa_huge_seen), now = load(at);
+	int saved = errno;
+
+	if (!__atomic_compare_exchange_n(
+		    &umpa_huge_seen, &seen, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return; /* somebody else looks */
+	if (!seen)
+		store(&begin, now);
+	if (now > seen)
+		grown(now);
+	else if (load(&from))
+		set_pad(PAD_NBYTES); /* more is being freed: the rest shall go back, too */
+	errno = saved;
+}
