@@ -13,6 +13,9 @@
 #define STEP_NBYTES_MIN ((size_t)8 << 20)
 #define STEP_NBYTES_MAX ((size_t)32 << 20)
 
+/* More than glibc has below the break for one block: beyond its threshold they are mappings. */
+#define BLOCK_NBYTES_MAX ((size_t)256 << 10)
+
 /* Larger requests are where a look costs nothing. */
 #define LOOK_NBYTES_MIN ((size_t)1 << 10)
 
@@ -124,18 +127,26 @@ static void begin_steps(uintptr_t end)
 	}
 }
 
-static void grown(uintptr_t end)
+/* By as much as glibc would for one of its blocks; else it is the program that moves the break, and
+ * what it wants the memory for is not known. */
+static int is_a_step(size_t nbytes)
 {
-	uintptr_t first = load(&from);
+	size_t least = __atomic_load_n(&pad, __ATOMIC_RELAXED);
 
+	return nbytes >= least && nbytes <= least + BLOCK_NBYTES_MAX;
+}
+
+static void grown(uintptr_t seen, uintptr_t end)
+{
 	if (end - load(&begin) < HUGE_HEAP_NBYTES_MIN)
 		return;
-	if (!first) {
+	if (!load(&from)) {
 		begin_steps(end);
-	} else {
-		advise(first, end, 1);
-		set_pad(step_from(end));
+		return;
 	}
+	if (is_a_step(end - seen))
+		advise(rounded_up(seen, PAGE_NBYTES), end, 1);
+	set_pad(step_from(end));
 }
 
 void umpa_huge_look_closer(const uintptr_t *at)
@@ -149,7 +160,7 @@ void umpa_huge_look_closer(const uintptr_t *at)
 	if (!seen)
 		store(&begin, now);
 	if (now > seen)
-		grown(now);
+		grown(seen, now);
 	else if (load(&from))
 		set_pad(PAD_NBYTES); /* more is being freed: the rest shall go back, too */
 	errno = saved;

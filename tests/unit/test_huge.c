@@ -358,6 +358,23 @@ TEST(huge_leaves_other_heaps_alone)
 	}
 }
 
+/* A program that raises the break by itself may have plans of its own for what is there. */
+TEST(huge_break_moved_by_the_program)
+{
+	uintptr_t end;
+
+	PLAN(BEGIN_CHECKS + 4);
+	end = stepped();
+	fake_break += 40 * MIB;
+	umpa_huge_look();
+	CHECK(!huge_at((end + 20 * MIB) & ~(SLOT_NBYTES - 1)));
+	end = fake_break;
+	grow();
+	CHECK(ends_superpage(fake_break) && huge_at(fake_break - SLOT_NBYTES));
+	CHECK(!huge_at((end - 4 * MIB) & ~(SLOT_NBYTES - 1)));
+	CHECK_EQ(fake_ncalls_of("advise_huge"), 2);
+}
+
 /* libc has not asked where its heap begins. */
 TEST(huge_heap_that_has_not_begun)
 {
