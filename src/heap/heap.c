@@ -12,7 +12,10 @@
 #include "heap/learn.h"
 #include "heap/prove.h"
 
+#define FIRST_NBYTES_MAX ((size_t)128 << 10)
+
 size_t umpa_heap_min, umpa_heap_plain;
+int umpa_heap_had_first;
 
 enum route {
 	TO_UMPA,
@@ -90,11 +93,21 @@ int umpa_heap_is_beyond(size_t nbytes)
 	return umpa_core_is_beyond(nbytes);
 }
 
+/* C++'s library asks for 71 KiB when it starts. A process that wants no more is to do without the
+ * core, so its first block of about that size is the engine's. */
+static int is_the_first(size_t nbytes)
+{
+	return !umpa_core_is_started() && nbytes < FIRST_NBYTES_MAX &&
+	       !__atomic_exchange_n(&umpa_heap_had_first, 1, __ATOMIC_RELAXED);
+}
+
 void *umpa_heap_block(size_t nbytes, unsigned flags)
 {
 	void *p = NULL;
 
 	umpa_huge_look();
+	if (unlikely(is_the_first(nbytes)))
+		return NULL;
 	/* Not every engine sets errno. */
 	if (umpa_heap_is_beyond(nbytes))
 		return umpa_heap_refuse();

@@ -31,6 +31,7 @@
 #include "heap/huge.h"
 
 extern within_library size_t umpa_heap_min, umpa_heap_plain;
+extern within_library int umpa_heap_had_first; /* its first block, which is not umpa's */
 
 /* Does all that can be done now so that umpa serves. Called by the first allocation by itself. */
 void umpa_heap_start(void);
@@ -42,7 +43,8 @@ int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes);
 void *umpa_heap_aligned_alloc_slow(size_t align, size_t nbytes);
 void *umpa_heap_memalign_slow(size_t align, size_t nbytes);
 
-/* A block of umpa's, of nbytes or more; NULL where it refuses. For the heap's own files. */
+/* A block of umpa's, of nbytes or more; NULL where it refuses, or the engine shall be asked. For
+ * the heap's own files. */
 void *umpa_heap_block(size_t nbytes, unsigned flags);
 
 /* Requests from nbytes up come by the slow functions, where the engine's heap is looked at; at most

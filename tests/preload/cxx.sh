@@ -15,4 +15,12 @@ for engine in '' libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
 	UMPA_OPTIONS=malloc_min=4K check "new and delete${engine:+ over $engine}, malloc_min=4K" "$scratch/cxx"
 	check "new and delete replaced${engine:+, over $engine}" "$scratch/cxx_replaced"
 done
-finish 12
+# C++'s library takes a block of 71 KiB when it starts.
+cat >"$scratch/nothing.cc" <<-'END'
+	#include <iostream>
+	int main() { std::cout << "nothing\n"; }
+END
+"$cxx" -o "$scratch/nothing" "$scratch/nothing.cc" &&
+	UMPA_OPTIONS=stats=1 LD_PRELOAD=$preload "$scratch/nothing" 2>&1 | grep -q "nothing was served"
+result "a small program starts without a core" $?
+finish 13

@@ -154,6 +154,7 @@ static void begin(void)
 	umpa_prove_misfit_npages = 0;
 	umpa_engine = (struct umpa_engine)UMPA_ENGINE_UNKNOWN;
 	umpa_heap_min = umpa_heap_plain = 0;
+	umpa_heap_had_first = 1;
 	memset(&engine, 0, sizeof(engine));
 	engine.consent = UMPA_CONSENT_GIVEN;
 	engine.measures = engine.learns = 1;
@@ -199,6 +200,44 @@ TEST(heap_small_is_the_engines)
 	umpa_heap_free(q);
 	CHECK_EQ(engine.nfrees, 1);
 	end();
+}
+
+/* As C++'s library asks for one in every process. */
+TEST(heap_first_block_is_the_engines)
+{
+	void *first, *second;
+
+	PLAN(8 + 2 * END_CHECKS);
+	begin();
+	umpa_heap_had_first = 0;
+	first = umpa_heap_malloc(72704);
+	CHECK(first && !umpas(first));
+	CHECK_EQ(fake_ncalls(), 0);
+	second = umpa_heap_malloc(72704);
+	CHECK(umpas(second));
+	first = umpa_heap_realloc(first, 300 * KIB);
+	CHECK(umpas(first));
+	umpa_heap_free(first);
+	umpa_heap_free(second);
+	end();
+
+	begin();
+	umpa_heap_had_first = 0;
+	first = umpa_heap_malloc(128 * KIB);
+	second = umpa_heap_calloc(2, 64 * KIB);
+	CHECK(umpas(first) && umpas(second));
+	umpa_heap_free(first);
+	umpa_heap_free(second);
+	/* Aligned ones, too. */
+	first = umpa_heap_memalign(PAGE_NBYTES, 72704);
+	CHECK(umpas(first));
+	umpa_heap_free(first);
+	end();
+	umpa_heap_had_first = 0;
+	first = umpa_heap_memalign(PAGE_NBYTES, 73728);
+	CHECK(first && !umpas(first));
+	CHECK_EQ((uintptr_t)first % PAGE_NBYTES, 0);
+	umpa_heap_free(first);
 }
 
 TEST(heap_boot_blocks_for_the_lookup)

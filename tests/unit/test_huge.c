@@ -111,6 +111,7 @@ static void begin(void)
 	fake_reset();
 	umpa_engine = (struct umpa_engine)UMPA_ENGINE_UNKNOWN;
 	umpa_heap_min = umpa_heap_plain = 0;
+	umpa_heap_had_first = 1;
 	umpa_learn_noted = umpa_learn_taught = LEARN_NBYTES_MIN;
 	memset(&engine, 0, sizeof(engine));
 	engine.consent = UMPA_CONSENT_GIVEN;
