@@ -1,6 +1,5 @@
 /* What the heap asks of the process it is preloaded into: the next malloc, and leave to act. */
 #include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,13 +8,14 @@
 #include <unistd.h>
 
 #include "heap/heap.h"
+#include "os/os.h"
 #include "shim/next.h"
 #include "shim/report.h"
 
 static int constructed;
 
-/* 1 if the function is there, and the engine's own. Not asked of dladdr(), which looks at every
- * symbol of the library: five times what all the rest of starting takes. */
+/* 1 if the function, or the variable, is there, and the engine's own. Not asked of dladdr(), which
+ * looks at every symbol of the library: five times what all the rest of starting takes. */
 static int is_own(const struct umpa_engine *e, uintptr_t function)
 {
 	return function - e->begin < e->end - e->begin;
@@ -89,7 +89,7 @@ int umpa_host_find_engine(struct umpa_engine *out)
 	dl_iterate_phdr(note_bounds, out);
 	out->measures = is_own(out, (uintptr_t)out->usable_size);
 	out->learns = is_own(out, (uintptr_t)out->mallopt);
-	out->breaks = is_own(out, (uintptr_t)gnu_get_libc_version);
+	out->breaks = is_own(out, (uintptr_t)umpa_os_break());
 	settle_huge_pages(out);
 	return 1;
 }
