@@ -10,7 +10,7 @@
 plan_programs="sort sqlite3"
 
 # Programs of tests/preload that know nothing of umpa, each with its arguments.
-plan_preloads="threads:2000 weather:umpa:churn"
+plan_preloads="threads:2000 weather:umpa:churn large_heap:120"
 
 # Examples of guest mode, and how many times what they take the kernel must take at least.
 plan_examples="barrier:40 paging:10 scaling:5 snapshot:3"
