@@ -19,12 +19,17 @@
 /* Larger requests are where a look costs nothing. */
 #define LOOK_NBYTES_MIN ((size_t)1 << 10)
 
+/* So many pages are needed to tell whether the program fills what it allocates. */
+#define EVIDENCE_NPAGES_MIN 64
+
 const uintptr_t *umpa_huge_at;
 uintptr_t umpa_huge_seen;
 
 static uintptr_t begin; /* of the heap */
 static uintptr_t from;  /* huge pages from here on; 0: none yet */
 static size_t pad;      /* what the engine was told last */
+static uintptr_t probe; /* where the latest step began: base pages up to a superpage's end */
+static int filled;      /* what was seen of probes: the program writes to all of its heap */
 
 static uintptr_t load(const uintptr_t *word)
 {
@@ -122,6 +127,8 @@ static void begin_steps(uintptr_t end)
 		leave_alone();
 	} else if (__atomic_compare_exchange_n(&from, &none, rounded_up(end, PAGE_NBYTES), 0,
 			   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		store(&probe, (end & ~(SLOT_NBYTES - 1)) - SLOT_NBYTES);
+		__atomic_store_n(&filled, 0, __ATOMIC_RELAXED);
 		set_pad(step_from(end));
 		umpa_heap_look_from(0);
 	}
@@ -131,9 +138,32 @@ static void begin_steps(uintptr_t end)
  * what it wants the memory for is not known. */
 static int is_a_step(size_t nbytes)
 {
-	size_t least = __atomic_load_n(&pad, __ATOMIC_RELAXED);
+	size_t least = umpa_huge_ahead_nbytes();
 
-	return nbytes >= least && nbytes <= least + BLOCK_NBYTES_MAX;
+	return least && nbytes >= least && nbytes <= least + BLOCK_NBYTES_MAX;
+}
+
+/* Seven pages of eight below `end` that tell have frames. Not to be told: what was seen last. */
+static int is_filled(uintptr_t end)
+{
+	uintptr_t at = load(&probe), until = (at | (SLOT_NBYTES - 1)) + 1;
+	unsigned char vec[SLOT_NPAGES];
+	size_t npages = ((until < end ? until : end) - at) >> PAGE_SHIFT, nframes = 0;
+
+	if (at >= end || npages < EVIDENCE_NPAGES_MIN || umpa_os_resident((void *)at, npages, vec))
+		return __atomic_load_n(&filled, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < npages; i++)
+		nframes += vec[i] & 1;
+	__atomic_store_n(&filled, 8 * nframes >= 7 * npages, __ATOMIC_RELAXED);
+	return 8 * nframes >= 7 * npages;
+}
+
+/* The heap was raised from `at`. */
+static void stepped(uintptr_t at, uintptr_t end)
+{
+	if (is_filled(at))
+		advise(at, end, 1);
+	store(&probe, at);
 }
 
 static void grown(uintptr_t seen, uintptr_t end)
@@ -145,7 +175,7 @@ static void grown(uintptr_t seen, uintptr_t end)
 		return;
 	}
 	if (is_a_step(end - seen))
-		advise(rounded_up(seen, PAGE_NBYTES), end, 1);
+		stepped(rounded_up(seen, PAGE_NBYTES), end);
 	set_pad(step_from(end));
 }
 

@@ -9,6 +9,10 @@
  * for huge pages before it is used. What was there before stays as it is: no process below 24 MiB
  * has any of this, and one above has at most a superpage at its heap's end that it does not fill.
  *
+ * That holds where the program writes to what it allocates. One that hardly does, to buffers of 30
+ * KB say, would have eight times what it has. So before a step is advised the one before is looked
+ * at: its first superpage has base pages in any case, and seven of eight must have frames.
+ *
  * To see that the break has changed takes a look at libc's own variable. Until the heap is large
  * that is done where it costs nothing: where pages are asked for, or a block freed that begins at a
  * page. Then small requests come by the slow functions, too (heap.h), which is fifteen instructions

@@ -1,8 +1,9 @@
 /*
- * large_heap nMiB [trim|lock|limit|tune]: what a heap of so many MiB in small blocks costs. At half
- * of it, the program may ask for memory back, lock what is to come, limit itself, or tune the heap.
- * Prints how many pages of the second half were faulted in for each hundred of it; of what is
- * locked, and has no faults, 100 unless the heap has more than a MiB ahead.
+ * large_heap nMiB [trim|lock|limit|tune|sparse]: what a heap of so many MiB in small blocks costs.
+ * At half of it, the program may ask for memory back, lock what is to come, limit itself, or tune
+ * the heap. Prints how many pages of the second half were faulted in for each hundred of it; of
+ * what is locked, and has no faults, 100 unless the heap has more than a MiB ahead; of blocks that
+ * are hardly written to, how many of a hundred pages have no frame.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -18,6 +19,34 @@ static long nfaults(void)
 
 	getrusage(RUSAGE_SELF, &r);
 	return r.ru_minflt;
+}
+
+static long peak_nbytes(void)
+{
+	struct rusage r;
+
+	getrusage(RUSAGE_SELF, &r);
+	return r.ru_maxrss << 10;
+}
+
+/* Blocks that are kept, of which the first byte is written to. */
+static void fill_sparsely(size_t nbytes)
+{
+	for (size_t at = 0; at < nbytes; at += 30016) {
+		char *p = malloc(30000);
+
+		if (!p)
+			exit(1);
+		*p = 1;
+	}
+}
+
+static void sparse(size_t nbytes)
+{
+	long before = peak_nbytes();
+
+	fill_sparsely(nbytes);
+	printf("%ld\n", 100 - (peak_nbytes() - before) / ((long)nbytes / 100));
 }
 
 /* Blocks that are kept, written to. */
@@ -50,6 +79,10 @@ int main(int argc, char **argv)
 	size_t nbytes = (argc > 1 ? strtoul(argv[1], NULL, 0) : 0) << 20;
 	long before;
 
+	if (argc > 2 && !strcmp(argv[2], "sparse")) {
+		sparse(nbytes);
+		return 0;
+	}
 	fill(nbytes / 2);
 	if (argc > 2 && turn(argv[2])) {
 		perror(argv[2]);

@@ -1,4 +1,4 @@
-# glibc's heap under umpa has huge pages once it is large, by page faults for a hundred pages, and is left
+# glibc's heap under umpa has huge pages once it is large and filled, by page faults for a hundred pages, and is left
 # as it was where it is small or somebody else decides.
 . "$UMPA_SOURCE/tests/preload/common"
 
@@ -30,6 +30,7 @@ esac
 
 percent "a large heap has huge pages" -lt "$programs/large_heap" 120
 percent "a small one has none" -gt "$programs/large_heap" 20
+percent "none where little is written to" -gt "$programs/large_heap" 120 sparse
 percent "none for one that is tuned" -gt env MALLOC_TOP_PAD_=131072 "$programs/large_heap" 120
 percent "none where glibc is told by a tunable" -gt \
 	env GLIBC_TUNABLES=glibc.malloc.hugetlb=0 "$programs/large_heap" 120
@@ -39,4 +40,4 @@ percent "none where address space is limited" -gt \
 for how in trim limit tune lock; do
 	percent "no more after $how" -gt "$programs/large_heap" 160 "$how"
 done
-finish 10
+finish 11

@@ -101,6 +101,8 @@ enum umpa_consent umpa_host_consent(void)
 #define HEAP_NBYTES ((size_t)256 << 20)
 
 static char *heap;
+static uintptr_t used; /* up to here */
+static size_t each;    /* page of so many is written to */
 
 /* A process's beginning. */
 static void begin(void)
@@ -120,6 +122,8 @@ static void begin(void)
 	REQUIRE(!umpa_os_open(addr, HEAP_NBYTES));
 	heap = addr;
 	fake_break = (uintptr_t)heap + 7 * PAGE_NBYTES; /* begins anywhere */
+	used = fake_break;
+	each = 1;
 }
 enum {
 	BEGIN_CHECKS = 2
@@ -130,9 +134,18 @@ static size_t heap_nbytes(void)
 	return fake_break - ((uintptr_t)heap + 7 * PAGE_NBYTES);
 }
 
-/* As glibc raises the break for a small block. */
+static void use(void)
+{
+	for (; used < fake_break; used += each * PAGE_NBYTES)
+		fake_touch((void *)used, 1);
+}
+
+/* As glibc raises the break for a small block, when all that it has is used. It writes to the first
+ * page. */
 static void grow(void)
 {
+	use();
+	fake_touch((void *)fake_break, 1);
 	fake_break += (engine.pad ? engine.pad : OWN_NBYTES) + PAGE_NBYTES;
 	umpa_huge_look();
 }
@@ -213,7 +226,7 @@ TEST(huge_large_heap_has_huge_pages)
 	end = fake_break;
 	grow();
 	CHECK(ends_superpage(fake_break) && fake_break - end >= 8 * MIB);
-	CHECK(huge_at(end) && huge_at(fake_break - SLOT_NBYTES));
+	CHECK(!huge_at(end) && huge_at(end + SLOT_NBYTES) && huge_at(fake_break - SLOT_NBYTES));
 	/* A quarter of what there is, at most 32 MiB. */
 	grow_to(140 * MIB);
 	CHECK_EQ(engine.pad, 32 * MIB - PAGE_NBYTES);
@@ -222,6 +235,37 @@ TEST(huge_large_heap_has_huge_pages)
 	umpa_huge_look();
 	CHECK_EQ(engine.nmallopts, before);
 	CHECK_EQ(engine.threshold, engine.pad + OWN_NBYTES);
+}
+
+/* A program that writes to little of what it allocates has base pages, as long as it does. */
+TEST(huge_sparse_heap)
+{
+	PLAN(BEGIN_CHECKS + 6);
+	begin();
+	umpa_heap_start();
+	each = 2;
+	grow_to(HUGE_HEAP_NBYTES_MIN);
+	for (int i = 0; i < 3; i++)
+		grow();
+	CHECK(ends_superpage(fake_break));
+	CHECK_EQ(fake_ncalls_of("advise_huge"), 0);
+	each = 1;
+	grow();
+	grow();
+	CHECK(huge_at(fake_break - SLOT_NBYTES));
+	/* Of a step in huge pages its first superpage tells, which has none. */
+	each = 7;
+	use();
+	each = 1;
+	grow();
+	CHECK(!huge_at(fake_break - SLOT_NBYTES));
+	/* What can't be told is what it was. */
+	use();
+	fake_fail_at(1, -EPERM);
+	grow();
+	CHECK(!huge_at(fake_break - SLOT_NBYTES));
+	grow();
+	CHECK(huge_at(fake_break - SLOT_NBYTES));
 }
 
 /* What the heap has ahead goes back, too, when its end does. */
@@ -306,6 +350,7 @@ TEST(huge_heap_is_looked_at)
 TEST(huge_stops_for_good)
 {
 	uintptr_t end;
+	uint64_t nadvised;
 
 	PLAN(BEGIN_CHECKS + 8);
 	end = stepped();
@@ -317,9 +362,10 @@ TEST(huge_stops_for_good)
 	CHECK_EQ(umpa_heap_plain, 64 * KIB);
 	CHECK(!huge_at(end - SLOT_NBYTES));
 	engine.nmallopts = 0;
+	nadvised = fake_ncalls_of("advise_huge");
 	grow_to(100 * MIB);
 	CHECK_EQ(engine.nmallopts, 0);
-	CHECK(!huge_at(fake_break - 3 * SLOT_NBYTES));
+	CHECK_EQ(fake_ncalls_of("advise_huge"), nadvised);
 	umpa_huge_stop();
 	CHECK_EQ(engine.nmallopts, 0);
 }
@@ -366,10 +412,11 @@ TEST(huge_break_moved_by_the_program)
 
 	PLAN(BEGIN_CHECKS + 4);
 	end = stepped();
+	use();
 	fake_break += 40 * MIB;
 	umpa_huge_look();
 	CHECK(!huge_at((end + 20 * MIB) & ~(SLOT_NBYTES - 1)));
-	end = fake_break;
+	end = used = fake_break;
 	grow();
 	CHECK(ends_superpage(fake_break) && huge_at(fake_break - SLOT_NBYTES));
 	CHECK(!huge_at((end - 4 * MIB) & ~(SLOT_NBYTES - 1)));
@@ -399,9 +446,8 @@ TEST(huge_heap_that_has_not_begun)
 TEST(huge_advice_is_refused)
 {
 	PLAN(BEGIN_CHECKS + 2);
-	begin();
-	umpa_heap_start();
-	grow_to(HUGE_HEAP_NBYTES_MIN);
+	stepped();
+	use();
 	fake_fail_from(1, -EINVAL);
 	errno = EDOM;
 	grow();
