@@ -22,12 +22,15 @@
 /* So many pages are needed to tell whether the program fills what it allocates. */
 #define EVIDENCE_NPAGES_MIN 64
 
+/* Instead of the break that was seen last, and no break: stop at the next look. */
+#define STOP ((uintptr_t)1)
+
 const uintptr_t *umpa_huge_at;
 uintptr_t umpa_huge_seen;
 
-static uintptr_t begin; /* of the heap */
-static uintptr_t from;  /* huge pages from here on; 0: none yet */
-static size_t pad;      /* what the engine was told last */
+static uintptr_t begin;         /* of the heap */
+static uintptr_t from;          /* huge pages from here on; 0: none yet */
+static size_t pad = PAD_NBYTES; /* what the engine was told last */
 static uintptr_t probe; /* where the latest step began: base pages up to a superpage's end */
 static int filled;      /* what was seen of probes: the program writes to all of its heap */
 
@@ -63,30 +66,53 @@ static void advise(uintptr_t at, uintptr_t end, int on)
 
 static void set_pad(size_t nbytes)
 {
-	if (nbytes != __atomic_exchange_n(&pad, nbytes, __ATOMIC_RELAXED))
+	/* In one order with end() and is_over(). */
+	if (nbytes == __atomic_exchange_n(&pad, nbytes, __ATOMIC_SEQ_CST))
+		return;
+	/* Whoever comes last must say the latest: two threads may pass here side by side. */
+	do {
+		nbytes = __atomic_load_n(&pad, __ATOMIC_RELAXED);
 		umpa_learn_pad(nbytes);
+	} while (nbytes != __atomic_load_n(&pad, __ATOMIC_RELAXED));
 }
 
 static void leave_alone(void)
 {
-	__atomic_store_n(&umpa_huge_at, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&umpa_huge_at, NULL, __ATOMIC_SEQ_CST); /* with is_over() */
 	umpa_heap_look_from(SIZE_MAX);
 }
 
-void umpa_huge_stop(void)
+static int is_over(void)
+{
+	return !__atomic_load_n(&umpa_huge_at, __ATOMIC_SEQ_CST); /* with leave_alone() */
+}
+
+static void end(const uintptr_t *word)
+{
+	uintptr_t at;
+
+	leave_alone();
+	set_pad(PAD_NBYTES);
+	at = __atomic_exchange_n(&from, 0, __ATOMIC_RELAXED);
+	if (at)
+		advise(at, load(word), 0);
+}
+
+int umpa_huge_stop(void)
 {
 	const uintptr_t *word = __atomic_load_n(&umpa_huge_at, __ATOMIC_RELAXED);
-	uintptr_t at = __atomic_exchange_n(&from, 0, __ATOMIC_RELAXED);
-	int saved = errno;
+	int saved = errno, ahead = umpa_huge_ahead_nbytes() != 0;
 
 	if (!word)
-		return;
-	leave_alone();
-	if (at) {
-		set_pad(PAD_NBYTES);
-		advise(at, load(word), 0);
-	}
+		return 0;
+	end(word);
 	errno = saved;
+	return ahead;
+}
+
+void umpa_huge_stop_soon(void)
+{
+	store(&umpa_huge_seen, STOP);
 }
 
 size_t umpa_huge_ahead_nbytes(void)
@@ -179,19 +205,28 @@ static void grown(uintptr_t seen, uintptr_t end)
 	set_pad(step_from(end));
 }
 
-void umpa_huge_look_closer(const uintptr_t *at)
+static void changed(uintptr_t seen, uintptr_t now)
 {
-	uintptr_t seen = load(&umpa_huge_seen), now = load(at);
-	int saved = errno;
-
-	if (!__atomic_compare_exchange_n(
-		    &umpa_huge_seen, &seen, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		return; /* somebody else looks */
 	if (!seen)
 		store(&begin, now);
 	if (now > seen)
 		grown(seen, now);
 	else if (load(&from))
 		set_pad(PAD_NBYTES); /* more is being freed: the rest shall go back, too */
+}
+
+void umpa_huge_look_closer(const uintptr_t *at)
+{
+	uintptr_t seen = load(&umpa_huge_seen), now = load(at);
+	int saved = errno;
+
+	if (seen != STOP) {
+		if (!__atomic_compare_exchange_n(
+			    &umpa_huge_seen, &seen, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return; /* somebody else looks */
+		changed(seen, now);
+	}
+	if (seen == STOP || is_over()) /* another thread has stopped meanwhile */
+		end(at);
 	errno = saved;
 }

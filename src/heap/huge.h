@@ -24,7 +24,8 @@
  * (a limit, strict overcommit, memory that is locked), and one whose program asks by malloc_trim()
  * for memory rather than speed.
  *
- * Lock-free: relaxed atomics, and advice that may be given twice. Keeps errno.
+ * Lock-free: relaxed atomics but for the order of stopping, and advice that may be given twice.
+ * Keeps errno.
  */
 #ifndef UMPA_HEAP_HUGE_H
 #define UMPA_HEAP_HUGE_H
@@ -45,8 +46,13 @@ extern within_library uintptr_t umpa_huge_seen;
 /* umpa may act, and the engine has no heap yet. */
 void umpa_huge_start(void);
 
-/* For good: the heap is what it would have been. */
-void umpa_huge_stop(void);
+/* For good: the heap is what it would have been. Result: 1 if it may have memory ahead that only a
+ * trim gives back. Waits for the engine's lock. */
+int umpa_huge_stop(void);
+
+/* The same by the next request. For calls that take no lock without umpa, and may so be made by a
+ * signal handler, or in a child of _Fork() while the heap is locked for ever. */
+void umpa_huge_stop_soon(void);
 
 /* What the heap is to have at its end beyond what glibc would keep there. */
 size_t umpa_huge_ahead_nbytes(void);

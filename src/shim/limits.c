@@ -22,7 +22,11 @@
 #include "mm/answer.h"
 #include "mm/calls.h"
 #include "os/os.h"
+#include "shim/next.h"
 #include "shim/vfork.h"
+
+/* glibc's own, DEFAULT_TOP_PAD: what it keeps when it trims by itself. */
+#define HEAP_TOP_NBYTES ((size_t)128 << 10)
 
 /* The books are this process's to change, and calls may be made for it. */
 static int may_heed(void)
@@ -46,7 +50,7 @@ static void heed_limit(const struct rlimit64 *limit, int other)
 	if (!may_heed() || !is_readable(limit))
 		return;
 	if (limit->rlim_cur != RLIM64_INFINITY)
-		umpa_huge_stop();
+		umpa_huge_stop_soon();
 	(void)!umpa_os_prlimit(0, other, NULL, &there);
 	umpa_mm_heed_limit(limit->rlim_cur < there.rlim_cur ? limit->rlim_cur : there.rlim_cur);
 }
@@ -113,12 +117,24 @@ static int lock_all_within_limit(int flags)
 	return umpa_os_lock_all(flags);
 }
 
+/* What it has ahead would be locked, too. */
+static void shrink_heap(void)
+{
+	int (*trim)(size_t keep_nbytes);
+
+	if (!umpa_huge_stop())
+		return;
+	umpa_find_next("malloc_trim", &trim);
+	if (trim)
+		trim(HEAP_TOP_NBYTES);
+}
+
 public_api int mlockall(int flags)
 {
 	int error;
 
 	if (may_heed())
-		umpa_huge_stop(); /* what the heap has ahead would be locked, too */
+		shrink_heap();
 	error = lock_all_within_limit(flags);
 	if (!error && (flags & (MCL_CURRENT | MCL_FUTURE)) == MCL_FUTURE && may_heed()) {
 		umpa_mm_keep_off();

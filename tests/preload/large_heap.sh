@@ -40,4 +40,5 @@ percent "none where address space is limited" -gt \
 for how in trim limit tune lock; do
 	percent "no more after $how" -gt "$programs/large_heap" 160 "$how"
 done
-finish 11
+percent "children limit themselves while the heap is locked" -gt "$programs/large_heap" 80 child
+finish 12

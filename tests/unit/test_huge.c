@@ -31,6 +31,7 @@ static struct {
 	int tuned, huge;
 	size_t pad, threshold; /* 0: not told */
 	unsigned nmallopts, nasked;
+	int stops; /* another thread does, before mallopt has its effect */
 	enum umpa_consent consent;
 } engine;
 
@@ -60,6 +61,10 @@ static size_t engine_usable_size(void *p)
 static int engine_mallopt(int param, int value)
 {
 	engine.nmallopts++;
+	if (engine.stops) {
+		engine.stops = 0;
+		umpa_huge_stop();
+	}
 	if (param == TOP_PAD)
 		engine.pad = (size_t)value;
 	if (param == TRIM_THRESHOLD)
@@ -352,10 +357,10 @@ TEST(huge_stops_for_good)
 	uintptr_t end;
 	uint64_t nadvised;
 
-	PLAN(BEGIN_CHECKS + 8);
+	PLAN(BEGIN_CHECKS + 9);
 	end = stepped();
 	errno = EDOM;
-	umpa_huge_stop();
+	CHECK(umpa_huge_stop());
 	CHECK_EQ(errno, EDOM);
 	CHECK_EQ(engine.pad, OWN_NBYTES);
 	CHECK_EQ(engine.threshold, OWN_NBYTES);
@@ -368,6 +373,51 @@ TEST(huge_stops_for_good)
 	CHECK_EQ(fake_ncalls_of("advise_huge"), nadvised);
 	umpa_huge_stop();
 	CHECK_EQ(engine.nmallopts, 0);
+}
+
+/* A limit may be set where the engine must not be called: the next request does. */
+TEST(huge_stops_soon)
+{
+	uintptr_t end;
+
+	PLAN(2 * BEGIN_CHECKS + 9);
+	end = stepped();
+	engine.nmallopts = 0;
+	umpa_huge_stop_soon();
+	CHECK_EQ(engine.nmallopts, 0);
+	errno = EDOM;
+	umpa_heap_free(umpa_heap_malloc(10));
+	CHECK_EQ(errno, EDOM);
+	CHECK_EQ(engine.pad, OWN_NBYTES);
+	CHECK_EQ(engine.threshold, OWN_NBYTES);
+	CHECK_EQ(umpa_heap_plain, 64 * KIB);
+	CHECK(!huge_at(end - SLOT_NBYTES));
+	CHECK(!umpa_huge_stop());
+	/* Before it is large, too. */
+	begin();
+	umpa_heap_start();
+	umpa_huge_stop_soon();
+	umpa_heap_free(umpa_heap_malloc(2 * KIB));
+	CHECK(!umpa_huge_at);
+	CHECK_EQ(engine.nmallopts, 0);
+}
+
+/* One thread has decided on a step when another stops. */
+TEST(huge_stops_in_between)
+{
+	PLAN(2 * (BEGIN_CHECKS + 4));
+	for (int later = 0; later < 2; later++) {
+		begin();
+		umpa_heap_start();
+		if (later)
+			grow_to(HUGE_HEAP_NBYTES_MIN);
+		engine.stops = 1;
+		grow_to(2 * HUGE_HEAP_NBYTES_MIN);
+		CHECK_EQ(engine.stops, 0);
+		CHECK_EQ(engine.pad, OWN_NBYTES);
+		CHECK_EQ(engine.threshold, OWN_NBYTES);
+		CHECK_EQ(umpa_heap_plain, 64 * KIB);
+	}
 }
 
 TEST(huge_stops_when_the_program_tunes_the_heap)
