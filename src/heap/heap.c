@@ -194,10 +194,13 @@ static void *boot_aligned(size_t align, size_t nbytes)
 
 int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
 {
-	enum route route = route_of(nbytes);
+	enum route route;
 	int saved = errno, error = 0;
 	void *p = NULL;
 
+	if (umpa_heap_is_small_yet(nbytes))
+		return umpa_engine.posix_memalign(out, align, nbytes);
+	route = route_of(nbytes);
 	if (align % sizeof(void *) || !is_power_of_two(align))
 		return EINVAL;
 	if (is_too_much(nbytes))
@@ -218,9 +221,12 @@ int umpa_heap_posix_memalign_slow(void **out, size_t align, size_t nbytes)
  * it. */
 static void *aligned_slow(size_t align, size_t nbytes, void *(*const *engines)(size_t, size_t))
 {
-	enum route route = route_of(nbytes);
+	enum route route;
 	void *p;
 
+	if (umpa_heap_is_small_yet(nbytes))
+		return (*engines)(align, nbytes);
+	route = route_of(nbytes);
 	if (is_too_much(nbytes) && is_power_of_two(align))
 		return umpa_heap_refuse();
 	if (route == TO_BOOT)

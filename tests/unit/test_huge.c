@@ -315,7 +315,7 @@ TEST(huge_heap_is_looked_at)
 	void *p, *page;
 	size_t before;
 
-	PLAN(BEGIN_CHECKS + 8);
+	PLAN(BEGIN_CHECKS + 10);
 	begin();
 	p = umpa_heap_malloc(10);
 	before = umpa_huge_seen;
@@ -348,6 +348,12 @@ TEST(huge_heap_is_looked_at)
 	umpa_heap_free(p);
 	CHECK(umpa_huge_seen == fake_break);
 	CHECK_EQ(engine.nasked, 3);
+	fake_break += engine.pad;
+	umpa_heap_free(umpa_heap_aligned_alloc(64, 64));
+	CHECK(umpa_huge_seen == fake_break);
+	fake_break += engine.pad;
+	CHECK(!umpa_heap_posix_memalign(&p, 64, 64) && umpa_huge_seen == fake_break);
+	umpa_heap_free(p);
 	umpa_core_stop();
 }
 
