@@ -22,6 +22,9 @@
 /* So many pages are needed to tell whether the program fills what it allocates. */
 #define EVIDENCE_NPAGES_MIN 64
 
+/* Each is a mapping or two for the kernel, of which a process may have 65530. */
+#define NSTEPS_MAX 1024
+
 /* Instead of the break that was seen last, and no break: stop at the next look. */
 #define STOP ((uintptr_t)1)
 
@@ -33,6 +36,10 @@ static uintptr_t from;          /* huge pages from here on; 0: none yet */
 static size_t pad = PAD_NBYTES; /* what the engine was told last */
 static uintptr_t probe; /* where the latest step began: base pages up to a superpage's end */
 static int filled;      /* what was seen of probes: the program writes to all of its heap */
+
+/* Where those steps begin that are advised, from below. */
+static late_data uintptr_t steps[NSTEPS_MAX];
+static unsigned nsteps;
 
 static uintptr_t load(const uintptr_t *word)
 {
@@ -145,6 +152,27 @@ static size_t step_from(uintptr_t end)
 	return ((end + step) & ~(SLOT_NBYTES - 1)) - end - PAGE_NBYTES;
 }
 
+/* Two threads here at once may lose one. */
+static int note_step(uintptr_t at)
+{
+	unsigned n = __atomic_load_n(&nsteps, __ATOMIC_RELAXED);
+
+	if (n == NSTEPS_MAX)
+		return 0;
+	store(&steps[n], at);
+	__atomic_store_n(&nsteps, n + 1, __ATOMIC_RELAXED);
+	return 1;
+}
+
+static void forget_steps_from(uintptr_t at)
+{
+	unsigned n = __atomic_load_n(&nsteps, __ATOMIC_RELAXED);
+
+	while (n && load(&steps[n - 1]) >= at)
+		n--;
+	__atomic_store_n(&nsteps, n, __ATOMIC_RELAXED);
+}
+
 static void begin_steps(uintptr_t end)
 {
 	uintptr_t none = 0;
@@ -155,6 +183,7 @@ static void begin_steps(uintptr_t end)
 			   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 		store(&probe, (end & ~(SLOT_NBYTES - 1)) - SLOT_NBYTES);
 		__atomic_store_n(&filled, 0, __ATOMIC_RELAXED);
+		forget_steps_from(0);
 		set_pad(step_from(end));
 		umpa_heap_look_from(0);
 	}
@@ -187,7 +216,7 @@ static int is_filled(uintptr_t end)
 /* The heap was raised from `at`. */
 static void stepped(uintptr_t at, uintptr_t end)
 {
-	if (is_filled(at))
+	if (is_filled(at) && note_step(at))
 		advise(at, end, 1);
 	store(&probe, at);
 }
@@ -209,10 +238,12 @@ static void changed(uintptr_t seen, uintptr_t now)
 {
 	if (!seen)
 		store(&begin, now);
-	if (now > seen)
+	if (now > seen) {
 		grown(seen, now);
-	else if (load(&from))
+	} else if (load(&from)) {
+		forget_steps_from(now);
 		set_pad(PAD_NBYTES); /* more is being freed: the rest shall go back, too */
+	}
 }
 
 void umpa_huge_look_closer(const uintptr_t *at)

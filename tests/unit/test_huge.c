@@ -295,6 +295,31 @@ TEST(huge_heap_that_shrinks)
 	CHECK_EQ(engine.pad, OWN_NBYTES);
 }
 
+/* A step is a mapping: a heap that grows by little each time it has been large has not any number.
+ */
+TEST(huge_heap_of_many_steps)
+{
+	uintptr_t at;
+
+	PLAN(BEGIN_CHECKS + 3);
+	stepped();
+	for (int i = 0; i < 1200; i++) {
+		grow();
+		at = fake_break;
+		grow();
+		fake_break = used = at + PAGE_NBYTES;
+		umpa_huge_look();
+	}
+	CHECK_EQ(fake_ncalls_of("advise_huge"), 1024);
+	/* Those that are gone don't count. */
+	fake_break = used = (uintptr_t)heap + 60 * MIB;
+	umpa_huge_look();
+	grow();
+	grow();
+	CHECK(ends_superpage(fake_break));
+	CHECK_EQ(fake_ncalls_of("advise_huge"), 1025);
+}
+
 TEST(huge_threshold_that_was_learnt)
 {
 	PLAN(BEGIN_CHECKS + 3);
