@@ -182,7 +182,6 @@ static void begin_steps(uintptr_t end)
 	} else if (__atomic_compare_exchange_n(&from, &none, rounded_up(end, PAGE_NBYTES), 0,
 			   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 		store(&probe, (end & ~(SLOT_NBYTES - 1)) - SLOT_NBYTES);
-		__atomic_store_n(&filled, 0, __ATOMIC_RELAXED);
 		forget_steps_from(0);
 		set_pad(step_from(end));
 		umpa_heap_look_from(0);

@@ -61,6 +61,7 @@ static size_t engine_usable_size(void *p)
 static int engine_mallopt(int param, int value)
 {
 	engine.nmallopts++;
+	errno = EAGAIN;
 	if (engine.stops) {
 		engine.stops = 0;
 		umpa_huge_stop();
@@ -107,7 +108,7 @@ enum umpa_consent umpa_host_consent(void)
 
 static char *heap;
 static uintptr_t used; /* up to here */
-static size_t each;    /* page of so many is written to */
+static size_t skipped; /* one page of so many is not written to; 0: all are */
 
 /* A process's beginning. */
 static void begin(void)
@@ -128,7 +129,7 @@ static void begin(void)
 	heap = addr;
 	fake_break = (uintptr_t)heap + 7 * PAGE_NBYTES; /* begins anywhere */
 	used = fake_break;
-	each = 1;
+	skipped = 0;
 }
 enum {
 	BEGIN_CHECKS = 2
@@ -141,8 +142,9 @@ static size_t heap_nbytes(void)
 
 static void use(void)
 {
-	for (; used < fake_break; used += each * PAGE_NBYTES)
-		fake_touch((void *)used, 1);
+	for (; used < fake_break; used += PAGE_NBYTES)
+		if (!skipped || used / PAGE_NBYTES % skipped)
+			fake_touch((void *)used, 1);
 }
 
 /* As glibc raises the break for a small block, when all that it has is used. It writes to the first
@@ -245,23 +247,25 @@ TEST(huge_large_heap_has_huge_pages)
 /* A program that writes to little of what it allocates has base pages, as long as it does. */
 TEST(huge_sparse_heap)
 {
-	PLAN(BEGIN_CHECKS + 6);
+	uintptr_t at;
+
+	PLAN(BEGIN_CHECKS + 7);
 	begin();
 	umpa_heap_start();
-	each = 2;
+	skipped = 2;
 	grow_to(HUGE_HEAP_NBYTES_MIN);
 	for (int i = 0; i < 3; i++)
 		grow();
 	CHECK(ends_superpage(fake_break));
 	CHECK_EQ(fake_ncalls_of("advise_huge"), 0);
-	each = 1;
+	skipped = 9;
 	grow();
 	grow();
 	CHECK(huge_at(fake_break - SLOT_NBYTES));
 	/* Of a step in huge pages its first superpage tells, which has none. */
-	each = 7;
+	skipped = 7;
 	use();
-	each = 1;
+	skipped = 0;
 	grow();
 	CHECK(!huge_at(fake_break - SLOT_NBYTES));
 	/* What can't be told is what it was. */
@@ -271,6 +275,17 @@ TEST(huge_sparse_heap)
 	CHECK(!huge_at(fake_break - SLOT_NBYTES));
 	grow();
 	CHECK(huge_at(fake_break - SLOT_NBYTES));
+	/* Nor of a few pages, where the heap has come down. */
+	skipped = 2;
+	use();
+	skipped = 0;
+	at = fake_break;
+	grow();
+	fake_break = used = at + PAGE_NBYTES;
+	umpa_huge_look();
+	grow();
+	grow();
+	CHECK(ends_superpage(fake_break) && !huge_at(fake_break - SLOT_NBYTES));
 }
 
 /* What the heap has ahead goes back, too, when its end does. */
@@ -464,7 +479,8 @@ TEST(huge_stops_when_the_program_tunes_the_heap)
 TEST(huge_leaves_other_heaps_alone)
 {
 	static const char *const why[] = {"no libc's", "has huge pages", "tuned", "not told",
-		"strict commit", "address space limited", "break not shown", "no consent"};
+		"strict commit", "address space limited", "break not shown", "no consent",
+		"confined"};
 	enum {
 		NCASES = sizeof(why) / sizeof(why[0])
 	};
@@ -480,6 +496,8 @@ TEST(huge_leaves_other_heaps_alone)
 		if (i == 5)
 			fake_machine.as_limit_nbytes = (size_t)64 << 30;
 		fake_break_hidden = i == 6;
+		if (i == 8)
+			umpa_os_confine();
 		if (i == 7)
 			engine.consent = UMPA_CONSENT_NEVER;
 		CHECK(left_alone() || (printf("# %s\n", why[i]), 0));
@@ -491,7 +509,7 @@ TEST(huge_break_moved_by_the_program)
 {
 	uintptr_t end;
 
-	PLAN(BEGIN_CHECKS + 4);
+	PLAN(BEGIN_CHECKS + 7);
 	end = stepped();
 	use();
 	fake_break += 40 * MIB;
@@ -502,6 +520,15 @@ TEST(huge_break_moved_by_the_program)
 	CHECK(ends_superpage(fake_break) && huge_at(fake_break - SLOT_NBYTES));
 	CHECK(!huge_at((end - 4 * MIB) & ~(SLOT_NBYTES - 1)));
 	CHECK_EQ(fake_ncalls_of("advise_huge"), 2);
+	/* By less than glibc would, and so that it is no page's end. */
+	use();
+	fake_break += MIB + 100;
+	umpa_huge_look();
+	CHECK_EQ(fake_ncalls_of("advise_huge"), 2);
+	use();
+	grow();
+	CHECK_EQ(fake_ncalls_of("advise_huge"), 3);
+	CHECK(huge_at((fake_break & ~(SLOT_NBYTES - 1)) - SLOT_NBYTES));
 }
 
 /* libc has not asked where its heap begins. */
