@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -18,6 +19,13 @@ enum {
 
 enum {
 	RW = PROT_READ | PROT_WRITE
+};
+
+/* Advice that older headers lack. */
+enum {
+	COLLAPSE = 25,
+	GUARD_INSTALL = 102,
+	GUARD_REMOVE = 103
 };
 
 static void *kernel_map(void *addr, size_t nbytes, int prot, int flags, int fd, off_t offset)
@@ -37,6 +45,8 @@ const struct mmap_world mmap_world_kernel = {
 struct page {
 	uint32_t tag;
 	unsigned char prot;
+	unsigned char guarded;         /* GUARD_INSTALL: nothing, whatever prot says */
+	unsigned char unforked, wiped; /* a child does not have it, or has it zero */
 };
 
 struct area {
@@ -50,11 +60,14 @@ static const struct mmap_world *world;
 static struct numbers numbers;
 static int *answers;
 static size_t nanswers, answers_room;
+static unsigned sum; /* of all of them: FNV-1a */
 static unsigned nwrong;
 static uint32_t last_tag;
 static uint64_t step;
 static int op;
 static int pipes[2], zero_fd;
+static pid_t child;          /* 0: none; its answers come by child_fd */
+static int child_fd, nforks; /* how many lie between this process and the first one */
 
 static void wrong(const char *what, const struct area *a, unsigned page)
 {
@@ -76,12 +89,18 @@ static int any_prot(void)
 	return prots[below(3)];
 }
 
+static void note_answer(int what)
+{
+	sum = (sum ^ (unsigned)what) * 16777619u;
+	if (nanswers < answers_room)
+		answers[nanswers++] = what;
+}
+
 static int answer(int failed)
 {
 	int error = failed ? errno : 0;
 
-	if (nanswers < answers_room)
-		answers[nanswers++] = op * 1000 + error;
+	note_answer(op * 1000 + error);
 	return error;
 }
 
@@ -108,9 +127,9 @@ static void look(struct area *a, unsigned i)
 	const struct page *p = &a->page[i];
 	/* Where calls are refused in the middle, pages may be left with more rights. */
 	int more = world->plan != NULL;
-	int readable = may_read(at), should_read = (p->prot & PROT_READ) != 0;
+	int readable = may_read(at), should_read = p->prot & PROT_READ && !p->guarded;
 	int writable = readable && may_write(at + PAGE - 1);
-	int should_write = (p->prot & PROT_WRITE) != 0;
+	int should_write = p->prot & PROT_WRITE && !p->guarded;
 	uint32_t tag;
 
 	if (readable != should_read && !(more && readable))
@@ -136,7 +155,7 @@ static void write_page(struct area *a, unsigned i)
 {
 	char *at = a->addr + (size_t)i * PAGE;
 
-	if (a->page[i].prot != RW)
+	if (a->page[i].prot != RW || a->page[i].guarded)
 		return;
 	a->page[i].tag = ++last_tag;
 	memset(at, 0x5a, world->fake ? 60 : PAGE - 1);
@@ -161,7 +180,7 @@ static struct area *any_area(int in_use)
 static void fill(struct area *a, unsigned from, unsigned end, int prot)
 {
 	for (unsigned i = from; i < end; i++)
-		a->page[i] = (struct page){0, (unsigned char)prot};
+		a->page[i] = (struct page){.prot = (unsigned char)prot};
 }
 
 struct cut {
@@ -423,23 +442,54 @@ static void op_close(void)
 	protect_cut(a, c, PROT_NONE);
 }
 
+static void take_advice(struct page *p, int advice)
+{
+	switch (advice) {
+	case GUARD_INSTALL:
+	case GUARD_REMOVE:
+		p->guarded = advice == GUARD_INSTALL;
+		p->tag = p->guarded ? 0 : p->tag;
+		break;
+	case MADV_DONTNEED:
+		p->tag = 0;
+		break;
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+		p->unforked = advice == MADV_DONTFORK;
+		break;
+	case MADV_WIPEONFORK:
+	case MADV_KEEPONFORK:
+		p->wiped = advice == MADV_WIPEONFORK;
+		break;
+	}
+}
+
 static void op_advise(void)
 {
 	static const int advices[] = {MADV_DONTNEED, MADV_DONTNEED, MADV_NORMAL, MADV_RANDOM,
 		MADV_SEQUENTIAL, MADV_WILLNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP,
 		MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_DONTFORK,
-		MADV_DOFORK, 12345, MADV_REMOVE};
+		MADV_DOFORK, 12345, MADV_REMOVE, MADV_PAGEOUT, MADV_POPULATE_READ,
+		MADV_POPULATE_WRITE, COLLAPSE, GUARD_INSTALL, GUARD_REMOVE};
+	/* The fake OS does not know the last. */
+	unsigned n = sizeof(advices) / sizeof(advices[0]) - (world->fake ? 6 : 0);
 	struct area *a = any_area(1);
-	int advice = advices[below(sizeof(advices) / sizeof(advices[0]))];
+	int advice = advices[below(n)], error;
 	struct cut c;
 
 	if (!a)
 		return;
 	c = any_cut(a);
-	if (answer(world->advise(at(a, c.from), nbytes_of(c.npages), advice)))
-		return;
-	for (unsigned i = c.from; advice == MADV_DONTNEED && i < c.from + c.npages; i++)
-		a->page[i].tag = 0;
+	error = world->advise(at(a, c.from), nbytes_of(c.npages), advice);
+	if (advice != COLLAPSE) /* which is as it happens */
+		answer(error);
+	/* Refused at a part that is of a file, /dev/zero, when those before it are done. */
+	if (error && advice == MADV_WIPEONFORK && !world->fake) {
+		advice = MADV_KEEPONFORK;
+		error = answer(world->advise(at(a, c.from), nbytes_of(c.npages), advice));
+	}
+	for (unsigned i = c.from; !error && i < c.from + c.npages; i++)
+		take_advice(&a->page[i], advice);
 }
 
 /* Over a part of an area. */
@@ -580,6 +630,100 @@ static void op_segment(void)
 	leave_gap(a, c);
 }
 
+/* --- fork --------------------------------------------------------------------------------- */
+
+/* What was not handed on is mapped anew: nobody else may have had the address in between. */
+static void fill_hole(struct area *a, struct cut c)
+{
+	if (map_over_cut(a, c, RW))
+		write_page(a, c.from);
+}
+
+static void inherit(struct area *a)
+{
+	struct cut hole = {0, 0};
+
+	for (unsigned i = 0; i <= a->npages; i++) {
+		if (i < a->npages && a->page[i].unforked) {
+			hole = hole.npages ? hole : (struct cut){i, 0};
+			hole.npages++;
+		} else if (hole.npages) {
+			fill_hole(a, hole);
+			hole.npages = 0;
+		}
+		if (i < a->npages && a->page[i].wiped) { /* guards are, too */
+			a->page[i].guarded = 0;
+			a->page[i].tag = 0;
+		}
+	}
+}
+
+static void take_steps(uint64_t nsteps);
+static void end_all(void);
+
+/* What a child says of itself. */
+struct report {
+	unsigned nwrong, sum;
+};
+
+/* Does as its parent does, by other numbers. */
+static void be_child(int fd)
+{
+	struct report r;
+
+	child = 0;
+	nwrong = 0;
+	answers_room = nanswers;
+	nforks++;
+	numbers.random ^= 1u << 20;
+	if (pipe(pipes))
+		_exit(1);
+	for (unsigned i = 0; i < NAREAS; i++)
+		if (areas[i].addr)
+			inherit(&areas[i]);
+	take_steps(30);
+	end_all();
+	fflush(stdout);
+	r = (struct report){nwrong, sum};
+	_exit(write(fd, &r, sizeof(r)) != sizeof(r));
+}
+
+/* The child that there is, if any. */
+static void await_child(void)
+{
+	struct report r = {1, 0};
+	int status = 0;
+
+	if (!child)
+		return;
+	if (read(child_fd, &r, sizeof(r)) != sizeof(r))
+		r.nwrong = 1;
+	close(child_fd);
+	if (waitpid(child, &status, 0) != child || status)
+		r.nwrong++;
+	child = 0;
+	note_answer((int)(r.sum >> 1));
+	nwrong += r.nwrong;
+	if (r.nwrong)
+		printf("  step %llu: a child, status %d\n", (unsigned long long)step, status);
+}
+
+/* A child that goes on, as its parent does meanwhile. */
+static void op_fork(void)
+{
+	int ends[2];
+
+	await_child();
+	if (nforks > 1 || below(3) || pipe(ends))
+		return;
+	fflush(stdout);
+	child = fork();
+	if (!child)
+		be_child(ends[1]);
+	close(ends[1]);
+	child_fd = ends[0];
+}
+
 /* What every kernel refuses. */
 static void op_refused(void)
 {
@@ -619,6 +763,7 @@ static void op_refused(void)
 
 static void end_all(void)
 {
+	await_child();
 	for (unsigned i = 0; i < NAREAS; i++)
 		if (areas[i].addr) {
 			look_at_all(&areas[i]);
@@ -627,8 +772,7 @@ static void end_all(void)
 		}
 }
 
-unsigned mmap_model_run(
-	const struct mmap_world *w, struct numbers n, uint64_t nsteps, int *said, size_t *nsaid)
+static void take_steps(uint64_t nsteps)
 {
 	/* The last are not for the fake OS. */
 	enum {
@@ -637,8 +781,19 @@ unsigned mmap_model_run(
 	static void (*const ops[])(void) = {op_map, op_map, op_map, op_reserve, op_open, op_open,
 		op_open, op_close, op_write, op_write, op_write, op_look, op_unmap, op_unmap,
 		op_unmap, op_protect, op_protect, op_advise, op_advise, op_map_over, op_remap,
-		op_remap_fixed, op_segment, op_refused};
+		op_remap_fixed, op_segment, op_refused, op_fork};
 
+	for (step = 0; step < nsteps && nwrong < NWRONG_MAX && !numbers_end(&numbers); step++) {
+		if (world->plan)
+			world->plan(&numbers);
+		op = (int)below(world->fake ? NOPS_FAKE : sizeof(ops) / sizeof(ops[0]));
+		ops[op]();
+	}
+}
+
+unsigned mmap_model_run(
+	const struct mmap_world *w, struct numbers n, uint64_t nsteps, int *said, size_t *nsaid)
+{
 	world = w;
 	numbers = n;
 	answers = said;
@@ -648,12 +803,7 @@ unsigned mmap_model_run(
 	zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	if (zero_fd < 0 || pipe(pipes))
 		return 1;
-	for (step = 0; step < nsteps && nwrong < NWRONG_MAX && !numbers_end(&numbers); step++) {
-		if (w->plan)
-			w->plan(&numbers);
-		op = (int)below(w->fake ? NOPS_FAKE : sizeof(ops) / sizeof(ops[0]));
-		ops[op]();
-	}
+	take_steps(nsteps);
 	if (w->cancel)
 		w->cancel();
 	end_all();
