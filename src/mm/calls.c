@@ -181,7 +181,8 @@ int umpa_mm_lock(const void *addr, size_t nbytes, unsigned flags)
 	size_t whole = nbytes_to_gap(a.begin, a.nbytes);
 	int error = expect_oddity(a.begin, whole);
 
-	if (!error && (whole || !nbytes))
+	/* Of nothing, too: it may be refused before it is seen that there is a gap. */
+	if (!error)
 		error = umpa_os_lock(a.begin, whole, flags);
 	return umpa_answer(!error && whole < a.nbytes ? -ENOMEM : error);
 }

@@ -360,7 +360,11 @@ int umpa_mapping_advise(size_t first, size_t end, int advice, int lasting)
 		umpa_owner_mark(&row, t.given != 0);
 	}
 	umpa_pages_unlock();
-	return error ? error : missing ? -ENOMEM : 0;
+	if (error || !missing)
+		return error;
+	/* Advice that is none is refused as such where there is nothing to be advised, too. */
+	error = umpa_os_advise(umpa_pages_address(end), 0, advice);
+	return error ? error : -ENOMEM;
 }
 
 int umpa_mapping_expect_oddity(size_t first, size_t end)

@@ -396,6 +396,9 @@ static void lookers(size_t npages)
 	ANSWER(msync(p + PAGE, PAGE, MS_ASYNC));
 	ANSWER(munlock(p, nbytes));
 	ANSWER(mlock(p + PAGE, PAGE));
+	ANSWER(mlock2(p + PAGE, PAGE, 2));
+	ANSWER(madvise(p + PAGE, PAGE, MADV_NORMAL));
+	ANSWER(madvise(p + PAGE, PAGE, 4711));
 	drop(p, npages);
 }
 
