@@ -165,6 +165,11 @@ int umpa_evidence_for(unsigned class)
 	return __atomic_add_fetch(&c->nserved, 1, __ATOMIC_RELAXED) % PROBE_EACH != 0;
 }
 
+int umpa_evidence_says_used(unsigned class)
+{
+	return !is_small_engine(class) && is_used(&classes[class]);
+}
+
 static void set_probe(struct alike *c, void *addr, size_t npages)
 {
 	__atomic_store_n(&c->probe_npages, npages, __ATOMIC_RELAXED);

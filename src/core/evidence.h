@@ -40,6 +40,9 @@ enum {
 /* 1: what is of the class is used. 0: the kernel shall map this one; umpa_evidence_note() then. */
 int umpa_evidence_for(unsigned class);
 
+/* What is of the class is used, and most of it is served: the kernel maps a probe now and then. */
+int umpa_evidence_says_used(unsigned class);
+
 /* The kernel has mapped npages at addr. */
 void umpa_evidence_note(unsigned class, void *addr, size_t npages);
 

@@ -6,6 +6,7 @@
 #include "core/core.h"
 #include "core/evidence.h"
 #include "core/options.h"
+#include "core/pool.h"
 #include "mm/answer.h"
 #include "mm/calls.h"
 #include "mm/mapping.h"
@@ -334,6 +335,17 @@ static void *reserve_if_used(struct mmap_args *a)
 	return p ? p : umpa_answer_address(kernel_mmap(a));
 }
 
+/* A probe that will be used takes frames from the kernel beside those of the pool that it would
+ * have had. So many go back, or there would be both at once. Not for a reservation: what is opened
+ * piece by piece has huge pages only if they come from the pool. */
+static void give_for_probe(unsigned class, size_t nbytes)
+{
+	size_t nslots = nbytes >> SLOT_SHIFT;
+
+	if (nslots && umpa_evidence_says_used(class) && umpa_core_is_started() && may_start())
+		umpa_pool_trim(0, nslots < UINT32_MAX ? (uint32_t)nslots : UINT32_MAX);
+}
+
 void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd, int64_t offset)
 {
 	struct mmap_args a = {addr, nbytes, prot, flags, fd, offset}, reserved = if_reserved(a);
@@ -347,8 +359,10 @@ void *umpa_mm_map_if_used(void *addr, size_t nbytes, int prot, int flags, int fd
 	if (addr || !is_large_enough(&reserved))
 		return umpa_answer_address(map(&a));
 	class = umpa_evidence_class(pages_of(nbytes));
-	if (!umpa_evidence_for(class))
+	if (!umpa_evidence_for(class)) {
+		give_for_probe(class, nbytes);
 		return map_as_probe(&a, class);
+	}
 	got = may_start() ? serve(&reserved) : 0;
 	return umpa_answer_address(got ? got : kernel_mmap(&a));
 }

@@ -1273,6 +1273,63 @@ TEST(mmap_if_used)
 	CHECK(fake_mmap_ends_well());
 }
 
+/* A probe takes frames from the kernel; as many of the pool go back if it will be used, or the
+ * process would have both. */
+TEST(mmap_if_used_gives_for_a_probe)
+{
+	const size_t nbytes = 3 * SLOT_NBYTES;
+	unsigned nserved = 0;
+	char *p, *q;
+
+	PLAN(9);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = map(5 * SLOT_NPAGES);
+	fake_touch(p, 5 * SLOT_NBYTES);
+	CHECK_EQ(umpa_munmap(p, 5 * SLOT_NBYTES), 0);
+	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+	CHECK(p != MAP_FAILED && !umpas(p));
+	/* Whether it will be used isn't known yet. */
+	CHECK_EQ(umpa_pool_nslots(), 5);
+	fake_touch(p, nbytes);
+	while (umpas(q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0)) && nserved < 99) {
+		nserved++;
+		umpa_mm_unmap(q, nbytes);
+	}
+	CHECK_EQ(nserved, 15);
+	CHECK(q != MAP_FAILED && !umpas(q));
+	CHECK_EQ(umpa_pool_nslots(), 2);
+	CHECK_EQ(umpa_mm_unmap(p, nbytes), 0);
+	CHECK_EQ(umpa_mm_unmap(q, nbytes), 0);
+	CHECK(fake_mmap_ends_well());
+}
+
+/* A handler that has interrupted umpa takes no lock for that. */
+TEST(mmap_if_used_gives_nothing_in_a_handler)
+{
+	const size_t nbytes = 3 * SLOT_NBYTES;
+	char *p, *q;
+
+	PLAN(4);
+	fake_mmap_begin();
+	umpa_evidence_stop();
+	p = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+	fake_touch(p, nbytes);
+	for (unsigned i = 0; i < 15; i++) {
+		q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+		umpa_mm_unmap(q, nbytes);
+	}
+	CHECK_EQ(umpa_pool_nslots(), 3);
+	umpa_nlocks++;
+	q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
+	umpa_nlocks--;
+	CHECK(q != MAP_FAILED && !umpas(q));
+	CHECK_EQ(umpa_pool_nslots(), 3);
+	umpa_mm_unmap(p, nbytes);
+	umpa_mm_unmap(q, nbytes);
+	CHECK(fake_mmap_ends_well());
+}
+
 /* Until it is to serve, umpa is not started: not by probes, nor by what is ordered somewhere. */
 TEST(mmap_if_used_does_without_umpa)
 {
