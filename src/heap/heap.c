@@ -8,6 +8,7 @@
 #include "core/page.h"
 #include "core/pool.h"
 #include "core/space.h"
+#include "core/sparse.h"
 #include "heap/huge.h"
 #include "heap/learn.h"
 #include "heap/prove.h"
@@ -111,6 +112,8 @@ void *umpa_heap_block(size_t nbytes, unsigned flags)
 	/* Not every engine sets errno. */
 	if (umpa_heap_is_beyond(nbytes))
 		return umpa_heap_refuse();
+	if (nbytes < SLOT_NBYTES && unlikely(umpa_sparse_blocks()))
+		return NULL;
 	/* Who asks for an alignment, of an image or a matrix, fills what it gets. */
 	if (nbytes >= PROVE_NBYTES_MIN && !(flags & ~UMPA_ZERO))
 		p = umpa_prove_alloc(nbytes, (flags & UMPA_ZERO) != 0);

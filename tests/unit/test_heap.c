@@ -11,6 +11,7 @@
 #include "core/evidence.h"
 #include "core/owns.h"
 #include "core/pool.h"
+#include "core/sparse.h"
 #include "core/stats.h"
 #include "heap/heap.h"
 #include "heap/learn.h"
@@ -155,6 +156,7 @@ static void begin(void)
 	umpa_engine = (struct umpa_engine)UMPA_ENGINE_UNKNOWN;
 	umpa_heap_min = umpa_heap_plain = 0;
 	umpa_heap_had_first = 1;
+	umpa_sparse_forget();
 	memset(&engine, 0, sizeof(engine));
 	engine.consent = UMPA_CONSENT_GIVEN;
 	engine.measures = engine.learns = 1;
@@ -939,5 +941,83 @@ TEST(heap_block_on_probation_does_without_the_rest)
 	CHECK_EQ(umpa_outside_nblocks, 1);
 	umpa_heap_free(q);
 	CHECK(!umpa_core_started);
+	end();
+}
+
+/* --- blocks that are touched sparsely -------------------------------------------------------- */
+
+enum {
+	NPOOLS = 100
+};
+
+static void *pool[NPOOLS];
+
+/* Blocks of 256 KiB, of each of which so many pages are touched. Result: how many are umpa's. */
+static unsigned npools_of_umpa(size_t ntouched)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < NPOOLS; i++) {
+		pool[i] = umpa_heap_malloc(256 * KIB);
+		if (umpas(pool[i]) && ntouched)
+			fake_touch(pool[i], ntouched * PAGE_NBYTES);
+		n += (unsigned)umpas(pool[i]);
+	}
+	return n;
+}
+
+static void free_pools(int from)
+{
+	for (int i = from; i < NPOOLS; i++)
+		umpa_heap_free(pool[i]);
+}
+
+/* As many as the nursery holds, and what is between two looks. */
+TEST(heap_sparse_blocks_are_the_engines)
+{
+	unsigned n;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	n = npools_of_umpa(5);
+	CHECK(n >= 24 && n <= 64 + 32);
+	CHECK(!umpas(pool[NPOOLS - 1]));
+	/* Larger ones are not asked about. */
+	free_pools(NPOOLS - 1);
+	pool[NPOOLS - 1] = umpa_heap_malloc(40 * MIB);
+	CHECK(umpas(pool[NPOOLS - 1]));
+	/* Once few are left there is room in base pages. */
+	free_pools(2);
+	n = 0;
+	for (int i = 2; i < NPOOLS; i++) {
+		pool[i] = umpa_heap_malloc(64 * KIB);
+		n += (unsigned)umpas(pool[i]);
+	}
+	CHECK(n >= 32);
+	CHECK(!umpa_sparse_ruled_out);
+	free_pools(0);
+	end();
+}
+
+TEST(heap_dense_blocks_are_umpas)
+{
+	PLAN(3 + END_CHECKS);
+	begin();
+	CHECK_EQ(npools_of_umpa(64), NPOOLS);
+	CHECK(umpa_sparse_ruled_out);
+	free_pools(0);
+	CHECK_EQ(npools_of_umpa(1), NPOOLS);
+	free_pools(0);
+	end();
+}
+
+/* What nobody touches takes no memory, wherever it lies. */
+TEST(heap_untouched_blocks_are_umpas)
+{
+	PLAN(2 + END_CHECKS);
+	begin();
+	CHECK_EQ(npools_of_umpa(0), NPOOLS);
+	CHECK(!umpa_sparse_ruled_out);
+	free_pools(0);
 	end();
 }
