@@ -20,13 +20,13 @@ extern int umpa_sparse_ruled_out; /* atomic */
 
 cold_path int umpa_sparse_look(void);
 
-/* 1 if a block below a superpage is better served where a page touched is a page. umpa is started,
- * or will have no nursery that is used up. */
+/* 1 if a block below a superpage is better served where a page touched is a page. */
 static inline int umpa_sparse_blocks(void)
 {
 	const struct umpa_space *s = &umpa_core.space;
 
-	if (likely(__atomic_load_n(&umpa_sparse_ruled_out, __ATOMIC_RELAXED)))
+	if (likely(__atomic_load_n(&umpa_sparse_ruled_out, __ATOMIC_RELAXED)) ||
+		!umpa_core_is_started())
 		return 0;
 	return s->nnursery && __atomic_load_n(&s->nnursery_used, __ATOMIC_RELAXED) == s->nnursery &&
 	       umpa_sparse_look();
