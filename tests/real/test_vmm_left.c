@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -57,8 +58,13 @@ static int hides(void)
 /* The machine is as good as before. */
 static int is_fine(void)
 {
+	int error;
+
 	ret = -1;
-	return !umpa_vmm_run(vmm, where, NULL, &ret, NULL) && !ret;
+	error = umpa_vmm_run(vmm, where, NULL, &ret, NULL);
+	if (error || ret)
+		printf("  a run afterwards: error %d, result %ld\n", error, ret);
+	return !error && !ret;
 }
 
 /* --- longjmp, in general registers -------------------------------------------------------- */
