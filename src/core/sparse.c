@@ -46,6 +46,8 @@ static int look(void)
 	uint32_t nslots = umpa_core.space.nnursery;
 	size_t nused = 0, ntouched = 0;
 
+	if (!umpa_core.huge)
+		return 0; /* a page touched is a page anywhere */
 	nslots = nslots < NSLOTS_MAX ? nslots : NSLOTS_MAX;
 	for (uint32_t i = 0; i < nslots; i++)
 		if (slot_use((struct slot){i}) == SLOT_SHELF)

@@ -7,9 +7,6 @@
 #include "heap/learn.h"
 #include "os/os.h"
 
-/* glibc's own, DEFAULT_TOP_PAD. */
-#define PAD_NBYTES ((size_t)128 << 10)
-
 #define STEP_NBYTES_MIN ((size_t)8 << 20)
 #define STEP_NBYTES_MAX ((size_t)32 << 20)
 
@@ -31,9 +28,9 @@
 const uintptr_t *umpa_huge_at;
 uintptr_t umpa_huge_seen;
 
-static uintptr_t begin;         /* of the heap */
-static uintptr_t from;          /* huge pages from here on; 0: none yet */
-static size_t pad = PAD_NBYTES; /* what the engine was told last */
+static uintptr_t begin;              /* of the heap */
+static uintptr_t from;               /* huge pages from here on; 0: none yet */
+static size_t pad = HUGE_PAD_NBYTES; /* what the engine was told last */
 static uintptr_t probe; /* where the latest step began: base pages up to a superpage's end */
 static int filled;      /* what was seen of probes: the program writes to all of its heap */
 
@@ -99,7 +96,7 @@ static void end(const uintptr_t *word)
 	uintptr_t at;
 
 	leave_alone();
-	set_pad(PAD_NBYTES);
+	set_pad(HUGE_PAD_NBYTES);
 	at = __atomic_exchange_n(&from, 0, __ATOMIC_RELAXED);
 	if (at)
 		advise(at, load(word), 0);
@@ -126,7 +123,7 @@ size_t umpa_huge_ahead_nbytes(void)
 {
 	size_t nbytes = __atomic_load_n(&pad, __ATOMIC_RELAXED);
 
-	return nbytes > PAD_NBYTES ? nbytes : 0;
+	return nbytes > HUGE_PAD_NBYTES ? nbytes : 0;
 }
 
 /* Memory may be taken ahead of need. */
@@ -241,7 +238,7 @@ static void changed(uintptr_t seen, uintptr_t now)
 		grown(seen, now);
 	} else if (load(&from)) {
 		forget_steps_from(now);
-		set_pad(PAD_NBYTES); /* more is being freed: the rest shall go back, too */
+		set_pad(HUGE_PAD_NBYTES); /* more is being freed: the rest shall go back, too */
 	}
 }
 

@@ -38,6 +38,9 @@
 
 #define HUGE_HEAP_NBYTES_MIN ((size_t)24 << 20)
 
+/* What glibc keeps at its heap's end when it trims by itself, DEFAULT_TOP_PAD. */
+#define HUGE_PAD_NBYTES ((size_t)128 << 10)
+
 /* Where libc keeps the break, and the break as it was seen last. NULL: nothing is looked at, not
  * yet or no more. */
 extern within_library const uintptr_t *umpa_huge_at;

@@ -25,9 +25,6 @@
 #include "shim/next.h"
 #include "shim/vfork.h"
 
-/* glibc's own, DEFAULT_TOP_PAD: what it keeps when it trims by itself. */
-#define HEAP_TOP_NBYTES ((size_t)128 << 10)
-
 /* The books are this process's to change, and calls may be made for it. */
 static int may_heed(void)
 {
@@ -126,7 +123,7 @@ static void shrink_heap(void)
 		return;
 	umpa_find_next("malloc_trim", &trim);
 	if (trim)
-		trim(HEAP_TOP_NBYTES);
+		trim(HUGE_PAD_NBYTES);
 }
 
 public_api int mlockall(int flags)

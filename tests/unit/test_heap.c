@@ -1021,3 +1021,22 @@ TEST(heap_untouched_blocks_are_umpas)
 	free_pools(0);
 	end();
 }
+
+/* Where it can't be told, or pages are small everywhere, nothing is kept from umpa. */
+TEST(heap_sparse_blocks_that_cost_nothing_or_say_nothing)
+{
+	PLAN(2 + 2 * END_CHECKS);
+	begin();
+	umpa_core_need();
+	umpa_core.huge = 0;
+	CHECK_EQ(npools_of_umpa(5), NPOOLS);
+	free_pools(0);
+	end();
+
+	begin();
+	umpa_core_need();
+	umpa_os_confine(); /* mincore is not asked */
+	CHECK_EQ(npools_of_umpa(5), NPOOLS);
+	free_pools(0);
+	end();
+}
