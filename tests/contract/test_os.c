@@ -379,3 +379,18 @@ TEST(os_machine_counts_the_cpus_allowed)
 {
 	in_child(one_cpu);
 }
+
+/* Where the break of libc's is kept, which is written whenever it moves. */
+TEST(os_break_is_what_libc_has)
+{
+	const uintptr_t *at = umpa_os_break();
+	uintptr_t before;
+
+	PLAN(3);
+	if (!at)
+		SKIP("this libc shows no break");
+	before = (uintptr_t)sbrk(0);
+	CHECK(*at == before);
+	CHECK(sbrk(64 << 10) != (void *)-1);
+	CHECK(*at == before + (64 << 10));
+}
