@@ -400,7 +400,10 @@ unsigned umpa_space_depart(
 			break;
 		nslots -= chunk[n].nslots;
 	}
-	s->ntransit += n > 0;
+	if (n) {
+		s->ntransit++;
+		umpa_critical_enter();
+	}
 	umpa_lock_give(&s->lock);
 	if (n)
 		umpa_rank_enter(LOCK_TRANSIT);
@@ -418,4 +421,5 @@ void umpa_space_arrive(
 	s->ntransit--;
 	umpa_lock_give(&s->lock);
 	umpa_rank_leave(LOCK_TRANSIT);
+	umpa_critical_leave();
 }

@@ -24,6 +24,7 @@ static inline void fork_lock_take(uint32_t *lock)
 	uint32_t self = fork_lock_owner(), owner = 0;
 	unsigned nlooks = 0;
 
+	umpa_critical_enter();
 	/* The acquire pairs with fork_lock_give(). */
 	while (!__atomic_compare_exchange_n(
 		lock, &owner, self, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
@@ -37,6 +38,7 @@ static inline void fork_lock_take(uint32_t *lock)
 static inline void fork_lock_give(uint32_t *lock)
 {
 	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+	umpa_critical_leave();
 }
 
 #endif

@@ -5,8 +5,6 @@
 
 #include "os/syscall.h"
 
-__thread unsigned umpa_nlocks;
-
 #ifdef UMPA_DEBUG
 __thread unsigned char umpa_locks_held[LOCK_NRANKS];
 #endif

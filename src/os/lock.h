@@ -6,7 +6,8 @@
  * nearly always. Who has to wait looks some hundred times, since what umpa does under a lock takes
  * less than going to sleep, and then sleeps in the kernel. (libc's adaptive mutex does the same for
  * eight times the instructions, 130 of the 926 of a pair of umpa_alloc() and umpa_free().) Needs no
- * memory and no end; all zero is a lock of rank 0 that is free.
+ * memory and no end; all zero is a lock of rank 0 that is free. Who holds one, or waits for it, is
+ * in a critical section.
  */
 #ifndef UMPA_OS_LOCK_H
 #define UMPA_OS_LOCK_H
@@ -15,6 +16,7 @@
 
 #include "base/compiler.h"
 #include "base/panic.h"
+#include "os/critical.h"
 
 enum umpa_lock_rank {
 	LOCK_MAPPING, /* mappings: the mmap family on blocks of the window */
@@ -42,9 +44,6 @@ struct umpa_lock {
 	{                                                                                          \
 		LOCK_FREE, (r)                                                                     \
 	}
-
-/* How many this thread holds or waits for. A signal handler that finds some must not take any. */
-extern __thread unsigned umpa_nlocks;
 
 #ifdef UMPA_DEBUG
 extern __thread unsigned char umpa_locks_held[LOCK_NRANKS];
@@ -94,7 +93,7 @@ static inline int umpa_lock_grab(struct umpa_lock *l)
 static inline void umpa_lock_take(struct umpa_lock *l)
 {
 	umpa_rank_enter(l->rank);
-	umpa_nlocks++;
+	umpa_critical_enter();
 	if (unlikely(!umpa_lock_grab(l)))
 		umpa_lock_await(l);
 }
@@ -102,9 +101,9 @@ static inline void umpa_lock_take(struct umpa_lock *l)
 /* 1 if taken, 0 if another thread has it. */
 static inline int umpa_lock_try(struct umpa_lock *l)
 {
-	umpa_nlocks++;
+	umpa_critical_enter();
 	if (unlikely(!umpa_lock_grab(l))) {
-		umpa_nlocks--;
+		umpa_critical_leave();
 		return 0;
 	}
 	umpa_rank_enter(l->rank);
@@ -115,8 +114,8 @@ static inline void umpa_lock_give(struct umpa_lock *l)
 {
 	if (unlikely(__atomic_exchange_n(&l->state, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_AWAITED))
 		umpa_lock_wake(l);
-	umpa_nlocks--;
 	umpa_rank_leave(l->rank);
+	umpa_critical_leave();
 }
 
 #endif

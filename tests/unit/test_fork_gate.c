@@ -152,6 +152,39 @@ static void *fill_from_the_pool(void *arg)
 	return NULL;
 }
 
+static int (*true_move)(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved);
+static unsigned nmoves, noutside;
+
+static int move(
+	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
+{
+	nmoves++;
+	noutside += !umpa_ncritical;
+	return true_move(m, dst, src, nbytes, flags, moved);
+}
+
+/* A fork waits for who has slots in transit, so no handler may hold them up. */
+TEST(gate_transit_is_a_critical_section)
+{
+	PLAN(3);
+	umpa_mapping_stop();
+	umpa_core_stop();
+	fake_reset();
+	umpa_free(umpa_alloc((size_t)32 << 20, UMPA_BACKED));
+	/* Once before, by which the mover is chosen. */
+	fill_from_the_pool(NULL);
+	umpa_free(umpa_alloc((size_t)64 << 20, UMPA_BACKED));
+	nmoves = noutside = 0;
+	true_move = umpa_core.mover.move;
+	umpa_core.mover.move = move;
+	umpa_free(umpa_alloc((size_t)24 << 20, UMPA_ZERO | UMPA_RESERVE(2)));
+	umpa_core.mover.move = true_move;
+	CHECK(nmoves > 0);
+	CHECK_EQ(noutside, 0);
+	CHECK_EQ(umpa_ncritical, 0);
+}
+
 /* Where others went on departing, a fork could wait for as long as they do. */
 TEST(gate_lets_nobody_depart_while_a_fork_waits)
 {
@@ -165,6 +198,7 @@ TEST(gate_lets_nobody_depart_while_a_fork_waits)
 	umpa_core_stop();
 	fake_reset();
 	fake_threads(1);
+	__atomic_store_n(&is_filled, 0, __ATOMIC_RELAXED);
 	umpa_free(umpa_alloc((size_t)32 << 20, UMPA_BACKED));
 	umpa_lock_take(&s->lock);
 	s->nresting++;

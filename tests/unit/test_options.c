@@ -22,7 +22,7 @@ TEST(options_have_defaults)
 {
 	unsigned ngiven = 0;
 
-	PLAN(16);
+	PLAN(17);
 	CHECK_EQ(parse(NULL), 0);
 	CHECK_EQ(parse(""), 0);
 	CHECK_EQ(o.value[OPTION_mover], UMPA_MOVER_AUTO);
@@ -36,21 +36,22 @@ TEST(options_have_defaults)
 	CHECK_EQ(o.value[OPTION_mmap], 1);
 	CHECK_EQ(o.value[OPTION_engine_mmap], 1);
 	CHECK_EQ(o.value[OPTION_mmap_min], 4 << 10);
+	CHECK_EQ(o.value[OPTION_defer], 1);
 	CHECK_EQ(o.value[OPTION_stats], 0);
 	for (int i = 0; i < OPTION_COUNT; i++)
 		ngiven += o.given[i];
 	CHECK_EQ(ngiven, 0);
-	CHECK_EQ(OPTION_COUNT, 12); /* one more needs its checks in this file */
+	CHECK_EQ(OPTION_COUNT, 13); /* one more needs its checks in this file */
 }
 
 TEST(options_take_every_name)
 {
 	unsigned ngiven = 0;
 
-	PLAN(14);
+	PLAN(15);
 	CHECK_EQ(parse("mover=plain,malloc_min=128k,window=3G,huge=0,nursery=0,shards=4,prove=0,"
 		       "keep=1T,"
-		       "mmap=1,engine_mmap=0,mmap_min=1M,stats=1"),
+		       "mmap=1,engine_mmap=0,mmap_min=1M,defer=0,stats=1"),
 		0);
 	CHECK_EQ(o.value[OPTION_mover], UMPA_MOVER_PLAIN);
 	CHECK_EQ(o.value[OPTION_malloc_min], 128 << 10);
@@ -63,6 +64,7 @@ TEST(options_take_every_name)
 	CHECK_EQ(o.value[OPTION_mmap], 1);
 	CHECK_EQ(o.value[OPTION_engine_mmap], 0);
 	CHECK_EQ(o.value[OPTION_mmap_min], 1 << 20);
+	CHECK_EQ(o.value[OPTION_defer], 0);
 	CHECK_EQ(o.value[OPTION_stats], 1);
 	for (int i = 0; i < OPTION_COUNT; i++)
 		ngiven += o.given[i];
@@ -269,17 +271,18 @@ TEST(options_tell_values_and_origins)
 		"window=auto default\nhuge=1 default\nnursery=8M default\n"
 		"shards=auto default\nprove=1 default\nkeep=auto default\nmmap=1 "
 		"default\nengine_mmap=1 default\nmmap_min=4K default\n"
-		"stats=0 default\n");
+		"defer=1 default\nstats=0 default\n");
 	child_run(tell_all,
 		"mover=mremap,malloc_min=65537,window=1024G,huge=1,nursery=0,shards=7,"
-		"keep=2048T,mmap=1,engine_mmap=0,mmap_min=64K,stats=1",
+		"keep=2048T,mmap=1,engine_mmap=0,mmap_min=64K,defer=1,stats=1",
 		&end);
 	CHECK_STR(end.stderr_text,
 		"mover=mremap UMPA_OPTIONS\nmalloc_min=65537 UMPA_OPTIONS\n"
 		"window=1T UMPA_OPTIONS\nhuge=1 UMPA_OPTIONS\nnursery=0 UMPA_OPTIONS\n"
 		"shards=7 UMPA_OPTIONS\nprove=1 default\nkeep=2048T UMPA_OPTIONS\nmmap=1 "
 		"UMPA_OPTIONS\nengine_mmap=0 "
-		"UMPA_OPTIONS\nmmap_min=64K UMPA_OPTIONS\nstats=1 UMPA_OPTIONS\n");
+		"UMPA_OPTIONS\nmmap_min=64K UMPA_OPTIONS\ndefer=1 UMPA_OPTIONS\n"
+		"stats=1 UMPA_OPTIONS\n");
 	/* Warned about once, when first read. */
 	child_run(tell_all, "bogus=1", &end);
 	CHECK(strstr(end.stderr_text, "bogus") &&
