@@ -215,7 +215,7 @@ int umpa_core_yield(size_t nbytes)
 	if (!umpa_core_is_started() || limit == SIZE_MAX || nbytes > limit || !before)
 		return 0;
 	/* Or in a handler that has interrupted umpa. */
-	if (umpa_ncritical)
+	if (umpa_critical.nsections)
 		return 0;
 	narrow(0);
 	return umpa_core.window.nbytes < before;

@@ -101,7 +101,7 @@ static int is_large_enough(const struct mmap_args *a)
  * umpa, its start perhaps, gets the kernel's. */
 static int may_start(void)
 {
-	if (umpa_ncritical)
+	if (umpa_critical.nsections)
 		return 0;
 	umpa_core_need();
 	return 1;

@@ -5,8 +5,7 @@
 #include "os/os.h"
 #include "os/syscall.h"
 
-__thread unsigned umpa_ncritical;
-__thread uint64_t umpa_deferred;
+__thread struct umpa_critical umpa_critical;
 
 static long change_mask(int how, const uint64_t *signals, uint64_t *before)
 {
@@ -18,9 +17,9 @@ void umpa_critical_deliver(void)
 {
 	uint64_t signals;
 
-	if (umpa_ncritical)
+	if (umpa_critical.nsections)
 		return;
-	signals = __atomic_exchange_n(&umpa_deferred, 0, __ATOMIC_RELAXED);
+	signals = __atomic_exchange_n(&umpa_critical.deferred, 0, __ATOMIC_RELAXED);
 	if (signals)
 		(void)change_mask(SIG_UNBLOCK, &signals, NULL);
 }
@@ -54,13 +53,13 @@ int umpa_defer_rest(int signal, siginfo_t *info, void *context)
 
 	/* Between the end of the section and what it ends with: they come after this one, which may
 	 * have them blocked. */
-	if (!umpa_ncritical) {
-		*mask &= ~__atomic_exchange_n(&umpa_deferred, 0, __ATOMIC_RELAXED);
+	if (!umpa_critical.nsections) {
+		*mask &= ~__atomic_exchange_n(&umpa_critical.deferred, 0, __ATOMIC_RELAXED);
 		return 0;
 	}
 	if (umpa_os_confined() || !requeue(signal, info, bit))
 		return 0;
 	*mask |= bit;
-	umpa_deferred |= bit;
+	umpa_critical.deferred |= bit;
 	return 1;
 }

@@ -16,28 +16,31 @@
 
 #include "base/compiler.h"
 
-/* How many sections this thread is in. A signal handler that finds some must take no lock. */
-extern __thread unsigned umpa_ncritical;
+struct umpa_critical {
+	/* That this thread is in. A signal handler that finds some must take no lock. */
+	unsigned nsections;
+	/* Signals that are blocked, and pending for this thread, until it leaves the last one. Set
+	 * in its own handlers only. */
+	uint64_t deferred;
+};
 
-/* Signals that are blocked, and pending for this thread, until it leaves the last one. Set in its
- * own handlers only. */
-extern __thread uint64_t umpa_deferred;
+extern __thread struct umpa_critical umpa_critical;
 
 cold_path void umpa_critical_deliver(void);
 
 /* Handlers of this thread see the sections entered before, and left after, what is done in them. */
 static inline void umpa_critical_enter(void)
 {
-	umpa_ncritical++;
+	umpa_critical.nsections++;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 static inline void umpa_critical_leave(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	umpa_ncritical--;
+	umpa_critical.nsections--;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(umpa_deferred))
+	if (unlikely(umpa_critical.deferred))
 		umpa_critical_deliver();
 }
 
@@ -51,7 +54,8 @@ int umpa_defer_rest(int signal, siginfo_t *info, void *context);
 
 static inline int umpa_defer(int signal, siginfo_t *info, void *context)
 {
-	return unlikely(umpa_ncritical || umpa_deferred) && umpa_defer_rest(signal, info, context);
+	return unlikely(umpa_critical.nsections || umpa_critical.deferred) &&
+	       umpa_defer_rest(signal, info, context);
 }
 
 #endif

@@ -30,7 +30,7 @@ static void note(int signal, siginfo_t *info, void *context)
 	ncalls++;
 	if (umpa_defer(signal, info, context) || nevents == NEVENTS_MAX)
 		return;
-	events[nevents++] = (struct event){signal, umpa_ncritical, *info};
+	events[nevents++] = (struct event){signal, umpa_critical.nsections, *info};
 }
 
 static void handle_by(void (*handler)(int, siginfo_t *, void *), int signal, int flags, int also)
@@ -68,8 +68,8 @@ TEST(critical_signals_outside_come_at_once)
 	umpa_critical_enter();
 	umpa_critical_leave();
 	CHECK_EQ(nevents, 1);
-	CHECK_EQ(umpa_ncritical, 0);
-	CHECK_EQ(umpa_deferred, 0);
+	CHECK_EQ(umpa_critical.nsections, 0);
+	CHECK_EQ(umpa_critical.deferred, 0);
 }
 
 TEST(critical_signals_come_when_the_last_section_ends)
@@ -89,7 +89,7 @@ TEST(critical_signals_come_when_the_last_section_ends)
 	CHECK_EQ(nevents, 1);
 	CHECK_EQ(events[0].ncritical, 0);
 	CHECK(!is_blocked(SIGUSR1));
-	CHECK_EQ(umpa_deferred, 0);
+	CHECK_EQ(umpa_critical.deferred, 0);
 	umpa_critical_enter();
 	umpa_critical_leave();
 	CHECK_EQ(ncalls, 2);
@@ -199,12 +199,12 @@ TEST(critical_signals_wait_for_a_handler_that_blocks_them)
 	sigaddset(&one, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &one, NULL);
 	raise(SIGUSR1);
-	umpa_deferred = (uint64_t)1 << (SIGUSR1 - 1);
+	umpa_critical.deferred = (uint64_t)1 << (SIGUSR1 - 1);
 	raise(SIGUSR2);
 	CHECK_EQ(nevents, 2);
 	CHECK_EQ(events[0].signal, SIGUSR2);
 	CHECK_EQ(events[1].signal, SIGUSR1);
-	CHECK_EQ(umpa_deferred, 0);
+	CHECK_EQ(umpa_critical.deferred, 0);
 	CHECK(!is_blocked(SIGUSR1));
 	umpa_critical_deliver();
 	CHECK_EQ(nevents, 2);
@@ -223,7 +223,7 @@ TEST(critical_signals_are_not_a_childs)
 	child = fork();
 	if (!child) {
 		umpa_critical_leave();
-		_exit(nevents != 0 || is_blocked(SIGUSR1) || umpa_deferred != 0);
+		_exit(nevents != 0 || is_blocked(SIGUSR1) || umpa_critical.deferred != 0);
 	}
 	umpa_critical_leave();
 	CHECK_EQ(nevents, 1);

@@ -59,7 +59,7 @@ static struct outcome run(struct plan p, uint64_t n)
 	out.nwrong = r.nwrong_tags + r.nwrong_zeros;
 	umpa_get_stats(&st, sizeof(st));
 	out.ninvalid = st.nblocks != 0 || st.block_nbytes != 0 || !fake_consistent() ||
-		       umpa_ncritical != 0;
+		       umpa_critical.nsections != 0;
 	if (umpa_core.window.nbytes)
 		out.ninvalid += !umpa_extents_valid(&umpa_core.space.extents) ||
 				umpa_core.space.ntransit != 0;

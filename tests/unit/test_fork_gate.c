@@ -160,7 +160,7 @@ static int move(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
 {
 	nmoves++;
-	noutside += !umpa_ncritical;
+	noutside += !umpa_critical.nsections;
 	return true_move(m, dst, src, nbytes, flags, moved);
 }
 
@@ -182,7 +182,7 @@ TEST(gate_transit_is_a_critical_section)
 	umpa_core.mover.move = true_move;
 	CHECK(nmoves > 0);
 	CHECK_EQ(noutside, 0);
-	CHECK_EQ(umpa_ncritical, 0);
+	CHECK_EQ(umpa_critical.nsections, 0);
 }
 
 /* Where others went on departing, a fork could wait for as long as they do. */

@@ -110,7 +110,7 @@ static void *try_it(void *arg)
 
 	if (got)
 		umpa_lock_give(l);
-	return got || nheld() || umpa_ncritical ? l : NULL;
+	return got || nheld() || umpa_critical.nsections ? l : NULL;
 }
 
 /* Not when another thread has it, and then nothing is held. */
@@ -123,14 +123,14 @@ TEST(locks_are_tried_without_waiting)
 	begin();
 	CHECK(umpa_lock_try(&locks[LOCK_SPACE]));
 	CHECK_EQ(nheld(), 1);
-	CHECK_EQ(umpa_ncritical, 1);
+	CHECK_EQ(umpa_critical.nsections, 1);
 	CHECK(!umpa_lock_try(&locks[LOCK_SPACE]));
 	pthread_create(&thread, NULL, try_it, &locks[LOCK_SPACE]);
 	pthread_join(thread, &wrong);
 	CHECK(!wrong);
 	umpa_lock_give(&locks[LOCK_SPACE]);
 	CHECK_EQ(nheld(), 0);
-	CHECK_EQ(umpa_ncritical, 0);
+	CHECK_EQ(umpa_critical.nsections, 0);
 }
 
 static void give_what_is_not_held(void *arg)

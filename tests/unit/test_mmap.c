@@ -1225,12 +1225,12 @@ TEST(mmap_for_an_engine_refused)
 	fake_fail_at(0, 0);
 	fake_open_max = SIZE_MAX;
 	/* A handler that has interrupted umpa. */
-	umpa_ncritical++;
+	umpa_critical.nsections++;
 	p = map_for_engine(NULL, 64 * SLOT_NBYTES);
 	CHECK(p != MAP_FAILED && !umpas(p));
 	p = map(10);
 	CHECK(p != MAP_FAILED && !umpas(p));
-	umpa_ncritical--;
+	umpa_critical.nsections--;
 	CHECK(umpas(map_for_engine(NULL, SLOT_NBYTES)));
 	CHECK(umpa_mapping_valid());
 }
@@ -1320,9 +1320,9 @@ TEST(mmap_if_used_gives_nothing_in_a_handler)
 		umpa_mm_unmap(q, nbytes);
 	}
 	CHECK_EQ(umpa_pool_nslots(), 3);
-	umpa_ncritical++;
+	umpa_critical.nsections++;
 	q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
-	umpa_ncritical--;
+	umpa_critical.nsections--;
 	CHECK(q != MAP_FAILED && !umpas(q));
 	CHECK_EQ(umpa_pool_nslots(), 3);
 	umpa_mm_unmap(p, nbytes);
@@ -1349,9 +1349,9 @@ TEST(mmap_if_used_does_without_umpa)
 	CHECK(!umpa_core_started);
 	fake_touch(p, nbytes);
 	/* A handler that has interrupted the start. */
-	umpa_ncritical++;
+	umpa_critical.nsections++;
 	q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);
-	umpa_ncritical--;
+	umpa_critical.nsections--;
 	CHECK(q != MAP_FAILED && !umpa_core_started);
 	CHECK_EQ(umpa_mm_unmap(q, nbytes), 0);
 	q = umpa_mm_map_if_used(NULL, nbytes, RW, ANON, -1, 0);

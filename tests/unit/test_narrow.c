@@ -223,9 +223,9 @@ TEST(narrow_makes_no_room_in_vain)
 	umpa_free(umpa_alloc(8 * MIB, 0));
 	window = umpa_core.window.nbytes;
 	CHECK(!umpa_core_yield(256 * MIB + 1));
-	umpa_ncritical++; /* a handler that has interrupted umpa */
+	umpa_critical.nsections++; /* a handler that has interrupted umpa */
 	CHECK(!umpa_core_yield(MIB));
-	umpa_ncritical--;
+	umpa_critical.nsections--;
 	CHECK_EQ(umpa_core.window.nbytes, window);
 	CHECK(umpa_core_yield(MIB));
 	end();

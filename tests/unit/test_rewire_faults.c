@@ -108,7 +108,7 @@ static uint64_t one_fault(enum call call, struct fault f, uint64_t *nbad)
 	umpa_free(b);
 	nwrong += count_dirty_void();
 	nwrong += !umpa_extents_valid(&umpa_core.space.extents) || umpa_core.space.ntransit ||
-		  umpa_ncritical;
+		  umpa_critical.nsections;
 	nwrong += !fake_consistent();
 	umpa_core_stop();
 	nwrong += fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes();
