@@ -5,6 +5,7 @@
 #include "core/clear.h"
 #include "core/pool.h"
 #include "core/trial.h"
+#include "core/untouched.h"
 
 static int move_bytes(
 	struct umpa_mover *m, void *dst, void *src, size_t nbytes, unsigned flags, size_t *moved)
@@ -171,16 +172,23 @@ static uint32_t fill(
 	enum umpa_extent_kind kind[SPACE_NCHUNKS];
 	/* Where others may be, a page may be protected by the time it would be looked at. */
 	move_fn *move = clearing == CLEAR_FIRST ? move_many : move_fn_for(m, nslots);
+	int timed = clearing == NO_CLEARING && !umpa_os_single_threaded();
+	uint64_t begin_ns;
+	uint32_t nlacking;
 	unsigned n = m != NULL;
 
 	while (to.nslots && n) {
 		int stuck = 0;
 
 		n = umpa_space_depart(chunk, to.nslots, EXTENT_RESIDENT, to.slot);
+		begin_ns = n && timed ? umpa_os_clock_ns() : 0;
+		nlacking = to.nslots;
 		for (unsigned i = 0; i < n; i++) {
 			kind[i] = fill_from(m, chunk[i], &to, move, clearing);
 			stuck |= kind[i] == EXTENT_RESIDENT;
 		}
+		if (begin_ns && to.nslots < nlacking)
+			umpa_untouched_note_move((umpa_os_clock_ns() - begin_ns) / n);
 		if (n)
 			umpa_space_arrive(chunk, kind, n);
 		/* What neither moved nor went to the kernel is in the pool again, and would be

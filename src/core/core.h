@@ -47,7 +47,10 @@ struct slot_record {
 	uint16_t ntail;  /* SLOT_SPAN: pages in the slot behind those, shared with runs */
 	uint16_t nhead;  /* pages in the slot before, shared with runs; 0 if no span. atomic */
 	uint64_t npages; /* SLOT_SPAN: pages of the block, without its head */
+	uint64_t lack;   /* SLOT_SPAN: which of its first slots were handed out void, as far as that
+			    is of interest (untouched.h) */
 	uint32_t marked; /* a block that begins here may have unlike pages (block.h). atomic */
+	int is_left;     /* SLOT_SPAN: the pool could have filled what it lacks */
 };
 
 enum {
@@ -107,6 +110,15 @@ struct umpa_space {
 	int has_given; /* surplus.ngiven is not 0. atomic */
 };
 
+/* What is left void of spans (untouched.h). All atomic. */
+struct umpa_left_void {
+	uint32_t move_ns;    /* that a move takes */
+	uint32_t nslots;     /* now */
+	uint32_t nasked;     /* spans that could have been left */
+	uint32_t each;       /* of which so manieth is; 0: not decided yet */
+	uint32_t nuntouched; /* in a row */
+};
+
 enum mover_state {
 	MOVER_UNDECIDED,
 	MOVER_CHOSEN
@@ -134,6 +146,7 @@ struct umpa_core {
 	struct umpa_mover mover __attribute__((aligned(SHARD_ALIGN)));
 	struct umpa_space space __attribute__((aligned(SHARD_ALIGN)));
 	struct umpa_events events __attribute__((aligned(SHARD_ALIGN)));
+	struct umpa_left_void left_void;
 	/* A bit for each shard that may have spans or runs freed lately. Set by who puts the first
 	 * one in, cleared by umpa_recent_flush() alone: where sizes repeat nobody writes this line.
 	 * atomic */

@@ -9,6 +9,7 @@
 #include "core/runs.h"
 #include "core/shard.h"
 #include "core/space.h"
+#include "core/untouched.h"
 
 /* A head is so long at least where sizes repeat. */
 enum {
@@ -60,6 +61,7 @@ static void *set_up(
 	r->npages = npages;
 	r->ntail = (uint16_t)tail;
 	r->nslots = nslots;
+	r->lack = 0;
 	slot_set_nhead(g->slot, head);
 	slot_set_use(g->slot, SLOT_SPAN);
 	count_alloc(g, npages - tail);
@@ -71,6 +73,35 @@ void umpa_span_adopt(struct slot slot, size_t npages, uint32_t nslots, unsigned 
 	(void)set_up(&(struct space_grant){.slot = slot}, npages, nslots, tail, 0);
 }
 
+struct readied {
+	int dirty; /* as umpa_carry_ready() has it */
+	struct umpa_lack lack;
+};
+
+/* umpa_carry_ready() for a span of npages, the last `tail` of which are in a slot that is shared,
+ * if that is the grant's; or it lacks frames but there. */
+static struct readied ready(
+	const struct space_grant *g, size_t npages, unsigned tail, unsigned flags)
+{
+	uint32_t nslots = slots_of(npages), nwhole = nslots - (tail != 0);
+	struct readied r = {0};
+
+	if (!(flags & (UMPA_NOBACK | UMPA_BACKED | SPAN_GROWS)) && g->nslots == nslots)
+		r.lack = umpa_untouched_leave(g, nwhole);
+	r.dirty = umpa_carry_ready(g, npages, flags | (r.lack.is_left ? UMPA_NOBACK : 0));
+	if (r.lack.is_left && tail && g->piece[g->npieces - 1].kind == EXTENT_VOID)
+		r.dirty =
+			!umpa_carry_fill(slot_after(g->slot, nwhole), 1, (flags & UMPA_ZERO) != 0);
+	return r;
+}
+
+static void *with_lack(void *block, struct slot slot, struct umpa_lack lack)
+{
+	record_of(slot)->lack = lack.slots;
+	record_of(slot)->is_left = lack.is_left;
+	return block;
+}
+
 /* A span whose tail goes to the free front of a slot that holds runs already: the tightest packing
  * there is. */
 static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
@@ -78,6 +109,7 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
 	struct space_neighbour n = {SLOT_SHELF, ANY_SHARD, tail};
 	struct space_grant g;
+	struct readied r;
 
 	if (umpa_space_take_before(&n, nslots, &g))
 		return NULL;
@@ -85,20 +117,20 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 		umpa_space_give_grant(&g);
 		return NULL;
 	}
-	umpa_carry_ready(&g, npages - tail, flags);
-	return set_up(&g, npages, nslots, tail, 0);
+	r = ready(&g, npages - tail, 0, flags);
+	return with_lack(set_up(&g, npages, nslots, tail, 0), g.slot, r.lack);
 }
 
 /* A span on slots of its own; what the tail leaves of the last one goes to a shelf. npages: without
  * the head. */
 static void *alloc_whole(
-	const struct space_grant *g, size_t npages, unsigned tail, unsigned head, int dirty)
+	const struct space_grant *g, size_t npages, unsigned tail, unsigned head, struct readied r)
 {
 	uint32_t nslots = g->nslots - (tail != 0);
 
 	if (tail)
-		umpa_run_adopt(slot_after(g->slot, nslots), tail, FIRST_TAIL, dirty);
-	return set_up(g, npages, nslots, tail, head);
+		umpa_run_adopt(slot_after(g->slot, nslots), tail, FIRST_TAIL, r.dirty);
+	return with_lack(set_up(g, npages, nslots, tail, head), g->slot, r.lack);
 }
 
 /*
@@ -147,8 +179,8 @@ static void *alloc_behind_head(size_t npages, unsigned over, int dense, unsigned
 		return NULL;
 	}
 	npages -= head;
-	return alloc_whole(
-		&g, npages, (over - head) % SLOT_NPAGES, head, umpa_carry_ready(&g, npages, flags));
+	over = (over - head) % SLOT_NPAGES;
+	return alloc_whole(&g, npages, over, head, ready(&g, npages, over, flags));
 }
 
 int umpa_span_is_tight(struct slot slot)
@@ -222,20 +254,62 @@ void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigne
 	if (bare ? umpa_space_take_void(slots_of(npages_room), align_slots, &g)
 		 : umpa_space_take(slots_of(npages_room), align_slots, PREFER_RESIDENT, &g))
 		return NULL;
-	return alloc_whole(&g, npages, tail, 0, umpa_carry_ready(&g, npages, flags));
+	return alloc_whole(&g, npages, tail, 0, ready(&g, npages, tail, flags));
 }
 
 /* --- free --------------------------------------------------------------------------------- */
 
-/* Gives the slots [from, held) of a span back, of which those below `used` may have frames. */
-static void give_slots(struct slot slot, uint32_t from, uint32_t used, uint32_t held)
+/* Of a set of slots those from the nth on. */
+static uint64_t slots_from(uint64_t slots, uint32_t n)
 {
+	return n < LEFT_NSLOTS_MAX ? slots >> n << n : 0;
+}
+
+static void end_lack(const struct slot_record *r, uint64_t slots, enum umpa_untouched what)
+{
+	if (unlikely(slots && r->is_left))
+		umpa_untouched_end((uint32_t)__builtin_popcountll(slots), what);
+}
+
+/* Slots from the nth on are the span's no more, or have frames. */
+static void forget_lack(struct slot_record *r, uint32_t n)
+{
+	end_lack(r, slots_from(r->lack, n), LEFT_UNKNOWN);
+	r->lack &= ~slots_from(r->lack, n);
+}
+
+/* The nth of a span's slots was void and may be so still: if nobody has touched it. */
+static enum umpa_extent_kind kind_of(const struct slot_record *r, struct slot slot, uint32_t n)
+{
+	int touched = umpa_os_bare(slot_address(slot), SLOT_NPAGES) != 0;
+
+	end_lack(r, (uint64_t)1 << n, touched ? LEFT_TOUCHED : LEFT_UNTOUCHED);
+	return touched ? EXTENT_RESIDENT : EXTENT_VOID;
+}
+
+/* Gives the slots from `from` on of what was the span *r back. Those below `used` may have frames.
+ */
+static void give_slots(const struct slot_record *r, struct slot slot, uint32_t from, uint32_t used)
+{
+	uint64_t lack = slots_from(r->lack, from);
+
+	for (; lack && from < used; lack = slots_from(lack, from)) {
+		uint32_t next = (uint32_t)__builtin_ctzll(lack);
+
+		if (next >= used)
+			break;
+		if (from < next)
+			umpa_space_give(slot_after(slot, from), next - from, EXTENT_RESIDENT);
+		umpa_space_give(
+			slot_after(slot, next), 1, kind_of(r, slot_after(slot, next), next));
+		from = next + 1;
+	}
 	if (from < used)
 		umpa_space_give(slot_after(slot, from), used - from, EXTENT_RESIDENT);
 	else
 		used = from;
-	if (used < held)
-		umpa_space_give(slot_after(slot, used), held - used, EXTENT_VOID);
+	if (used < r->nslots)
+		umpa_space_give(slot_after(slot, used), r->nslots - used, EXTENT_VOID);
 }
 
 static void count_free(uint64_t npages_whole)
@@ -253,6 +327,7 @@ static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 {
 	struct slot_record r = *record_of(slot);
 
+	end_lack(&r, r.lack & ~slots_from(r.lack, nmoved), LEFT_UNKNOWN);
 	slot_set_use(slot, SLOT_INNER);
 	/* The tail goes first: before it there must be nothing but its span. */
 	if (r.ntail)
@@ -261,7 +336,7 @@ static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 		umpa_run_end_head(slot_before(slot), r.nhead, nhead);
 	if (nmoved)
 		umpa_space_give(slot, nmoved, EXTENT_VOID);
-	give_slots(slot, nmoved, used_slots(&r), r.nslots);
+	give_slots(&r, slot, nmoved, used_slots(&r));
 }
 
 void umpa_span_release(struct slot slot)
@@ -285,10 +360,11 @@ static int take_from_owner(struct slot slot)
 
 int umpa_span_dissolve(struct slot slot)
 {
-	const struct slot_record *r = record_of(slot);
+	struct slot_record *r = record_of(slot);
 
 	if (r->nhead || r->ntail || take_from_owner(slot))
 		return -EINVAL;
+	forget_lack(r, 0);
 	count_free(r->npages);
 	return 0;
 }
@@ -386,6 +462,7 @@ static void share_last(struct slot slot, size_t npages)
 	struct slot last = slot_after(slot, r->nslots - 1);
 
 	count_resize(-(int64_t)tail);
+	forget_lack(r, r->nslots - 1);
 	if (r->nslots == 1) {
 		unsigned head = r->nhead;
 
@@ -418,7 +495,8 @@ static void shrink(struct slot slot, size_t npages)
 		r->ntail = 0;
 	}
 	count_resize((int64_t)npages - (int64_t)r->npages);
-	give_slots(slot, keep, used, r->nslots);
+	give_slots(r, slot, keep, used);
+	r->lack &= ~slots_from(r->lack, keep);
 	r->nslots = keep;
 	r->npages = npages;
 	if (umpa_span_tail_to_share(npages) || npages < SLOT_NPAGES)
@@ -500,5 +578,5 @@ void *umpa_span_move(
 	nmoved = carry(g.slot, slot, g.nslots - (tail != 0), npages, flags);
 	count_free(r->npages - r->ntail);
 	end(slot, 0, nmoved);
-	return alloc_whole(&g, npages, tail, head, 1);
+	return alloc_whole(&g, npages, tail, head, (struct readied){.dirty = 1});
 }

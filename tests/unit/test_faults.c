@@ -5,6 +5,7 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/untouched.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 #include "support/model.h"
@@ -21,6 +22,15 @@ struct outcome {
 static void touch(void *addr, size_t nbytes)
 {
 	fake_touch(addr, nbytes);
+}
+
+/* By turns as where moves take long, and nobody touches what blocks lack. */
+static void leave_void(void *arg, uint64_t op)
+{
+	(void)arg;
+	(void)op;
+	umpa_core.left_void.move_ns = 1000000;
+	umpa_core.left_void.nuntouched = LEFT_NROW;
 }
 
 /* Which sizes: 2^log2_min to 2^log2_max bytes. */
@@ -43,6 +53,7 @@ static struct outcome run(struct plan p, uint64_t n)
 		.log2_min = log2_min,
 		.log2_max = log2_max,
 		.touch = touch,
+		.between = p.seed % 3 ? NULL : leave_void,
 		.refusals_allowed = 1};
 	struct outcome out = {0};
 	struct model_result r;
@@ -62,7 +73,7 @@ static struct outcome run(struct plan p, uint64_t n)
 		       umpa_critical.nsections != 0;
 	if (umpa_core.window.nbytes)
 		out.ninvalid += !umpa_extents_valid(&umpa_core.space.extents) ||
-				umpa_core.space.ntransit != 0;
+				umpa_core.space.ntransit || umpa_core.left_void.nslots;
 	umpa_core_stop();
 	out.nleaked = fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes();
 	if (out.nwrong || out.ninvalid || out.nleaked)

@@ -2,6 +2,7 @@
 #include <umpa/umpa.h>
 
 #include "core/core.h"
+#include "core/untouched.h"
 #include "support/check.h"
 #include "support/fake_os.h"
 #include "support/model.h"
@@ -22,7 +23,7 @@ static void check_at_rest(void)
 	CHECK_EQ(umpa_get_stats(&st, sizeof(st)), 0);
 	CHECK_EQ(st.nblocks, 0);
 	CHECK_EQ(st.block_nbytes, 0);
-	CHECK_EQ(umpa_core.space.ntransit, 0);
+	CHECK_EQ(umpa_core.space.ntransit + umpa_core.left_void.nslots, 0);
 	all_valid();
 }
 
@@ -79,6 +80,31 @@ TEST(model_spans)
 	for (uint64_t seed = 21; seed <= 23; seed++)
 		run((struct model_options){
 			.seed = seed, .nops = 600, .nblocks = 12, .log2_min = 20, .log2_max = 25});
+}
+
+/* What spans lack is left void, though it is touched soon after. */
+static void leave_void(void *arg, uint64_t op)
+{
+	(void)op;
+	umpa_core.left_void.move_ns = 1000000;
+	umpa_core.left_void.nuntouched = LEFT_NROW;
+	*(uint64_t *)arg += umpa_core.left_void.nslots;
+}
+
+TEST(model_spans_left_void)
+{
+	uint64_t nleft = 0;
+
+	PLAN(3 * CHECKS_A_RUN + 1);
+	for (uint64_t seed = 31; seed <= 33; seed++)
+		run((struct model_options){.seed = seed,
+			.nops = 1500,
+			.nblocks = 16,
+			.log2_min = 20,
+			.log2_max = 25,
+			.between = leave_void,
+			.arg = &nleft});
+	CHECK(nleft > 0);
 }
 
 /* --- a process that confines itself half-way ------------------------------------------------ */
