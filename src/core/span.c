@@ -278,38 +278,48 @@ static void forget_lack(struct slot_record *r, uint32_t n)
 	r->lack &= ~slots_from(r->lack, n);
 }
 
-/* The nth of a span's slots was void and may be so still: if nobody has touched it. */
-static enum umpa_extent_kind kind_of(const struct slot_record *r, struct slot slot, uint32_t n)
+/* Gives nslots of a span's slots back, from the nth on, that were void: as such, those that nobody
+ * has touched. */
+static void give_lacking(const struct slot_record *r, struct slot slot, uint32_t n, uint32_t nslots)
 {
-	int touched = umpa_os_bare(slot_address(slot), SLOT_NPAGES) != 0;
+	struct slot first = slot_after(slot, n);
+	int touched = umpa_os_bare(slot_address(first), (size_t)nslots * SLOT_NPAGES) != 0;
+	uint64_t slots = slots_from(~(uint64_t)0, n) & ~slots_from(~(uint64_t)0, n + nslots);
 
-	end_lack(r, (uint64_t)1 << n, touched ? LEFT_TOUCHED : LEFT_UNTOUCHED);
-	return touched ? EXTENT_RESIDENT : EXTENT_VOID;
+	if (touched && nslots > 1) {
+		for (uint32_t i = 0; i < nslots; i++)
+			give_lacking(r, slot, n + i, 1);
+		return;
+	}
+	end_lack(r, slots, touched ? LEFT_TOUCHED : LEFT_UNTOUCHED);
+	umpa_space_give(first, nslots, touched ? EXTENT_RESIDENT : EXTENT_VOID);
+}
+
+/* Slots from the nth on, below `end`, that are all of a set, or none of them is. */
+static uint32_t alike(uint64_t slots, uint32_t n, uint32_t end, int is_in)
+{
+	uint64_t unlike = slots_from(is_in ? ~slots : slots, n);
+	uint32_t next = unlike ? (uint32_t)__builtin_ctzll(unlike) : is_in ? LEFT_NSLOTS_MAX : end;
+
+	return (next < end ? next : end) - n;
 }
 
 /* Gives the slots from `from` on of what was the span *r back. Those below `used` may have frames.
  */
 static void give_slots(const struct slot_record *r, struct slot slot, uint32_t from, uint32_t used)
 {
-	uint64_t lack = slots_from(r->lack, from);
+	while (from < used) {
+		int is_lacking = slots_from(r->lack, from) && r->lack >> from & 1;
+		uint32_t n = alike(r->lack, from, used, is_lacking);
 
-	for (; lack && from < used; lack = slots_from(lack, from)) {
-		uint32_t next = (uint32_t)__builtin_ctzll(lack);
-
-		if (next >= used)
-			break;
-		if (from < next)
-			umpa_space_give(slot_after(slot, from), next - from, EXTENT_RESIDENT);
-		umpa_space_give(
-			slot_after(slot, next), 1, kind_of(r, slot_after(slot, next), next));
-		from = next + 1;
+		if (is_lacking)
+			give_lacking(r, slot, from, n);
+		else
+			umpa_space_give(slot_after(slot, from), n, EXTENT_RESIDENT);
+		from += n;
 	}
-	if (from < used)
-		umpa_space_give(slot_after(slot, from), used - from, EXTENT_RESIDENT);
-	else
-		used = from;
-	if (used < r->nslots)
-		umpa_space_give(slot_after(slot, used), r->nslots - used, EXTENT_VOID);
+	if (from < r->nslots)
+		umpa_space_give(slot_after(slot, from), r->nslots - from, EXTENT_VOID);
 }
 
 static void count_free(uint64_t npages_whole)

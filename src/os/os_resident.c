@@ -121,25 +121,31 @@ static int system_swaps(void)
 	return SYS_1(SYS_sysinfo, &info) || info.totalswap;
 }
 
+/* The first superpage tells of most that is not bare; what is are many as a rule. */
+enum {
+	STEP_NPAGES = SLOT_NPAGES,
+	STEP_NPAGES_MAX = 8 * SLOT_NPAGES
+};
+
 static int bare_step(const char *addr, size_t npages)
 {
-	unsigned char vec[SLOT_NPAGES] = {0};
+	unsigned char vec[STEP_NPAGES_MAX], any = 0;
 	int error = umpa_os_resident(addr, npages, vec);
 
+	/* Without a way out, so that many are looked at at once. */
 	for (size_t i = 0; !error && i < npages; i++)
-		if (vec[i] & 1)
-			return -EEXIST;
-	return !error && system_swaps() && has_any(addr, npages) ? -EEXIST : error;
+		any |= vec[i];
+	return any & 1 ? -EEXIST : error;
 }
 
 int umpa_os_bare(const void *addr, size_t npages)
 {
+	size_t step = STEP_NPAGES, n;
 	int error = 0;
 
-	for (size_t at = 0; !error && at < npages; at += SLOT_NPAGES) {
-		size_t n = npages - at < SLOT_NPAGES ? npages - at : SLOT_NPAGES;
-
+	for (size_t at = 0; !error && at < npages; at += n, step = STEP_NPAGES_MAX) {
+		n = npages - at < step ? npages - at : step;
 		error = bare_step((const char *)addr + at * PAGE_NBYTES, n);
 	}
-	return error;
+	return !error && system_swaps() && has_any(addr, npages) ? -EEXIST : error;
 }
