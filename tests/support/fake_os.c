@@ -78,7 +78,7 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 struct umpa_os_machine fake_machine;
 uintptr_t fake_break;
 int fake_break_hidden;
-uint64_t fake_clock_ns, fake_first_look_ns;
+uint64_t fake_clock_ns, fake_first_look_ns, fake_move_ns;
 unsigned fake_cpu;
 int fake_single_threaded, fake_huge_snatched, fake_locked;
 void (*fake_on_release)(void);
@@ -1205,6 +1205,7 @@ static int fake_move(
 
 	*moved = 0;
 	nlooks = 0;
+	fake_clock_ns += fake_move_ns;
 	return leave(error ? error : go_through(move_page, m, dst, src, nbytes, flags, moved));
 }
 
@@ -1307,6 +1308,7 @@ void fake_reset(void)
 	fake_single_threaded = 0;
 	fake_on_release = NULL;
 	fake_first_look_ns = 0;
+	fake_move_ns = 0;
 	fake_nframes_max = fake_open_max = partial_nbytes = SIZE_MAX;
 	fake_segment_nbytes = PAGE_NBYTES;
 	fake_huge_nbytes = SLOT_NBYTES;
