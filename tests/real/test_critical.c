@@ -23,7 +23,7 @@ static struct event {
 	unsigned ncritical;
 	siginfo_t info;
 } events[NEVENTS_MAX];
-static unsigned nevents, ncalls;
+static volatile unsigned nevents, ncalls;
 
 static void note(int signal, siginfo_t *info, void *context)
 {
@@ -98,7 +98,7 @@ TEST(critical_signals_come_when_the_last_section_ends)
 /* Who sent them, how, and with what. */
 TEST(critical_signals_come_as_they_were)
 {
-	union sigval value = {.sival_ptr = &nevents};
+	union sigval value = {.sival_ptr = events};
 	struct sigevent notify = {.sigev_notify = SIGEV_SIGNAL,
 		.sigev_signo = SIGUSR2,
 		.sigev_value = {.sival_int = 5}};
