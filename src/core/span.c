@@ -53,15 +53,16 @@ static void count_alloc(const struct space_grant *g, uint64_t npages_whole)
 }
 
 /* npages: without the head. */
-static void *set_up(
-	const struct space_grant *g, size_t npages, uint32_t nslots, unsigned tail, unsigned head)
+static void *set_up(const struct space_grant *g, size_t npages, uint32_t nslots, unsigned tail,
+	unsigned head, struct umpa_lack lack)
 {
 	struct slot_record *r = record_of(g->slot);
 
 	r->npages = npages;
 	r->ntail = (uint16_t)tail;
 	r->nslots = nslots;
-	r->lack = 0;
+	r->lack = lack.slots;
+	r->is_left = lack.is_left;
 	slot_set_nhead(g->slot, head);
 	slot_set_use(g->slot, SLOT_SPAN);
 	count_alloc(g, npages - tail);
@@ -70,7 +71,8 @@ static void *set_up(
 
 void umpa_span_adopt(struct slot slot, size_t npages, uint32_t nslots, unsigned tail)
 {
-	(void)set_up(&(struct space_grant){.slot = slot}, npages, nslots, tail, 0);
+	(void)set_up(&(struct space_grant){.slot = slot}, npages, nslots, tail, 0,
+		(struct umpa_lack){0, 0});
 }
 
 struct readied {
@@ -95,13 +97,6 @@ static struct readied ready(
 	return r;
 }
 
-static void *with_lack(void *block, struct slot slot, struct umpa_lack lack)
-{
-	record_of(slot)->lack = lack.slots;
-	record_of(slot)->is_left = lack.is_left;
-	return block;
-}
-
 /* A span whose tail goes to the free front of a slot that holds runs already: the tightest packing
  * there is. */
 static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
@@ -118,7 +113,7 @@ static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
 		return NULL;
 	}
 	r = ready(&g, npages - tail, 0, flags);
-	return with_lack(set_up(&g, npages, nslots, tail, 0), g.slot, r.lack);
+	return set_up(&g, npages, nslots, tail, 0, r.lack);
 }
 
 /* A span on slots of its own; what the tail leaves of the last one goes to a shelf. npages: without
@@ -130,7 +125,7 @@ static void *alloc_whole(
 
 	if (tail)
 		umpa_run_adopt(slot_after(g->slot, nslots), tail, FIRST_TAIL, r.dirty);
-	return with_lack(set_up(g, npages, nslots, tail, head), g->slot, r.lack);
+	return set_up(g, npages, nslots, tail, head, r.lack);
 }
 
 /*

@@ -5,8 +5,8 @@
  * called through umpa_defer() is put off until the section ends, as the kernel does for its own.
  *
  * To block signals instead would take two system calls a lock. Here it costs two instructions, and
- * four system calls for a signal that came at the wrong moment. (Engines of bytecode put handlers
- * off so since the Lisp machines; SBCL calls it pseudo-atomic.)
+ * five system calls for a signal that came at the wrong moment. (SBCL puts handlers off so, in what
+ * it calls pseudo-atomic sections.)
  */
 #ifndef UMPA_OS_CRITICAL_H
 #define UMPA_OS_CRITICAL_H

@@ -121,10 +121,11 @@ static int system_swaps(void)
 	return SYS_1(SYS_sysinfo, &info) || info.totalswap;
 }
 
-/* The first superpage tells of most that is not bare; what is are many as a rule. */
+/* The first superpage tells of most that is not bare; of what is there are several as a rule. A
+ * byte a page is on the stack, which may be a signal handler's. */
 enum {
 	STEP_NPAGES = SLOT_NPAGES,
-	STEP_NPAGES_MAX = 8 * SLOT_NPAGES
+	STEP_NPAGES_MAX = 4 * SLOT_NPAGES
 };
 
 static int bare_step(const char *addr, size_t npages)
