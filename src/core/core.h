@@ -21,6 +21,7 @@
 
 #include <umpa/page.h>
 
+#include "core/books.h"
 #include "core/surplus.h"
 #include "frame/bins.h"
 #include "frame/inbox.h"
@@ -78,6 +79,7 @@ struct umpa_shard {
 	uint64_t nslots_in_place;          /* of the list below. atomic */
 	uint64_t nmappings, mapped_npages; /* its threads have mapped, less ended. atomic */
 	struct umpa_recent recent;
+	struct umpa_span_books spans;
 	uint64_t uneven_npages;    /* of the last span that left much of its last slot. atomic */
 	uint32_t naside_looked_at; /* pages set aside that the nursery's idle ones may be beside */
 	unsigned nidle_max; /* idle pages a slot of the nursery may have; 0: not decided yet */
@@ -93,11 +95,9 @@ struct umpa_space {
 	struct umpa_extents extents;
 	uint32_t ntransit; /* calls that hold slots in transit */
 	uint32_t nresting; /* forks that wait for those, and that no others begin before */
-	uint64_t nallocs, nfrees, span_npages;
-	uint64_t nslots_in_place;
-	uint32_t nused;   /* slots that are not free. atomic */
-	uint32_t npool;   /* resident free slots, counted when nused was. atomic */
-	uint64_t npooled; /* resident slots that became free, on the whole */
+	uint32_t nused;    /* slots that are not free. atomic */
+	uint32_t npool;    /* resident free slots, counted when nused was. atomic */
+	uint64_t npooled;  /* resident slots that became free, on the whole */
 	struct umpa_surplus surplus;
 	/* Looked at all the time without the lock, and hardly ever written. */
 	uint32_t nnursery __attribute__((aligned(64))); /* slots at the window's front that are for
@@ -113,8 +113,9 @@ struct umpa_space {
 /* What is left void of spans (untouched.h). All atomic. */
 struct umpa_left_void {
 	uint32_t move_ns;    /* that a move takes */
-	uint32_t nslots;     /* now */
+	uint32_t ndoubted;   /* resident slots to look at, as they may be void */
 	uint32_t nasked;     /* spans that could have been left */
+	uint32_t nended;     /* rows of slots that spans lacked while all were left */
 	uint32_t each;       /* of which so manieth is; 0: not decided yet */
 	uint32_t nuntouched; /* in a row */
 };

@@ -7,6 +7,7 @@
 #include "core/pool.h"
 #include "core/recent.h"
 #include "core/trial.h"
+#include "core/untouched.h"
 
 /* The frontier grows by an eighth of what is open, within these bounds. */
 enum {
@@ -194,19 +195,35 @@ static int has_free_front(struct slot slot, const void *arg)
 	       __atomic_load_n(&umpa_core.map[slot.i].nfront, __ATOMIC_RELAXED) >= n->npages;
 }
 
-int umpa_space_take_before(
-	const struct space_neighbour *n, uint32_t nslots, struct space_grant *grant)
+/* What may be taken beside others' pages. While nothing is moved to void slots (untouched.h), these
+ * are left alone: they would come back as resident, and new ones be opened for the next. */
+static int least_kind(void)
 {
-	struct umpa_space *s = &umpa_core.space;
-	int found = 0;
+	return umpa_untouched_all_left() ? EXTENT_RESIDENT : EXTENT_VOID;
+}
 
-	umpa_recent_flush();
-	umpa_lock_take(&s->lock);
-	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
+static int take_before(struct umpa_space *s, const struct space_neighbour *n, uint32_t nslots,
+	struct space_grant *grant)
+{
+	int found = 0, least = least_kind();
+
+	for (int kind = EXTENT_NKINDS; !found && kind-- > least;)
 		found = grant_whole(grant,
 			umpa_extents_take_end(&s->extents, (enum umpa_extent_kind)kind, nslots,
 				has_free_front, n),
 			nslots, (enum umpa_extent_kind)kind);
+	return found;
+}
+
+int umpa_space_take_before(
+	const struct space_neighbour *n, uint32_t nslots, struct space_grant *grant)
+{
+	struct umpa_space *s = &umpa_core.space;
+	int found;
+
+	umpa_recent_flush();
+	umpa_lock_take(&s->lock);
+	found = take_before(s, n, nslots, grant);
 	umpa_lock_give(&s->lock);
 	return found ? 0 : -ENOENT;
 }
@@ -250,22 +267,61 @@ static int grow_behind(struct umpa_space *s, uint32_t nslots, const struct space
 	       !grow(s, nslots - have);
 }
 
+static int take_behind(struct umpa_space *s, const struct space_neighbour *n, uint32_t nslots,
+	int may_grow, struct space_grant *grant, unsigned *nback)
+{
+	const struct look l = {n, nback};
+	int found = 0, least = least_kind();
+
+	*nback = 0;
+	for (int kind = EXTENT_NKINDS; !found && kind-- > least;)
+		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, &l);
+	if (!found && may_grow && least == EXTENT_VOID && grow_behind(s, nslots, n))
+		found = take_begin(s, grant, EXTENT_VOID, nslots, &l);
+	return found;
+}
+
 int umpa_space_take_behind(const struct space_neighbour *n, uint32_t nslots, int may_grow,
 	struct space_grant *grant, unsigned *nback)
 {
 	struct umpa_space *s = &umpa_core.space;
-	const struct look l = {n, nback};
-	int found = 0;
+	int found;
 
-	*nback = 0;
 	umpa_recent_flush();
 	umpa_lock_take(&s->lock);
-	for (int kind = EXTENT_NKINDS; !found && kind-- > 0;)
-		found = take_begin(s, grant, (enum umpa_extent_kind)kind, nslots, &l);
-	if (!found && may_grow && grow_behind(s, nslots, n))
-		found = take_begin(s, grant, EXTENT_VOID, nslots, &l);
+	found = take_behind(s, n, nslots, may_grow, grant, nback);
 	umpa_lock_give(&s->lock);
 	return found ? 0 : -ENOENT;
+}
+
+static enum space_place take_place(struct umpa_space *s, const struct space_wish *w,
+	struct space_grant *grant, unsigned *nback)
+{
+	const struct space_neighbour all = {SLOT_SHELF, ANY_SHARD, w->over};
+	const struct space_neighbour some = {SLOT_SHELF, ANY_SHARD, w->least};
+
+	if (w->over && w->before && take_before(s, &all, w->nslots - 1, grant))
+		return PLACE_BEFORE;
+	if (w->over && w->behind &&
+		(take_behind(s, &all, w->nslots - 1, w->may_grow, grant, nback) ||
+			take_behind(s, &some, w->nslots, 0, grant, nback)))
+		return PLACE_BEHIND;
+	return take_locked(s, grant, w->nslots, w->align, PREFER_RESIDENT) ? PLACE_NOWHERE
+									   : PLACE_OWN;
+}
+
+enum space_place umpa_space_take_place(
+	const struct space_wish *w, struct space_grant *grant, unsigned *nback)
+{
+	struct umpa_space *s = &umpa_core.space;
+	enum space_place place;
+
+	umpa_recent_flush();
+	umpa_lock_take(&s->lock);
+	place = take_place(s, w, grant, nback);
+	count(s);
+	umpa_lock_give(&s->lock);
+	return place;
 }
 
 typedef unsigned take_exact_fn(struct umpa_extents *e, struct slot slot, uint32_t nslots,
@@ -327,20 +383,27 @@ int umpa_space_take_for_shelf(
 	return error;
 }
 
-void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
+void umpa_space_give_pieces(const struct umpa_extent_piece *piece, unsigned n)
 {
 	struct umpa_space *s = &umpa_core.space;
 
 	umpa_lock_take(&s->lock);
-	give_locked(s, slot, nslots, kind);
+	for (unsigned i = 0; i < n; i++)
+		give_locked(s, piece[i].slot, piece[i].nslots, piece[i].kind);
 	count(s);
 	umpa_lock_give(&s->lock);
 }
 
+void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind)
+{
+	const struct umpa_extent_piece piece = {slot, nslots, kind};
+
+	umpa_space_give_pieces(&piece, 1);
+}
+
 void umpa_space_give_grant(const struct space_grant *grant)
 {
-	for (unsigned i = 0; i < grant->npieces; i++)
-		umpa_space_give(grant->piece[i].slot, grant->piece[i].nslots, grant->piece[i].kind);
+	umpa_space_give_pieces(grant->piece, grant->npieces);
 }
 
 int umpa_space_empty(struct space_grant *g)

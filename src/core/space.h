@@ -64,6 +64,29 @@ must_check int umpa_space_take_before(
 must_check int umpa_space_take_behind(const struct space_neighbour *n, uint32_t nslots,
 	int may_grow, struct space_grant *grant, unsigned *nback);
 
+/* Where a span lies best: beside pages of others first, for what it has over whole slots. */
+struct space_wish {
+	uint32_t nslots; /* of its own, those for what is over among them */
+	uint32_t align;
+	unsigned over; /* pages over whole slots; 0: nothing is asked for beside others */
+	int before;    /* before a slot whose front has room for them */
+	int behind;    /* behind one whose back has, or for `least` of them */
+	unsigned least;
+	int may_grow; /* as for umpa_space_take_behind(), where all have room */
+};
+
+enum space_place {
+	PLACE_OWN,
+	PLACE_BEFORE, /* one slot less */
+	PLACE_BEHIND, /* likewise, unless only some had room */
+	PLACE_NOWHERE
+};
+
+/* Takes slots there, with frames in place if it can be, under one hold of the lock. *nback as for
+ * umpa_space_take_behind(). */
+enum space_place umpa_space_take_place(
+	const struct space_wish *w, struct space_grant *grant, unsigned *nback);
+
 /* Takes exactly the slots at [slot, slot + nslots) if they are free, the first of them being the
  * first free one there. 0 or -ENOMEM. */
 must_check int umpa_space_take_at(struct slot slot, uint32_t nslots, struct space_grant *grant);
@@ -78,6 +101,7 @@ must_check int umpa_space_take_for_shelf(
 
 /* Gives slots back; kind tells whether frames are behind them (and content), or none. */
 void umpa_space_give(struct slot slot, uint32_t nslots, enum umpa_extent_kind kind);
+void umpa_space_give_pieces(const struct umpa_extent_piece *piece, unsigned n);
 
 /* Takes the frames from the slots of a grant. 0, or -errno: some are still there. */
 must_check int umpa_space_empty(struct space_grant *grant);

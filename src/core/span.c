@@ -9,6 +9,7 @@
 #include "core/runs.h"
 #include "core/shard.h"
 #include "core/space.h"
+#include "core/span_slots.h"
 #include "core/untouched.h"
 
 /* A head is so long at least where sizes repeat. */
@@ -39,17 +40,18 @@ static struct slot slot_before(struct slot slot)
 
 /* --- alloc -------------------------------------------------------------------------------- */
 
-static void count_alloc(const struct space_grant *g, uint64_t npages_whole)
+static struct umpa_span_books *books(void)
 {
-	struct umpa_space *s = &umpa_core.space;
+	return &umpa_shard_of_thread()->spans;
+}
 
-	umpa_lock_take(&s->lock);
-	s->nallocs++;
-	s->span_npages += npages_whole;
+static uint32_t nslots_in_place(const struct space_grant *g)
+{
+	uint32_t n = 0;
+
 	for (unsigned i = 0; i < g->npieces; i++)
-		if (g->piece[i].kind == EXTENT_RESIDENT)
-			s->nslots_in_place += g->piece[i].nslots;
-	umpa_lock_give(&s->lock);
+		n += g->piece[i].kind == EXTENT_RESIDENT ? g->piece[i].nslots : 0;
+	return n;
 }
 
 /* npages: without the head. */
@@ -65,7 +67,7 @@ static void *set_up(const struct space_grant *g, size_t npages, uint32_t nslots,
 	r->is_left = lack.is_left;
 	slot_set_nhead(g->slot, head);
 	slot_set_use(g->slot, SLOT_SPAN);
-	count_alloc(g, npages - tail);
+	umpa_books_alloc(books(), npages - tail, nslots_in_place(g));
 	return umpa_span_begin(g->slot);
 }
 
@@ -80,40 +82,56 @@ struct readied {
 	struct umpa_lack lack;
 };
 
+/* Looks at what of a grant is only believed to be resident, perhaps. */
+static void look_at(struct space_grant *g)
+{
+	for (unsigned i = 0; i < g->npieces; i++) {
+		struct umpa_extent_piece *p = &g->piece[i];
+		size_t npages = (size_t)p->nslots * SLOT_NPAGES;
+
+		if (p->kind != EXTENT_RESIDENT)
+			continue;
+		if (!umpa_os_bare(slot_address(p->slot), npages))
+			p->kind = EXTENT_VOID;
+		umpa_untouched_note_looked(p->nslots);
+	}
+}
+
 /* umpa_carry_ready() for a span of npages, the last `tail` of which are in a slot that is shared,
- * if that is the grant's; or it lacks frames but there. */
-static struct readied ready(
-	const struct space_grant *g, size_t npages, unsigned tail, unsigned flags)
+ * if that is the grant's; or it lacks frames. */
+static struct readied ready(struct space_grant *g, size_t npages, unsigned tail, unsigned flags)
 {
 	uint32_t nslots = slots_of(npages), nwhole = nslots - (tail != 0);
+	int may_lack = !(flags & (UMPA_NOBACK | UMPA_BACKED | SPAN_GROWS)) && g->nslots == nslots;
+	int is_tail_void = tail && g->piece[g->npieces - 1].kind == EXTENT_VOID;
 	struct readied r = {0};
+	unsigned backing;
 
-	if (!(flags & (UMPA_NOBACK | UMPA_BACKED | SPAN_GROWS)) && g->nslots == nslots)
+	if (unlikely(umpa_untouched_doubts()))
+		look_at(g);
+	if (may_lack)
 		r.lack = umpa_untouched_leave(g, nwhole);
-	r.dirty = umpa_carry_ready(g, npages, flags | (r.lack.is_left ? UMPA_NOBACK : 0));
-	if (r.lack.is_left && tail && g->piece[g->npieces - 1].kind == EXTENT_VOID)
+	backing = r.lack.is_left ? UMPA_NOBACK : 0;
+	if (may_lack && is_tail_void && umpa_untouched_all_left()) {
+		(void)umpa_carry_ready(g, npages - tail, flags | backing);
+		return r;
+	}
+	r.dirty = umpa_carry_ready(g, npages, flags | backing);
+	if (r.lack.is_left && is_tail_void)
 		r.dirty =
 			!umpa_carry_fill(slot_after(g->slot, nwhole), 1, (flags & UMPA_ZERO) != 0);
 	return r;
 }
 
 /* A span whose tail goes to the free front of a slot that holds runs already: the tightest packing
- * there is. */
-static void *alloc_before_tail(size_t npages, unsigned tail, unsigned flags)
+ * there is. NULL, and the slots given back: there is no room any more. */
+static void *alloc_before_tail(struct space_grant *g, size_t npages, unsigned tail, unsigned flags)
 {
-	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
-	struct space_neighbour n = {SLOT_SHELF, ANY_SHARD, tail};
-	struct space_grant g;
-	struct readied r;
-
-	if (umpa_space_take_before(&n, nslots, &g))
-		return NULL;
-	if (!umpa_run_extend_tail(slot_after(g.slot, nslots), 0, tail, flags)) {
-		umpa_space_give_grant(&g);
+	if (!umpa_run_extend_tail(slot_after(g->slot, g->nslots), 0, tail, flags)) {
+		umpa_space_give_grant(g);
 		return NULL;
 	}
-	r = ready(&g, npages - tail, 0, flags);
-	return set_up(&g, npages, nslots, tail, 0, r.lack);
+	return set_up(g, npages, g->nslots, tail, 0, ready(g, npages - tail, 0, flags).lack);
 }
 
 /* A span on slots of its own; what the tail leaves of the last one goes to a shelf. npages: without
@@ -153,29 +171,23 @@ static int begins_early(uint32_t nslots, int dense, unsigned nback)
 
 /* A span that begins in the free back of a slot that holds runs already. What is over whole slots
  * is its head, if there is room (or more than that, begins_early()), and else as much of it as
- * there is room for. */
-static void *alloc_behind_head(size_t npages, unsigned over, int dense, unsigned flags)
+ * there is room for. NULL as above. */
+static void *alloc_behind_head(struct space_grant *g, size_t npages, const struct space_wish *w,
+	unsigned nback, unsigned flags)
 {
-	uint32_t nslots = (uint32_t)(npages / SLOT_NPAGES);
-	unsigned least = dense ? DENSE_NPAGES_MIN : SPAN_HEAD_NPAGES_MIN;
-	struct space_neighbour all = {SLOT_SHELF, ANY_SHARD, over};
-	struct space_neighbour some = {SLOT_SHELF, ANY_SHARD, least};
-	unsigned head, nback;
-	struct space_grant g;
+	unsigned head = w->over, tail;
 
-	if (!umpa_space_take_behind(&all, nslots, dense && nslots > 1, &g, &nback))
-		head = begins_early(nslots, dense, nback) ? nback : over;
-	else if (!umpa_space_take_behind(&some, nslots + 1, 0, &g, &nback))
-		head = nback < over ? nback : over - 1;
-	else
-		return NULL;
-	if (!head || !umpa_run_take_head(slot_before(g.slot), head, flags)) {
-		umpa_space_give_grant(&g);
+	if (g->nslots == w->nslots)
+		head = nback < w->over ? nback : w->over - 1;
+	else if (begins_early(g->nslots, w->least == DENSE_NPAGES_MIN, nback))
+		head = nback;
+	if (!head || !umpa_run_take_head(slot_before(g->slot), head, flags)) {
+		umpa_space_give_grant(g);
 		return NULL;
 	}
 	npages -= head;
-	over = (over - head) % SLOT_NPAGES;
-	return alloc_whole(&g, npages, over, head, ready(&g, npages, over, flags));
+	tail = (w->over - head) % SLOT_NPAGES;
+	return alloc_whole(g, npages, tail, head, ready(g, npages, tail, flags));
 }
 
 int umpa_span_is_tight(struct slot slot)
@@ -212,127 +224,76 @@ static void *alloc_again(size_t npages, uint32_t align, unsigned flags)
 	return umpa_span_begin(slot);
 }
 
-/* Where others hold a part of a slot already. NULL: nowhere. */
-static void *alloc_beside(size_t npages, unsigned tail, uint32_t align, unsigned flags)
+/* Room to grow must not hold frames, and UMPA_NOBACK wants none. */
+static void *alloc_void(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
-	int may_have_head = align == 1 && !(flags & SPAN_GROWS);
-	int repeated = may_have_head && is_repeated(npages);
-	void *block = NULL;
+	unsigned tail = npages_room > npages ? 0 : umpa_span_tail_to_share(npages);
+	struct space_grant g;
 
-	if (repeated && npages <= RUN_LONG_NPAGES_MAX)
-		block = umpa_run_alloc_long((unsigned)npages, flags);
-	if (!block && slots_of_align(align) == 1)
-		block = alloc_before_tail(npages, tail, flags);
-	if (!block && may_have_head)
-		block = alloc_behind_head(npages, tail, repeated || tail == 1, flags);
+	if (umpa_space_take_void(slots_of(npages_room), slots_of_align(align), &g))
+		return NULL;
+	return alloc_whole(&g, npages, tail, 0, ready(&g, npages, tail, flags));
+}
+
+/* Where the wish is fulfilled. What has room no more, when it comes to it, is not asked for again.
+ */
+static void *alloc_at(struct space_wish w, size_t npages, unsigned flags)
+{
+	struct space_grant g;
+	void *block = NULL;
+	unsigned nback;
+
+	while (!block)
+		switch (umpa_space_take_place(&w, &g, &nback)) {
+		case PLACE_BEFORE:
+			block = alloc_before_tail(&g, npages, w.over, flags);
+			w.before = 0;
+			break;
+		case PLACE_BEHIND:
+			block = alloc_behind_head(&g, npages, &w, nback, flags);
+			w.behind = 0;
+			break;
+		case PLACE_OWN:
+			return alloc_whole(&g, npages, w.over, 0, ready(&g, npages, w.over, flags));
+		default:
+			return NULL;
+		}
 	return block;
 }
 
 void *umpa_span_alloc(size_t npages, size_t npages_room, uint32_t align, unsigned flags)
 {
-	int roomy = npages_room > npages, bare = roomy || flags & UMPA_NOBACK;
-	uint32_t align_slots = slots_of_align(align);
-	unsigned tail = roomy ? 0 : umpa_span_tail_to_share(npages);
-	struct space_grant g;
-	void *block = NULL;
+	unsigned tail = umpa_span_tail_to_share(npages);
+	int may_have_head = tail && align == 1 && !(flags & SPAN_GROWS);
+	struct space_wish w = {
+		slots_of(npages), slots_of_align(align), tail, 0, may_have_head, 0, 0};
+	int is_dense = tail == 1;
+	void *block;
 
-	if (!bare)
-		block = alloc_again(npages, align, flags);
+	if (npages_room > npages || flags & UMPA_NOBACK)
+		return alloc_void(npages, npages_room, align, flags);
+	block = alloc_again(npages, align, flags);
+	if (!block && may_have_head && is_repeated(npages)) {
+		is_dense = 1;
+		umpa_recent_flush();
+		if (npages <= RUN_LONG_NPAGES_MAX)
+			block = umpa_run_alloc_long((unsigned)npages, flags);
+	}
 	if (block)
 		return block;
-	umpa_recent_flush();
-	if (tail && !bare)
-		block = alloc_beside(npages, tail, align, flags);
-	if (block)
-		return block;
-	/* Room to grow must not hold frames, and NOBACK wants none. */
-	if (bare ? umpa_space_take_void(slots_of(npages_room), align_slots, &g)
-		 : umpa_space_take(slots_of(npages_room), align_slots, PREFER_RESIDENT, &g))
-		return NULL;
-	return alloc_whole(&g, npages, tail, 0, ready(&g, npages, tail, flags));
+	w.before = w.align == 1;
+	w.least = is_dense ? DENSE_NPAGES_MIN : SPAN_HEAD_NPAGES_MIN;
+	w.may_grow = is_dense && w.nslots > 2;
+	return alloc_at(w, npages, flags);
 }
 
 /* --- free --------------------------------------------------------------------------------- */
-
-/* Of a set of slots those from the nth on. */
-static uint64_t slots_from(uint64_t slots, uint32_t n)
-{
-	return n < LEFT_NSLOTS_MAX ? slots >> n << n : 0;
-}
-
-static void end_lack(const struct slot_record *r, uint64_t slots, enum umpa_untouched what)
-{
-	if (unlikely(slots && r->is_left))
-		umpa_untouched_end((uint32_t)__builtin_popcountll(slots), what);
-}
-
-/* Slots from the nth on are the span's no more, or have frames. */
-static void forget_lack(struct slot_record *r, uint32_t n)
-{
-	end_lack(r, slots_from(r->lack, n), LEFT_UNKNOWN);
-	r->lack &= ~slots_from(r->lack, n);
-}
-
-/* Gives nslots of a span's slots back, from the nth on, that were void: as such, those that nobody
- * has touched. */
-static void give_lacking(const struct slot_record *r, struct slot slot, uint32_t n, uint32_t nslots)
-{
-	struct slot first = slot_after(slot, n);
-	int touched = umpa_os_bare(slot_address(first), (size_t)nslots * SLOT_NPAGES) != 0;
-	uint64_t slots = slots_from(~(uint64_t)0, n) & ~slots_from(~(uint64_t)0, n + nslots);
-
-	if (touched && nslots > 1) {
-		for (uint32_t i = 0; i < nslots; i++)
-			give_lacking(r, slot, n + i, 1);
-		return;
-	}
-	end_lack(r, slots, touched ? LEFT_TOUCHED : LEFT_UNTOUCHED);
-	umpa_space_give(first, nslots, touched ? EXTENT_RESIDENT : EXTENT_VOID);
-}
-
-/* Slots from the nth on, below `end`, that are all of a set, or none of them is. */
-static uint32_t alike(uint64_t slots, uint32_t n, uint32_t end, int is_in)
-{
-	uint64_t unlike = slots_from(is_in ? ~slots : slots, n);
-	uint32_t next = unlike ? (uint32_t)__builtin_ctzll(unlike) : is_in ? LEFT_NSLOTS_MAX : end;
-
-	return (next < end ? next : end) - n;
-}
-
-/* Gives the slots from `from` on of what was the span *r back. Those below `used` may have frames.
- */
-static void give_slots(const struct slot_record *r, struct slot slot, uint32_t from, uint32_t used)
-{
-	while (from < used) {
-		int is_lacking = slots_from(r->lack, from) && r->lack >> from & 1;
-		uint32_t n = alike(r->lack, from, used, is_lacking);
-
-		if (is_lacking)
-			give_lacking(r, slot, from, n);
-		else
-			umpa_space_give(slot_after(slot, from), n, EXTENT_RESIDENT);
-		from += n;
-	}
-	if (from < r->nslots)
-		umpa_space_give(slot_after(slot, from), r->nslots - from, EXTENT_VOID);
-}
-
-static void count_free(uint64_t npages_whole)
-{
-	struct umpa_space *s = &umpa_core.space;
-
-	umpa_lock_take(&s->lock);
-	s->nfrees++;
-	s->span_npages -= npages_whole;
-	umpa_lock_give(&s->lock);
-}
 
 /* Ends a span of which nhead pages stay, as a run, and nmoved slots are void. */
 static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 {
 	struct slot_record r = *record_of(slot);
 
-	end_lack(&r, r.lack & ~slots_from(r.lack, nmoved), LEFT_UNKNOWN);
 	slot_set_use(slot, SLOT_INNER);
 	/* The tail goes first: before it there must be nothing but its span. */
 	if (r.ntail)
@@ -341,14 +302,14 @@ static void end(struct slot slot, unsigned nhead, uint32_t nmoved)
 		umpa_run_end_head(slot_before(slot), r.nhead, nhead);
 	if (nmoved)
 		umpa_space_give(slot, nmoved, EXTENT_VOID);
-	give_slots(&r, slot, nmoved, used_slots(&r));
+	umpa_span_give_slots(&r, slot, nmoved, used_slots(&r));
 }
 
 void umpa_span_release(struct slot slot)
 {
 	const struct slot_record *r = record_of(slot);
 
-	count_free(r->npages - r->ntail);
+	umpa_books_free(books(), r->npages - r->ntail);
 	end(slot, 0, 0);
 }
 
@@ -369,8 +330,8 @@ int umpa_span_dissolve(struct slot slot)
 
 	if (r->nhead || r->ntail || take_from_owner(slot))
 		return -EINVAL;
-	forget_lack(r, 0);
-	count_free(r->npages);
+	umpa_span_forget_lack(r, 0);
+	umpa_books_free(books(), r->npages);
 	return 0;
 }
 
@@ -384,15 +345,6 @@ int umpa_span_free(struct slot slot)
 }
 
 /* --- in place ----------------------------------------------------------------------------- */
-
-static void count_resize(int64_t npages_whole)
-{
-	struct umpa_space *s = &umpa_core.space;
-
-	umpa_lock_take(&s->lock);
-	s->span_npages += (uint64_t)npages_whole;
-	umpa_lock_give(&s->lock);
-}
 
 /* Zeroes the pages from npages on in the slot they end in, up to npages_end. */
 static void clear_slack(struct slot slot, size_t npages, size_t npages_end)
@@ -420,7 +372,7 @@ static int grow_tail(struct slot slot, size_t npages, unsigned flags)
 	}
 	if (!umpa_run_reclaim(behind, r->ntail))
 		return -1;
-	count_resize((int64_t)r->ntail);
+	umpa_books_resize(books(), (int64_t)r->ntail);
 	r->nslots++;
 	r->ntail = 0;
 	return 0;
@@ -454,7 +406,7 @@ static int grow_in_place(struct slot slot, size_t npages, unsigned flags)
 	if (g.npieces)
 		umpa_carry_ready(&g, npages - (size_t)r->nslots * SLOT_NPAGES, flags);
 	r->nslots += g.npieces ? g.nslots : 0;
-	count_resize((int64_t)(npages - r->npages));
+	umpa_books_resize(books(), (int64_t)(npages - r->npages));
 	r->npages = npages;
 	return 1;
 }
@@ -466,8 +418,8 @@ static void share_last(struct slot slot, size_t npages)
 	unsigned tail = npages % SLOT_NPAGES;
 	struct slot last = slot_after(slot, r->nslots - 1);
 
-	count_resize(-(int64_t)tail);
-	forget_lack(r, r->nslots - 1);
+	umpa_books_resize(books(), -(int64_t)tail);
+	umpa_span_forget_lack(r, r->nslots - 1);
 	if (r->nslots == 1) {
 		unsigned head = r->nhead;
 
@@ -499,9 +451,8 @@ static void shrink(struct slot slot, size_t npages)
 		r->npages -= r->ntail;
 		r->ntail = 0;
 	}
-	count_resize((int64_t)npages - (int64_t)r->npages);
-	give_slots(r, slot, keep, used);
-	r->lack &= ~slots_from(r->lack, keep);
+	umpa_books_resize(books(), (int64_t)npages - (int64_t)r->npages);
+	umpa_span_give_slots(r, slot, keep, used);
 	r->nslots = keep;
 	r->npages = npages;
 	if (umpa_span_tail_to_share(npages) || npages < SLOT_NPAGES)
@@ -513,7 +464,7 @@ int umpa_span_resize(struct slot slot, size_t npages, unsigned flags)
 	const struct slot_record *r = record_of(slot);
 
 	if (npages <= r->nhead) {
-		count_resize(-(int64_t)(r->npages - r->ntail));
+		umpa_books_resize(books(), -(int64_t)(r->npages - r->ntail));
 		end(slot, (unsigned)npages, 0);
 		return 1;
 	}
@@ -581,7 +532,7 @@ void *umpa_span_move(
 	if (head)
 		carry_head(&g, slot, head);
 	nmoved = carry(g.slot, slot, g.nslots - (tail != 0), npages, flags);
-	count_free(r->npages - r->ntail);
+	umpa_books_free(books(), r->npages - r->ntail);
 	end(slot, 0, nmoved);
 	return alloc_whole(&g, npages, tail, head, (struct readied){.dirty = 1});
 }

@@ -45,10 +45,24 @@ static void gather_space(struct umpa_stats *st)
 	st->window_nbytes = umpa_core.window.nbytes;
 	st->open_nbytes = (uint64_t)umpa_core.window.nslots_open << SLOT_SHIFT;
 	st->pool_nbytes = (uint64_t)umpa_extents_count(&s->extents, EXTENT_RESIDENT) << SLOT_SHIFT;
-	st->nallocs += s->nallocs;
-	st->nfrees += s->nfrees;
-	st->block_nbytes += s->span_npages << PAGE_SHIFT;
-	st->nslots_in_place += s->nslots_in_place;
+}
+
+/* What came back first: books.h. */
+static void gather_spans(struct umpa_stats *st)
+{
+	for (unsigned i = 0; i < umpa_core.nshards; i++) {
+		const struct umpa_span_books *b = &umpa_shard(i)->spans;
+
+		st->nfrees += umpa_books_read(&b->nfrees);
+		st->block_nbytes -= umpa_books_read(&b->npages_given) << PAGE_SHIFT;
+	}
+	for (unsigned i = 0; i < umpa_core.nshards; i++) {
+		const struct umpa_span_books *b = &umpa_shard(i)->spans;
+
+		st->nallocs += umpa_books_read(&b->nallocs);
+		st->block_nbytes += umpa_books_read(&b->npages_taken) << PAGE_SHIFT;
+		st->nslots_in_place += umpa_books_read(&b->nslots_in_place);
+	}
 }
 
 static void gather_outside(struct umpa_stats *st)
@@ -90,6 +104,7 @@ static void gather_blocks(struct umpa_stats *st)
 	gather_shards(st);
 	gather_mappings(st);
 	gather_space(st);
+	gather_spans(st);
 	gather_outside(st);
 	umpa_lock_give(&umpa_core.space.lock);
 	umpa_shards_unlock();

@@ -62,7 +62,7 @@ uint32_t umpa_surplus_keep(
 	/* Hours of it shall not take longer to forget than minutes. */
 	if (s->nwanted > most)
 		s->nwanted = most;
-	return s->nwanted > floor ? (uint32_t)(s->nwanted < npool ? s->nwanted : npool) : floor;
+	return s->nwanted > floor ? (uint32_t)s->nwanted : floor;
 }
 
 static int is_soon(const struct umpa_surplus *s, uint64_t now_ns)

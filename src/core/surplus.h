@@ -48,8 +48,8 @@ uint32_t umpa_surplus_floor(uint32_t nused);
 /* 1 if a pool of npool slots is so large that it is worth asking umpa_surplus_keep(). */
 int umpa_surplus_is_likely(uint32_t npool, uint32_t nused);
 
-/* How many slots of a pool of npool to keep. ntaken: so many have ever come out of it, those given
- * back included. */
+/* How many slots to keep of a pool, which holds npool now and may hold more by the time some are
+ * given back. ntaken: so many have ever come out of it, those given back included. */
 uint32_t umpa_surplus_keep(
 	struct umpa_surplus *s, uint64_t ntaken, uint32_t npool, uint32_t nused, uint64_t now_ns);
 

@@ -21,24 +21,25 @@ static uint64_t void_slots(const struct space_grant *g, uint32_t nslots)
 	return slots;
 }
 
-/* Should all that is left be touched yet, so much of the pool would have been spared. */
-static int may_leave(uint32_t nslots)
+static int moves_are_dear(void)
 {
-	uint32_t nleft = nslots + __atomic_load_n(&state()->nslots, __ATOMIC_RELAXED);
-	uint32_t npool = umpa_pool_nslots_about(), nidle = nleft < npool ? nleft : npool;
-
-	return nidle * LEFT_SHARE <= npool + umpa_space_nused_about();
+	return __atomic_load_n(&state()->move_ns, __ATOMIC_RELAXED) >= LEFT_MOVE_NS;
 }
 
-/* All are left, or this is one to tell by. */
+int umpa_untouched_all_left(void)
+{
+	return __atomic_load_n(&state()->nuntouched, __ATOMIC_RELAXED) >= LEFT_NROW;
+}
+
+/* 1 if this is one to tell by: more of them the longer the row is already. */
 static int is_next(void)
 {
 	struct umpa_left_void *l = state();
 	uint32_t each = __atomic_load_n(&l->each, __ATOMIC_RELAXED);
 
 	each = each ? each : LEFT_EACH_MIN;
-	return __atomic_load_n(&l->nuntouched, __ATOMIC_RELAXED) >= LEFT_NROW ||
-	       __atomic_add_fetch(&l->nasked, 1, __ATOMIC_RELAXED) % each == 0;
+	each >>= __atomic_load_n(&l->nuntouched, __ATOMIC_RELAXED) / LEFT_NROW_DOUBLE;
+	return __atomic_add_fetch(&l->nasked, 1, __ATOMIC_RELAXED) % (each ? each : 1) == 0;
 }
 
 struct umpa_lack umpa_untouched_leave(const struct space_grant *g, uint32_t nslots)
@@ -46,19 +47,37 @@ struct umpa_lack umpa_untouched_leave(const struct space_grant *g, uint32_t nslo
 	struct umpa_lack none = {0, 0}, lack = none;
 	uint32_t n;
 
-	if (__atomic_load_n(&state()->move_ns, __ATOMIC_RELAXED) < LEFT_MOVE_NS ||
-		nslots > LEFT_NSLOTS_MAX || umpa_core.space.locked)
+	if (!(umpa_untouched_all_left() || moves_are_dear()) || nslots > LEFT_NSLOTS_MAX ||
+		umpa_core.space.locked)
 		return none;
 	lack.slots = void_slots(g, nslots);
 	n = (uint32_t)__builtin_popcountll(lack.slots);
-	if (!n || umpa_pool_nslots_about() < n)
+	if (!n || (!umpa_untouched_all_left() && umpa_pool_nslots_about() < n))
 		return lack;
-	if (!may_leave(n) || !is_next())
+	if (!umpa_untouched_all_left() && !is_next())
 		return none;
 	lack.is_left = 1;
-	__atomic_fetch_add(&state()->nslots, n, __ATOMIC_RELAXED);
 	event_add(&umpa_core.events.nslots_from_kernel, n);
 	return lack;
+}
+
+int umpa_untouched_pass(void)
+{
+	return umpa_untouched_all_left() &&
+	       __atomic_add_fetch(&state()->nended, 1, __ATOMIC_RELAXED) % LEFT_LOOK_EACH;
+}
+
+int umpa_untouched_doubts(void)
+{
+	return __atomic_load_n(&state()->ndoubted, __ATOMIC_RELAXED) && !umpa_untouched_all_left();
+}
+
+/* Others may be at it: then a few are looked at in vain, or not. */
+void umpa_untouched_note_looked(uint32_t nslots)
+{
+	uint32_t n = __atomic_load_n(&state()->ndoubted, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&state()->ndoubted, n > nslots ? n - nslots : 0, __ATOMIC_RELAXED);
 }
 
 /* The average of the last some. What is out of all proportion was interrupted. */
@@ -71,13 +90,17 @@ void umpa_untouched_note_move(uint64_t ns)
 			__ATOMIC_RELAXED);
 }
 
-static void learn(int touched)
+void umpa_untouched_learn(int touched)
 {
 	struct umpa_left_void *l = state();
 	uint32_t each = __atomic_load_n(&l->each, __ATOMIC_RELAXED);
 
 	each = each ? each : LEFT_EACH_MIN;
 	if (touched) {
+		if (umpa_untouched_all_left())
+			__atomic_store_n(&l->ndoubted,
+				umpa_pool_nslots_about() + umpa_space_nused_about(),
+				__ATOMIC_RELAXED);
 		__atomic_store_n(&l->nuntouched, 0, __ATOMIC_RELAXED);
 		each = each < LEFT_EACH_MAX ? each * 4 : each;
 	} else if (__atomic_load_n(&l->nuntouched, __ATOMIC_RELAXED) < LEFT_NROW) {
@@ -87,11 +110,4 @@ static void learn(int touched)
 		return;
 	}
 	__atomic_store_n(&l->each, each, __ATOMIC_RELAXED);
-}
-
-void umpa_untouched_end(uint32_t nslots, enum umpa_untouched what)
-{
-	__atomic_fetch_sub(&state()->nslots, nslots, __ATOMIC_RELAXED);
-	if (what != LEFT_UNKNOWN)
-		learn(what == LEFT_TOUCHED);
 }

@@ -9,6 +9,10 @@
  * whether it was touched. Once enough in a row were not, all is left, until one was: the kernel's
  * fault for it takes as long as some ten moves.
  *
+ * To look at them takes a system call as well, longer than all else. So while all is left most
+ * slots are given back unseen, *believed* to be resident, as is allowed of a free slot (space.h),
+ * and are the next span's: nothing is asked or moved for it. Some are looked at still.
+ *
  * Any number of threads; what races is a guess that is made again soon.
  */
 #ifndef UMPA_CORE_UNTOUCHED_H
@@ -25,15 +29,15 @@ enum {
 	LEFT_EACH_MIN = 16,   /* each so manieth that lacks frames is left */
 	LEFT_EACH_MAX = 4096, /* the less often the more of them were touched */
 	LEFT_NROW = 16,       /* after so many in a row that were not, all are */
-	LEFT_MOVE_NS = 5000,  /* where a move takes less it is as soon moved as looked at */
-	LEFT_SHARE = 4 /* of the slots in use and in the pool, one in so many at most is left: what
-			  may be touched yet, with the pool's frames lying elsewhere */
+	LEFT_NROW_DOUBLE = 3, /* and after so many twice as many as before */
+	LEFT_LOOK_EACH = 8,   /* while all are, each so manieth that ends is looked at */
+	LEFT_MOVE_NS = 5000   /* where a move takes less it is as soon moved as looked at */
 };
 
 /* What a span lacks: a bit for each of its first slots that is void. */
 struct umpa_lack {
 	uint64_t slots;
-	int is_left; /* no frames shall be moved there: umpa_untouched_end() then, for each */
+	int is_left; /* no frames shall be moved there: umpa_untouched_learn() at the end */
 };
 
 /* What the first nslots slots of a grant lack that is left, or that the pool may not have. None
@@ -43,13 +47,19 @@ struct umpa_lack umpa_untouched_leave(const struct space_grant *g, uint32_t nslo
 /* A move for a span took so long. */
 void umpa_untouched_note_move(uint64_t ns);
 
-enum umpa_untouched {
-	LEFT_UNTOUCHED,
-	LEFT_TOUCHED,
-	LEFT_UNKNOWN /* and nothing is to be learned */
-};
+/* Some of what was left of a span was touched by its end, or not. */
+void umpa_untouched_learn(int touched);
 
-/* nslots that were left are a span's no more. */
-void umpa_untouched_end(uint32_t nslots, enum umpa_untouched what);
+/* 1 if all that spans lack is left, also of the slots that they share. */
+int umpa_untouched_all_left(void);
+
+/* 1 if slots that a span lacked, in a row, shall be given back as resident, unseen. */
+int umpa_untouched_pass(void);
+
+/* 1 if resident slots had better be looked at when they are taken. */
+int umpa_untouched_doubts(void);
+
+/* So many were looked at. */
+void umpa_untouched_note_looked(uint32_t nslots);
 
 #endif

@@ -1,6 +1,7 @@
 /* Which pages have frames, or content elsewhere: mincore, or /proc/self/pagemap. */
 #include <fcntl.h>
 #include <linux/sysinfo.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "base/units.h"
@@ -128,15 +129,27 @@ enum {
 	STEP_NPAGES_MAX = 4 * SLOT_NPAGES
 };
 
+/* 1 if any of n bytes is odd; eight at once, without a way out. */
+static int has_odd(const unsigned char *vec, size_t n)
+{
+	uint64_t any = 0, word;
+	size_t i = 0;
+
+	for (; i + sizeof(word) <= n; i += sizeof(word)) {
+		memcpy(&word, vec + i, sizeof(word));
+		any |= word;
+	}
+	for (; i < n; i++)
+		any |= vec[i];
+	return (any & 0x0101010101010101) != 0;
+}
+
 static int bare_step(const char *addr, size_t npages)
 {
-	unsigned char vec[STEP_NPAGES_MAX], any = 0;
+	unsigned char vec[STEP_NPAGES_MAX];
 	int error = umpa_os_resident(addr, npages, vec);
 
-	/* Without a way out, so that many are looked at at once. */
-	for (size_t i = 0; !error && i < npages; i++)
-		any |= vec[i];
-	return any & 1 ? -EEXIST : error;
+	return !error && has_odd(vec, npages) ? -EEXIST : error;
 }
 
 int umpa_os_bare(const void *addr, size_t npages)

@@ -57,10 +57,14 @@ static unsigned nrecent(void)
 	return n;
 }
 
-/* Blocks that the space has handed out or taken back, with its lock. */
+/* Spans that slots of the space became, or that were given back to it. */
 static uint64_t nfrom_space(void)
 {
-	return umpa_core.space.nallocs + umpa_core.space.nfrees;
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < umpa_core.nshards; i++)
+		n += umpa_shard(i)->spans.nallocs + umpa_shard(i)->spans.nfrees;
+	return n;
 }
 
 static int same_frames(const char *block, size_t nbytes, const uint64_t *frame)

@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/pool.h"
+#include "core/space.h"
 #include "core/untouched.h"
 #include "support/check.h"
 #include "support/fake_blocks.h"
@@ -29,14 +30,13 @@ static void begin(void)
 }
 
 enum {
-	END_CHECKS = 4
+	END_CHECKS = 3
 };
 
 static void end(void)
 {
 	umpa_free(front);
 	CHECK_EQ(stats().nblocks, 0);
-	CHECK_EQ(umpa_core.left_void.nslots, 0);
 	CHECK(umpa_extents_valid(&umpa_core.space.extents) && fake_consistent());
 	umpa_core_stop();
 	CHECK_EQ(fake_nframes() + fake_reserved_nbytes() + fake_mapped_nbytes(), 0);
@@ -100,6 +100,32 @@ TEST(untouched_is_not_moved_for_any_more)
 	end();
 }
 
+/* Each so manieth is left to be told by, and the more of them the longer the row. */
+TEST(untouched_is_asked_more_often_by_and_by)
+{
+	static const struct {
+		uint32_t nuntouched, each;
+	} rows[] = {{0, 16}, {2, 16}, {3, 8}, {6, 4}, {9, 2}, {12, 1}, {15, 1}};
+	struct space_grant g = {.npieces = 1};
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	g.piece[0] = (struct umpa_extent_piece){{8}, 1, EXTENT_VOID};
+	g.slot = g.piece[0].slot;
+	umpa_core.space.npool = umpa_core.space.nused = 100;
+	umpa_core.left_void.move_ns = SLOW_NS;
+	for (size_t i = 0; i < 7; i++) {
+		unsigned nleft = 0;
+
+		umpa_core.left_void.nuntouched = rows[i].nuntouched;
+		for (int k = 0; k < 32; k++)
+			nleft += umpa_untouched_leave(&g, 1).is_left != 0;
+		CHECK_EQ(nleft, 32 / rows[i].each);
+	}
+	umpa_core.left_void.nuntouched = 0;
+	end();
+}
+
 /* Few are left to see whether it is still so, and fewer and fewer. */
 TEST(untouched_is_asked_seldom_of_who_touches)
 {
@@ -117,14 +143,13 @@ TEST(untouched_is_asked_seldom_of_who_touches)
 
 TEST(untouched_is_moved_for_where_moves_are_cheap)
 {
-	PLAN(3 + END_CHECKS);
+	PLAN(2 + END_CHECKS);
 	begin();
 	fake_move_ns = LEFT_MOVE_NS - 1;
 	churn(200, 1);
-	umpa_core.left_void.nuntouched = LEFT_NROW;
+	umpa_core.left_void.nuntouched = LEFT_NROW - 1;
 	CHECK(nmoves_while(2000, 1) > 20);
 	CHECK_EQ(umpa_core.left_void.nasked, 0);
-	CHECK_EQ(umpa_core.left_void.nslots, 0);
 	end();
 }
 
@@ -158,9 +183,20 @@ enum {
 
 static char *others[NOTHERS];
 
-/* A block of 12 superpages, all left void though the pool could fill them with such as lie apart.
- */
-static char *lacking(void)
+/* The next row of slots that a span lacked is looked at when it ends, or given back unseen. */
+static void next_is_looked_at(void)
+{
+	umpa_core.left_void.nended = LEFT_LOOK_EACH - 1;
+}
+
+static void next_is_believed(void)
+{
+	umpa_core.left_void.nended = 0;
+}
+
+/* A block of nslots superpages, all left void though the pool could fill them with such as lie
+ * apart, and of ntail pages more. */
+static char *lacking_some(unsigned nslots, unsigned ntail)
 {
 	char *apart[NOTHERS], *block;
 
@@ -172,10 +208,16 @@ static char *lacking(void)
 		umpa_free(apart[i]);
 	umpa_core.left_void.each = 0;
 	leave_all();
-	block = umpa_alloc(NSLOTS * 2 * MIB, 0);
+	block = umpa_alloc(nslots * 2 * MIB + ntail * PAGE_NBYTES, 0);
 	REQUIRE(record(block)->is_left);
-	REQUIRE(record(block)->lack == ((uint64_t)1 << NSLOTS) - 1);
+	REQUIRE(record(block)->lack == ((uint64_t)1 << nslots) - 1);
+	next_is_looked_at();
 	return block;
+}
+
+static char *lacking(void)
+{
+	return lacking_some(NSLOTS, 0);
 }
 
 static void free_others(void)
@@ -191,10 +233,9 @@ TEST(untouched_slots_are_void_again)
 	uint32_t before;
 	char *block;
 
-	PLAN(12 + END_CHECKS);
+	PLAN(10 + END_CHECKS);
 	begin();
 	block = lacking();
-	CHECK_EQ(umpa_core.left_void.nslots, NSLOTS);
 	CHECK(!fake_frame(block) && !fake_frame(block + (NSLOTS * 2 - 1) * MIB));
 	before = umpa_pool_nslots();
 	umpa_free(block);
@@ -210,7 +251,159 @@ TEST(untouched_slots_are_void_again)
 	CHECK_EQ(umpa_pool_nslots(), before + 2);
 	CHECK_EQ(umpa_core.left_void.nuntouched, 0);
 	CHECK_EQ(umpa_core.left_void.each, LEFT_EACH_MIN * 4);
-	CHECK_EQ(umpa_core.left_void.nslots, 0);
+	free_others();
+	end();
+}
+
+/* More pieces than are given back at once. */
+TEST(untouched_slots_between_touched_ones)
+{
+	enum {
+		NMANY = 2 * GRANT_NPIECES_MAX + 3
+	};
+	uint32_t before;
+	char *block;
+
+	PLAN(5 + END_CHECKS);
+	begin();
+	block = lacking_some(NMANY, 0);
+	before = umpa_pool_nslots();
+	for (size_t i = 0; i < NMANY; i += 2)
+		fake_touch(block + i * 2 * MIB, 1);
+	umpa_free(block);
+	CHECK_EQ(umpa_pool_nslots(), before + NMANY / 2 + 1);
+	CHECK_EQ(umpa_core.left_void.nuntouched, 0);
+	CHECK(umpa_extents_valid(&umpa_core.space.extents));
+	free_others();
+	end();
+}
+
+/* --- what is believed ----------------------------------------------------------------------- */
+
+TEST(untouched_slots_are_believed_resident)
+{
+	uint64_t ncalls;
+	uint32_t before;
+	char *block, *again;
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	block = lacking();
+	before = umpa_pool_nslots();
+	next_is_believed();
+	ncalls = fake_ncalls();
+	umpa_free(block);
+	CHECK_EQ(umpa_pool_nslots(), before + NSLOTS);
+	/* Nothing is asked or moved for the next one that is there, and nothing left. */
+	again = umpa_alloc((NSLOTS - 1) * 2 * MIB, 0);
+	CHECK_EQ(again - block, 0);
+	CHECK(!record(again)->is_left && !record(again)->lack);
+	CHECK_EQ(fake_ncalls(), ncalls);
+	umpa_free(again);
+	/* They are void, and known to be, once they have been given to the kernel. */
+	umpa_trim(0);
+	CHECK_EQ(umpa_pool_nslots(), 0);
+	free_others();
+	end();
+}
+
+/* It reads as zero, as what is resident must be made to. */
+TEST(untouched_slots_believed_are_zero)
+{
+	size_t nbad = 0;
+	char *block;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	block = lacking();
+	fake_touch(block + 6 * MIB, 2 * MIB);
+	memset(block + 6 * MIB, 7, 2 * MIB);
+	next_is_believed();
+	umpa_free(block);
+	block = umpa_alloc((NSLOTS - 1) * 2 * MIB, UMPA_ZERO);
+	for (size_t i = 0; i < (NSLOTS - 1) * 2 * MIB; i++)
+		nbad += block[i] != 0;
+	CHECK_EQ(nbad, 0);
+	umpa_free(block);
+	free_others();
+	end();
+}
+
+/* Once one was touched, spans look at what they take, until all that was believed may have been. */
+TEST(untouched_slots_believed_are_looked_at)
+{
+	uint64_t nmoved;
+	uint32_t before;
+	char *block;
+
+	PLAN(8 + END_CHECKS);
+	begin();
+	block = lacking();
+	next_is_believed();
+	umpa_free(block);
+	before = umpa_pool_nslots();
+	umpa_untouched_learn(1);
+	nmoved = stats().nslots_moved;
+	block = umpa_alloc((NSLOTS - 1) * 2 * MIB, 0);
+	CHECK_EQ(stats().nslots_moved - nmoved, NSLOTS - 1);
+	CHECK(fake_frame(block) && fake_frame(block + (NSLOTS - 2) * 2 * MIB));
+	CHECK_EQ(before - umpa_pool_nslots(), 2 * (NSLOTS - 1));
+	CHECK(umpa_untouched_doubts());
+	umpa_free(block);
+	/* Those with frames are looked at in vain, and that is the end of it. */
+	umpa_core.left_void.ndoubted = NSLOTS - 1;
+	block = umpa_alloc((NSLOTS - 1) * 2 * MIB, 0);
+	CHECK(fake_frame(block) != 0);
+	CHECK(!umpa_untouched_doubts());
+	umpa_free(block);
+	free_others();
+	end();
+}
+
+/* Void slots are left alone where a tail would fit beside them: they would be believed resident
+ * when they come back, and the next ones taken, without end. */
+TEST(untouched_void_slots_are_left_alone)
+{
+	const size_t nbytes = 4 * MIB + 20 * PAGE_NBYTES;
+	char *block, *beside, *elsewhere;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	leave_all();
+	block = umpa_alloc(nbytes, 0);
+	beside = umpa_alloc(MIB, 0);
+	CHECK_EQ((size_t)(beside - block), nbytes);
+	next_is_looked_at();
+	umpa_free(block);
+	elsewhere = umpa_alloc(nbytes, 0);
+	CHECK(elsewhere != block);
+	umpa_core.left_void.nuntouched = 0;
+	CHECK(umpa_alloc(nbytes, 0) == block);
+	umpa_free(elsewhere);
+	umpa_free(block);
+	umpa_free(beside);
+	end();
+}
+
+/* A slot for a tail alone stays void too, and what else is in it need not be cleared. */
+TEST(untouched_tail_stays_void)
+{
+	const size_t ntail = 20;
+	size_t nbad = 0;
+	char *block, *beside;
+
+	PLAN(6 + END_CHECKS);
+	begin();
+	block = lacking_some(NSLOTS, ntail);
+	CHECK_EQ(record(block)->ntail, ntail);
+	CHECK(!fake_frame(block + NSLOTS * 2 * MIB));
+	beside = umpa_alloc((SLOT_NPAGES - ntail) * PAGE_NBYTES, UMPA_ZERO);
+	CHECK_EQ(beside - block, NSLOTS * 2 * MIB + ntail * PAGE_NBYTES);
+	for (size_t i = 0; i < (SLOT_NPAGES - ntail) * PAGE_NBYTES; i++)
+		nbad += beside[i] != 0;
+	CHECK_EQ(nbad, 0);
+	umpa_free(beside);
+	umpa_free(block);
 	free_others();
 	end();
 }
@@ -262,7 +455,7 @@ TEST(untouched_slots_of_blocks_that_change)
 		PAGE_NBYTES, whole + 2 * MIB, 3 * whole};
 	char *block;
 
-	PLAN(2 * 8 * (6 + END_CHECKS));
+	PLAN(2 * 8 * (5 + END_CHECKS));
 	for (size_t i = 0; i < 16; i++) {
 		size_t wanted = sizes[i / 2], nfilled = i % 2 ? whole : 2 * MIB;
 
@@ -275,7 +468,6 @@ TEST(untouched_slots_of_blocks_that_change)
 		umpa_free(block);
 		free_others();
 		CHECK(umpa_pool_nslots() > 0); /* what was freed lately is free now */
-		CHECK_EQ(umpa_core.left_void.nslots, 0);
 		end();
 	}
 }
@@ -335,7 +527,7 @@ TEST(untouched_at_random)
 		if (i % 2)
 			leave_all();
 		nbad += change(&live[number_below(&numbers, 16)], i + 1);
-		nleft += umpa_core.left_void.nslots;
+		nleft += umpa_core.left_void.nended;
 	}
 	CHECK_EQ(nbad, 0);
 	CHECK(nleft > 0);
