@@ -115,7 +115,9 @@ struct umpa_left_void {
 	uint32_t move_ns;    /* that a move takes */
 	uint32_t ndoubted;   /* resident slots to look at, as they may be void */
 	uint32_t nasked;     /* spans that could have been left */
-	uint32_t nended;     /* rows of slots that spans lacked while all were left */
+	uint32_t nbegun;     /* spans while all were left */
+	uint32_t nended;     /* rows of slots that such lacked */
+	uint32_t watched;    /* the first slot of one, bare when it began, plus 1; 0: none */
 	uint32_t each;       /* of which so manieth is; 0: not decided yet */
 	uint32_t nuntouched; /* in a row */
 };

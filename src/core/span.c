@@ -109,6 +109,8 @@ static struct readied ready(struct space_grant *g, size_t npages, unsigned tail,
 
 	if (unlikely(umpa_untouched_doubts()))
 		look_at(g);
+	if (unlikely(umpa_untouched_all_left()))
+		umpa_untouched_watch(g);
 	if (may_lack)
 		r.lack = umpa_untouched_leave(g, nwhole);
 	backing = r.lack.is_left ? UMPA_NOBACK : 0;

@@ -61,6 +61,26 @@ struct umpa_lack umpa_untouched_leave(const struct space_grant *g, uint32_t nslo
 	return lack;
 }
 
+static int is_bare(struct slot slot)
+{
+	return !umpa_os_bare(slot_address(slot), SLOT_NPAGES);
+}
+
+void umpa_untouched_watch(const struct space_grant *g)
+{
+	struct umpa_left_void *l = state();
+	uint32_t n = __atomic_add_fetch(&l->nbegun, 1, __ATOMIC_RELAXED) % LEFT_WATCH_EACH;
+	uint32_t watched;
+
+	if (n == 0 && is_bare(g->slot))
+		__atomic_store_n(&l->watched, g->slot.i + 1, __ATOMIC_RELAXED);
+	if (n != LEFT_WATCH_FOR)
+		return;
+	watched = __atomic_exchange_n(&l->watched, 0, __ATOMIC_RELAXED);
+	if (watched && !is_bare((struct slot){watched - 1}))
+		umpa_untouched_learn(1);
+}
+
 int umpa_untouched_pass(void)
 {
 	return umpa_untouched_all_left() &&

@@ -31,6 +31,8 @@ enum {
 	LEFT_NROW = 16,       /* after so many in a row that were not, all are */
 	LEFT_NROW_DOUBLE = 3, /* and after so many twice as many as before */
 	LEFT_LOOK_EACH = 8,   /* while all are, each so manieth that ends is looked at */
+	LEFT_WATCH_EACH = 16, /* and each so manieth that begins */
+	LEFT_WATCH_FOR = 4,   /* when so many more have */
 	LEFT_MOVE_NS = 5000   /* where a move takes less it is as soon moved as looked at */
 };
 
@@ -52,6 +54,10 @@ void umpa_untouched_learn(int touched);
 
 /* 1 if all that spans lack is left, also of the slots that they share. */
 int umpa_untouched_all_left(void);
+
+/* While all are left: the grant is a span's from now on, and may be watched: who fills block after
+ * block and frees none tells nothing otherwise. */
+void umpa_untouched_watch(const struct space_grant *g);
 
 /* 1 if slots that a span lacked, in a row, shall be given back as resident, unseen. */
 int umpa_untouched_pass(void);

@@ -360,6 +360,31 @@ TEST(untouched_slots_believed_are_looked_at)
 	end();
 }
 
+/* Who fills block after block and frees none is seen to. */
+TEST(untouched_blocks_are_watched)
+{
+	enum {
+		NBLOCKS = LEFT_WATCH_EACH + LEFT_WATCH_FOR
+	};
+	char *block[2 * NBLOCKS];
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	leave_all();
+	for (unsigned i = 0; i < NBLOCKS; i++)
+		block[i] = umpa_alloc(4 * MIB, 0);
+	CHECK_EQ(umpa_core.left_void.nuntouched, LEFT_NROW);
+	for (unsigned i = NBLOCKS; i < 2 * NBLOCKS; i++) {
+		block[i] = umpa_alloc(4 * MIB, 0);
+		fake_touch(block[i], 1);
+	}
+	CHECK_EQ(umpa_core.left_void.nuntouched, 0);
+	CHECK(umpa_untouched_doubts());
+	for (unsigned i = 0; i < 2 * NBLOCKS; i++)
+		umpa_free(block[i]);
+	end();
+}
+
 /* Void slots are left alone where a tail would fit beside them: they would be believed resident
  * when they come back, and the next ones taken, without end. */
 TEST(untouched_void_slots_are_left_alone)
