@@ -82,18 +82,27 @@ struct readied {
 	struct umpa_lack lack;
 };
 
-/* Looks at what of a grant is only believed to be resident, perhaps. */
+static int is_bare(struct slot slot, uint32_t nslots)
+{
+	return !umpa_os_bare(slot_address(slot), (size_t)nslots * SLOT_NPAGES);
+}
+
+/* Looks at what of a grant is only believed to be resident, perhaps. Void slots between others get
+ * frames here. */
 static void look_at(struct space_grant *g)
 {
 	for (unsigned i = 0; i < g->npieces; i++) {
 		struct umpa_extent_piece *p = &g->piece[i];
-		size_t npages = (size_t)p->nslots * SLOT_NPAGES;
 
 		if (p->kind != EXTENT_RESIDENT)
 			continue;
-		if (!umpa_os_bare(slot_address(p->slot), npages))
-			p->kind = EXTENT_VOID;
 		umpa_untouched_note_looked(p->nslots);
+		if (is_bare(p->slot, p->nslots))
+			p->kind = EXTENT_VOID;
+		else
+			for (uint32_t k = 0; p->nslots > 1 && k < p->nslots; k++)
+				if (is_bare(slot_after(p->slot, k), 1))
+					umpa_carry_fill(slot_after(p->slot, k), 1, 0);
 	}
 }
 

@@ -31,8 +31,8 @@ enum {
 	LEFT_NROW = 16,       /* after so many in a row that were not, all are */
 	LEFT_NROW_DOUBLE = 3, /* and after so many twice as many as before */
 	LEFT_LOOK_EACH = 8,   /* while all are, each so manieth that ends is looked at */
-	LEFT_WATCH_EACH = 16, /* and each so manieth that begins */
-	LEFT_WATCH_FOR = 4,   /* when so many more have */
+	LEFT_WATCH_EACH = 4,  /* and each so manieth that begins */
+	LEFT_WATCH_FOR = 3,   /* when so many more have */
 	LEFT_MOVE_NS = 5000   /* where a move takes less it is as soon moved as looked at */
 };
 

@@ -410,6 +410,28 @@ TEST(untouched_void_slots_are_left_alone)
 	end();
 }
 
+TEST(untouched_slots_believed_between_others)
+{
+	size_t nframes = 0;
+	char *block;
+
+	PLAN(3 + END_CHECKS);
+	begin();
+	block = lacking();
+	fake_touch(block, 2 * MIB);
+	fake_touch(block + 8 * MIB, 4 * MIB);
+	next_is_believed();
+	umpa_free(block);
+	umpa_untouched_learn(1);
+	block = umpa_alloc((NSLOTS - 1) * 2 * MIB, 0);
+	for (unsigned i = 0; i < NSLOTS - 1; i++)
+		nframes += fake_frame(block + i * 2 * MIB) != 0;
+	CHECK_EQ(nframes, NSLOTS - 1);
+	umpa_free(block);
+	free_others();
+	end();
+}
+
 /* A slot for a tail alone stays void too, and what else is in it need not be cleared. */
 TEST(untouched_tail_stays_void)
 {
