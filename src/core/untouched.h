@@ -11,7 +11,9 @@
  *
  * To look at them takes a system call as well, longer than all else. So while all is left most
  * slots are given back unseen, *believed* to be resident, as is allowed of a free slot (space.h),
- * and are the next span's: nothing is asked or moved for it. Some are looked at still.
+ * and are the next span's: nothing is asked or moved for it. Some are looked at still, and some
+ * blocks are watched. Once one was touched, spans look at what they take, until as many slots were
+ * looked at as may be believed wrongly.
  *
  * Any number of threads; what races is a guess that is made again soon.
  */

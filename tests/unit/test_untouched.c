@@ -278,6 +278,15 @@ TEST(untouched_slots_between_touched_ones)
 	end();
 }
 
+static size_t nnonzero(const char *block, size_t nbytes)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < nbytes; i++)
+		n += block[i] != 0;
+	return n;
+}
+
 /* --- what is believed ----------------------------------------------------------------------- */
 
 TEST(untouched_slots_are_believed_resident)
@@ -310,7 +319,6 @@ TEST(untouched_slots_are_believed_resident)
 /* It reads as zero, as what is resident must be made to. */
 TEST(untouched_slots_believed_are_zero)
 {
-	size_t nbad = 0;
 	char *block;
 
 	PLAN(3 + END_CHECKS);
@@ -321,9 +329,7 @@ TEST(untouched_slots_believed_are_zero)
 	next_is_believed();
 	umpa_free(block);
 	block = umpa_alloc((NSLOTS - 1) * 2 * MIB, UMPA_ZERO);
-	for (size_t i = 0; i < (NSLOTS - 1) * 2 * MIB; i++)
-		nbad += block[i] != 0;
-	CHECK_EQ(nbad, 0);
+	CHECK_EQ(nnonzero(block, (NSLOTS - 1) * 2 * MIB), 0);
 	umpa_free(block);
 	free_others();
 	end();
@@ -436,7 +442,6 @@ TEST(untouched_slots_believed_between_others)
 TEST(untouched_tail_stays_void)
 {
 	const size_t ntail = 20;
-	size_t nbad = 0;
 	char *block, *beside;
 
 	PLAN(6 + END_CHECKS);
@@ -446,9 +451,7 @@ TEST(untouched_tail_stays_void)
 	CHECK(!fake_frame(block + NSLOTS * 2 * MIB));
 	beside = umpa_alloc((SLOT_NPAGES - ntail) * PAGE_NBYTES, UMPA_ZERO);
 	CHECK_EQ(beside - block, NSLOTS * 2 * MIB + ntail * PAGE_NBYTES);
-	for (size_t i = 0; i < (SLOT_NPAGES - ntail) * PAGE_NBYTES; i++)
-		nbad += beside[i] != 0;
-	CHECK_EQ(nbad, 0);
+	CHECK_EQ(nnonzero(beside, (SLOT_NPAGES - ntail) * PAGE_NBYTES), 0);
 	umpa_free(beside);
 	umpa_free(block);
 	free_others();
