@@ -721,6 +721,14 @@ GUEST static long wait_for_a_while(struct umpa_guest *g, void *arg)
 	return 3;
 }
 
+/* Until the first signal has come, which may take its time where the machine is emulated. */
+GUEST static long wait_for_signal(struct umpa_guest *g, void *arg)
+{
+	while (!nblocked)
+		wait_for_a_while(g, arg);
+	return wait_for_a_while(g, arg);
+}
+
 /* A handler may say which signals are blocked from then on: one of these does not end guest mode.
  */
 TEST(vmm_follows_what_handlers_block)
@@ -735,7 +743,7 @@ TEST(vmm_follows_what_handlers_block)
 	runner = pthread_self();
 	REQUIRE(!sigaction(SIGUSR1, &action, &before));
 	REQUIRE(!pthread_create(&sender, NULL, send_twice, (void *)SIGUSR1));
-	CHECK_EQ(run(wait_for_a_while, (void *)1000), 0);
+	CHECK_EQ(run(wait_for_signal, (void *)1000), 0);
 	CHECK_EQ(ret, 3);
 	CHECK_EQ(nblocked, 1);
 	pthread_join(sender, NULL);
