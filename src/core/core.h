@@ -22,6 +22,7 @@
 #include <umpa/page.h>
 
 #include "core/books.h"
+#include "core/streak.h"
 #include "core/surplus.h"
 #include "frame/bins.h"
 #include "frame/inbox.h"
@@ -51,7 +52,8 @@ struct slot_record {
 	uint64_t lack;   /* SLOT_SPAN: which of its first slots were handed out void, as far as that
 			    is of interest (untouched.h) */
 	uint32_t marked; /* a block that begins here may have unlike pages (block.h). atomic */
-	int is_left;     /* SLOT_SPAN: the pool could have filled what it lacks */
+	int is_left;     /* SLOT_SPAN: the pool could have filled what it lacks; mapped: a mark of
+			    mm/left.h, atomic then */
 };
 
 enum {
@@ -112,14 +114,12 @@ struct umpa_space {
 
 /* What is left void of spans (untouched.h). All atomic. */
 struct umpa_left_void {
-	uint32_t move_ns;    /* that a move takes */
-	uint32_t ndoubted;   /* resident slots to look at, as they may be void */
-	uint32_t nasked;     /* spans that could have been left */
-	uint32_t nbegun;     /* spans while all were left */
-	uint32_t nended;     /* rows of slots that such lacked */
-	uint32_t watched;    /* the first slot of one, bare when it began, plus 1; 0: none */
-	uint32_t each;       /* of which so manieth is; 0: not decided yet */
-	uint32_t nuntouched; /* in a row */
+	uint32_t move_ns;  /* that a move takes */
+	uint32_t ndoubted; /* resident slots to look at, as they may be void */
+	uint32_t nbegun;   /* spans while all were left */
+	uint32_t nended;   /* rows of slots that such lacked */
+	uint32_t watched;  /* the first slot of one, bare when it began, plus 1; 0: none */
+	struct umpa_streak streak;
 };
 
 enum mover_state {
@@ -240,6 +240,17 @@ static inline unsigned slot_shard(struct slot s)
 static inline void slot_set_shard(struct slot s, unsigned shard)
 {
 	__atomic_store_n(&umpa_core.record[s.i].shard, shard, __ATOMIC_RELAXED);
+}
+
+/* Of a mapped slot. */
+static inline int slot_left(struct slot s)
+{
+	return __atomic_load_n(&umpa_core.record[s.i].is_left, __ATOMIC_RELAXED);
+}
+
+static inline void slot_set_left(struct slot s, int mark)
+{
+	__atomic_store_n(&umpa_core.record[s.i].is_left, mark, __ATOMIC_RELAXED);
 }
 
 static inline int slot_in_nursery(struct slot s)

@@ -28,18 +28,7 @@ static int moves_are_dear(void)
 
 int umpa_untouched_all_left(void)
 {
-	return __atomic_load_n(&state()->nuntouched, __ATOMIC_RELAXED) >= LEFT_NROW;
-}
-
-/* 1 if this is one to tell by: more of them the longer the row is already. */
-static int is_next(void)
-{
-	struct umpa_left_void *l = state();
-	uint32_t each = __atomic_load_n(&l->each, __ATOMIC_RELAXED);
-
-	each = each ? each : LEFT_EACH_MIN;
-	each >>= __atomic_load_n(&l->nuntouched, __ATOMIC_RELAXED) / LEFT_NROW_DOUBLE;
-	return __atomic_add_fetch(&l->nasked, 1, __ATOMIC_RELAXED) % (each ? each : 1) == 0;
+	return umpa_streak_is_on(&state()->streak);
 }
 
 struct umpa_lack umpa_untouched_leave(const struct space_grant *g, uint32_t nslots)
@@ -54,7 +43,7 @@ struct umpa_lack umpa_untouched_leave(const struct space_grant *g, uint32_t nslo
 	n = (uint32_t)__builtin_popcountll(lack.slots);
 	if (!n || (!umpa_untouched_all_left() && umpa_pool_nslots_about() < n))
 		return lack;
-	if (!umpa_untouched_all_left() && !is_next())
+	if (!umpa_untouched_all_left() && !umpa_streak_is_next(&state()->streak, LEFT_EACH_MIN))
 		return none;
 	lack.is_left = 1;
 	event_add(&umpa_core.events.nslots_from_kernel, n);
@@ -116,22 +105,7 @@ void umpa_untouched_note_move(uint64_t ns)
 
 void umpa_untouched_learn(int touched)
 {
-	struct umpa_left_void *l = state();
-	uint32_t each = __atomic_load_n(&l->each, __ATOMIC_RELAXED);
-
-	each = each ? each : LEFT_EACH_MIN;
-	if (touched) {
-		if (umpa_untouched_all_left())
-			__atomic_store_n(&l->ndoubted,
-				umpa_pool_nslots_about() + umpa_space_nused_about(),
-				__ATOMIC_RELAXED);
-		__atomic_store_n(&l->nuntouched, 0, __ATOMIC_RELAXED);
-		each = each < LEFT_EACH_MAX ? each * 4 : each;
-	} else if (__atomic_load_n(&l->nuntouched, __ATOMIC_RELAXED) < LEFT_NROW) {
-		__atomic_fetch_add(&l->nuntouched, 1, __ATOMIC_RELAXED);
-		each = each > LEFT_EACH_MIN ? each / 2 : each;
-	} else {
-		return;
-	}
-	__atomic_store_n(&l->each, each, __ATOMIC_RELAXED);
+	if (umpa_streak_note(&state()->streak, LEFT_EACH_MIN, touched))
+		__atomic_store_n(&state()->ndoubted,
+			umpa_pool_nslots_about() + umpa_space_nused_about(), __ATOMIC_RELAXED);
 }

@@ -6,8 +6,8 @@
  * virtual machine: where two threads hand out blocks of 1 to 64 MiB and touch nothing, that is nine
  * tenths of all they do, and less is done than by the kernel, which gives addresses alone. So where
  * moves take that long what a span lacks is *left* void now and then, and when it is freed it tells
- * whether it was touched. Once enough in a row were not, all is left, until one was: the kernel's
- * fault for it takes as long as some ten moves.
+ * whether it was touched (streak.h). While the streak is on all is left: the kernel's fault for one
+ * that is touched after all takes as long as some ten moves.
  *
  * To look at them takes a system call as well, longer than all else. So while all is left most
  * slots are given back unseen, *believed* to be resident, as is allowed of a free slot (space.h),
@@ -28,14 +28,11 @@ enum {
 };
 
 enum {
-	LEFT_EACH_MIN = 16,   /* each so manieth that lacks frames is left */
-	LEFT_EACH_MAX = 4096, /* the less often the more of them were touched */
-	LEFT_NROW = 16,       /* after so many in a row that were not, all are */
-	LEFT_NROW_DOUBLE = 3, /* and after so many twice as many as before */
-	LEFT_LOOK_EACH = 8,   /* while all are, each so manieth that ends is looked at */
-	LEFT_WATCH_EACH = 4,  /* and each so manieth that begins */
-	LEFT_WATCH_FOR = 3,   /* when so many more have */
-	LEFT_MOVE_NS = 5000   /* where a move takes less it is as soon moved as looked at */
+	LEFT_EACH_MIN = 16,  /* each so manieth that lacks frames is left */
+	LEFT_LOOK_EACH = 8,  /* while all are left, each so manieth that ends is looked at */
+	LEFT_WATCH_EACH = 4, /* and each so manieth that begins */
+	LEFT_WATCH_FOR = 3,  /* when so many more have */
+	LEFT_MOVE_NS = 5000  /* where a move takes less it is as soon moved as looked at */
 };
 
 /* What a span lacks: a bit for each of its first slots that is void. */

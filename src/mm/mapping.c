@@ -7,6 +7,7 @@
 #include "core/carry.h"
 #include "core/fork.h"
 #include "core/pool.h"
+#include "mm/left.h"
 #include "mm/mapping_parts.h"
 #include "mm/owner.h"
 #include "mm/pages.h"
@@ -55,6 +56,7 @@ void umpa_mapping_stop(void)
 	if (!started)
 		return;
 	umpa_attachments_stop();
+	umpa_left_stop();
 	umpa_attributes_fini(&umpa_mapping_table);
 	umpa_pages_stop();
 	started = distrusted = 0;
@@ -160,7 +162,7 @@ static int end_usual(size_t first, size_t end)
 		return 0;
 	is_usual = umpa_mapping_is_ordinary(first, end);
 	if (is_usual)
-		umpa_pages_end_of_shard(s, first, end);
+		umpa_left_end(s, first, end);
 	umpa_pages_unlock_shard(s);
 	return is_usual;
 }

@@ -120,7 +120,8 @@ static intptr_t serve(const struct mmap_args *a)
 	if (!umpa_core_is_started() || umpa_core_is_beyond(a->nbytes))
 		return 0;
 	if (is_large_enough(a) && may_serve())
-		addr = umpa_pages_new(pages_of(a->nbytes), UMPA_ZERO);
+		addr = umpa_pages_new(pages_of(a->nbytes),
+			UMPA_ZERO | (a->flags & MAP_POPULATE ? UMPA_BACKED : 0));
 	else if (can_reserve(a) && may_serve())
 		addr = umpa_mapping_reserve(pages_of(a->nbytes), 1, 0);
 	return addr ? ready(addr, a) : 0;

@@ -4,6 +4,7 @@
 
 #include "core/carry.h"
 #include "core/clear.h"
+#include "mm/left.h"
 #include "mm/pages_parts.h"
 
 static const struct bitmap *used(struct slot slot)
@@ -67,7 +68,7 @@ static unsigned end_part(struct part p, struct leaving *l)
 		n += row_end - at;
 		if (umpa_shelf_give_part(shelf, p.slot, at, row_end - at)) {
 			umpa_shelf_remove(shelf, p.slot);
-			leave(l, p.slot, EXTENT_RESIDENT);
+			leave(l, p.slot, umpa_left_kind(p.slot));
 			return n;
 		}
 		at = row_end;
@@ -85,13 +86,10 @@ static size_t end_range(
 
 	while (first < end) {
 		struct part p = first_part(first, end);
-		/* Another's were nobody's when the lock was taken. */
-		int is_meant = !s || slot_shard(p.slot) == s->number;
 
-		if (is_meant && is_whole(p.slot))
-			n += end_whole(p, kind, &l);
-		else if (is_meant && is_part(p.slot))
-			n += end_part(p, &l);
+		/* Another's were nobody's when the lock was taken. */
+		if (is_shards(s, p.slot))
+			n += is_whole(p.slot) ? end_whole(p, kind, &l) : end_part(p, &l);
 		first += p.npages;
 	}
 	give_leaving(&l);
@@ -103,9 +101,10 @@ void umpa_pages_end(size_t first, size_t end, enum umpa_extent_kind kind)
 	count(-(int64_t)end_range(NULL, first, end, kind));
 }
 
-void umpa_pages_end_of_shard(const struct umpa_pages_shard *s, size_t first, size_t end)
+void umpa_pages_end_of_shard(
+	const struct umpa_pages_shard *s, size_t first, size_t end, enum umpa_extent_kind kind)
 {
-	count(-(int64_t)end_range(s, first, end, EXTENT_RESIDENT));
+	count(-(int64_t)end_range(s, first, end, kind));
 }
 
 /* --- exact pages -------------------------------------------------------------------------- */

@@ -49,7 +49,8 @@ static inline size_t umpa_pages_number(const char *addr)
 	return (size_t)(addr - umpa_pages_address(0)) >> PAGE_SHIFT;
 }
 
-/* Maps npages, above 0, wherever there is room; flags: UMPA_ZERO or 0. NULL if there is none.
+/* Maps npages, above 0, wherever there is room; flags: 0, UMPA_ZERO, and UMPA_BACKED with it if
+ * all is about to get frames. NULL if there is none.
  * aligned: at a multiple of so many slots, a power of two; npages are SLOT_NPAGES or more then. */
 void *umpa_pages_new(size_t npages, unsigned flags);
 void *umpa_pages_new_aligned(size_t npages, uint32_t nslots, unsigned flags);
@@ -79,8 +80,9 @@ void umpa_pages_clear(const struct umpa_pages_taken *taken);
  * kind; with the lock. */
 void umpa_pages_end(size_t first, size_t end, enum umpa_extent_kind kind);
 
-/* The same, EXTENT_RESIDENT, of what is mapped by a shard's threads, with its lock alone. */
-void umpa_pages_end_of_shard(const struct umpa_pages_shard *s, size_t first, size_t end);
+/* The same of what is mapped by a shard's threads, with its lock alone. */
+void umpa_pages_end_of_shard(
+	const struct umpa_pages_shard *s, size_t first, size_t end, enum umpa_extent_kind kind);
 
 /* Moves a range that is mapped, and ordinary, to another place, where npages are mapped, no fewer;
  * what was not there before is zero. Whole superpages are carried, the rest is copied. NULL and

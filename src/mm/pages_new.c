@@ -5,6 +5,7 @@
 #include "core/clear.h"
 #include "core/runs.h"
 #include "core/span.h"
+#include "mm/left.h"
 #include "mm/pages_parts.h"
 
 /* What a mapping that is almost all in a free back has behind it at most. */
@@ -164,11 +165,42 @@ static void *new_apart(size_t npages, uint32_t align, unsigned flags)
 	return keep(&g, npages, umpa_carry_ready(&g, npages, flags));
 }
 
-static void *new_slots(size_t npages, uint32_t align, unsigned flags)
+static void *new_filled(size_t npages, uint32_t align, unsigned flags)
 {
 	void *p = align == 1 && fits_window(npages) ? new_beside(npages, flags) : NULL;
 
 	return p ? p : new_apart(npages, align, flags);
+}
+
+/* Nothing but void slots. NULL: so many are not to be had. */
+static void *new_left(size_t npages, uint32_t align)
+{
+	struct space_grant g;
+	void *p;
+
+	if (!fits_window(npages) || umpa_space_take(slots_of(npages), align, PREFER_VOID, &g))
+		return NULL;
+	if (g.npieces > 1 || g.piece[0].kind != EXTENT_VOID) {
+		umpa_space_give_grant(&g);
+		return NULL;
+	}
+	p = keep(&g, npages, 0);
+	umpa_left_mark(g.slot, g.nslots);
+	return p;
+}
+
+/* What is zero and is not known to be touched may be left void. */
+static void *new_slots(size_t npages, uint32_t align, unsigned flags)
+{
+	int may_leave = (flags & (UMPA_ZERO | UMPA_BACKED)) == UMPA_ZERO;
+	void *p = may_leave && umpa_left_all(npages) ? new_left(npages, align) : NULL;
+
+	if (p)
+		return p;
+	p = new_filled(npages, align, flags);
+	if (p && may_leave)
+		umpa_left_probe(p, npages);
+	return p;
 }
 
 static void *new_void(size_t npages, uint32_t align)

@@ -53,6 +53,12 @@ static inline int is_part(struct slot slot)
 	return use_of(slot) == SLOT_PART_MAPPED;
 }
 
+/* The slot has mapped pages, and they are the shard's (NULL: anybody's). */
+static inline int is_shards(const struct umpa_pages_shard *s, struct slot slot)
+{
+	return (is_whole(slot) || is_part(slot)) && (!s || slot_shard(slot) == s->number);
+}
+
 /* So many more pages are mapped. */
 static inline void count(int64_t npages)
 {

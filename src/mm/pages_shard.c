@@ -174,6 +174,7 @@ void umpa_pages_need_shard(void)
 void umpa_pages_shelve_free(struct umpa_pages_shard *s, struct slot slot, int dirty)
 {
 	slot_set_shard(slot, s->number);
+	slot_set_left(slot, 0);
 	umpa_shelf_add(&s->shelf, slot, 0, FIRST_RUN, dirty);
 	slot_set_use(slot, SLOT_PART_MAPPED);
 }
@@ -190,6 +191,7 @@ void umpa_pages_keep_whole(struct slot slot, uint32_t nslots)
 
 	for (uint32_t i = 0; i < nslots; i++) {
 		slot_set_shard(slot_after(slot, i), number);
+		slot_set_left(slot_after(slot, i), 0);
 		slot_set_use(slot_after(slot, i), SLOT_MAPPED);
 	}
 }

@@ -39,7 +39,7 @@ static void *kernel_remap(void *addr, size_t old_nbytes, size_t new_nbytes, int 
 }
 
 const struct mmap_world mmap_world_kernel = {
-	kernel_map, munmap, kernel_remap, mprotect, madvise, shmat, shmdt, 0, NULL, NULL};
+	kernel_map, munmap, kernel_remap, mprotect, madvise, shmat, shmdt, NULL, 0, NULL, NULL};
 
 /* What a page holds (0: zero) and what may be done to it. */
 struct page {
@@ -784,6 +784,8 @@ static void take_steps(uint64_t nsteps)
 		op_remap_fixed, op_segment, op_refused, op_fork};
 
 	for (step = 0; step < nsteps && nwrong < NWRONG_MAX && !numbers_end(&numbers); step++) {
+		if (world->before)
+			world->before(step);
 		if (world->plan)
 			world->plan(&numbers);
 		op = (int)below(world->fake ? NOPS_FAKE : sizeof(ops) / sizeof(ops[0]));

@@ -23,6 +23,7 @@ struct mmap_world {
 	int (*advise)(void *addr, size_t nbytes, int advice);
 	void *(*attach)(int id, const void *addr, int flags);
 	int (*detach)(const void *addr);
+	void (*before)(uint64_t step); /* each operation; may be NULL */
 	/* On the fake OS, which knows less of mappings: only the first bytes of a page count, and
 	 * what begins outside the window is left out. Before each call `plan` may see to it that it
 	 * fails, and cancel to it that it doesn't. */

@@ -29,7 +29,7 @@ static void leave_void(void *arg, uint64_t op)
 {
 	(void)arg;
 	umpa_core.left_void.move_ns = 1000000;
-	umpa_core.left_void.nuntouched = op / 16 % 2 ? LEFT_NROW : 0;
+	umpa_core.left_void.streak.nuntouched = op / 16 % 2 ? STREAK_NROW : 0;
 }
 
 /* Which sizes: 2^log2_min to 2^log2_max bytes. */

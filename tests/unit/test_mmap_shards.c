@@ -205,7 +205,7 @@ TEST(mmap_shards_do_not_end_what_came_meanwhile)
 	REQUIRE(s);
 	b = map_on(1, 2 * MIB);
 	CHECK(b == a + 2 * MIB);
-	umpa_pages_end_of_shard(s, page_of(a), page_of(a + 4 * MIB));
+	umpa_pages_end_of_shard(s, page_of(a), page_of(a + 4 * MIB), EXTENT_RESIDENT);
 	umpa_pages_unlock_shard(s);
 	CHECK_EQ(umpa_mapping_reach(page_of(b), page_of(b + 2 * MIB)), page_of(b + 2 * MIB));
 	CHECK(unmap_on(1, b, 2 * MIB));

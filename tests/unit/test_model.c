@@ -87,7 +87,7 @@ TEST(model_spans)
 static void leave_void(void *arg, uint64_t op)
 {
 	umpa_core.left_void.move_ns = 1000000;
-	umpa_core.left_void.nuntouched = op / 16 % 2 ? LEFT_NROW : 0;
+	umpa_core.left_void.streak.nuntouched = op / 16 % 2 ? STREAK_NROW : 0;
 	*(uint64_t *)arg += umpa_core.left_void.nended;
 }
 

@@ -46,7 +46,7 @@ static void end(void)
 static void leave_all(void)
 {
 	umpa_core.left_void.move_ns = SLOW_NS;
-	umpa_core.left_void.nuntouched = LEFT_NROW;
+	umpa_core.left_void.streak.nuntouched = STREAK_NROW;
 }
 
 /*
@@ -93,7 +93,7 @@ TEST(untouched_is_not_moved_for_any_more)
 	CHECK(nbefore > 100);
 	fake_move_ns = SLOW_NS;
 	churn(6000, 0);
-	CHECK_EQ(umpa_core.left_void.nuntouched, LEFT_NROW);
+	CHECK_EQ(umpa_core.left_void.streak.nuntouched, STREAK_NROW);
 	nnone = nmoves_while(2000, 0);
 	CHECK(nnone * 4 < nbefore);
 	CHECK_EQ(stats().block_nbytes, 2 * MIB);
@@ -117,12 +117,12 @@ TEST(untouched_is_asked_more_often_by_and_by)
 	for (size_t i = 0; i < 7; i++) {
 		unsigned nleft = 0;
 
-		umpa_core.left_void.nuntouched = rows[i].nuntouched;
+		umpa_core.left_void.streak.nuntouched = rows[i].nuntouched;
 		for (int k = 0; k < 32; k++)
 			nleft += umpa_untouched_leave(&g, 1).is_left != 0;
 		CHECK_EQ(nleft, 32 / rows[i].each);
 	}
-	umpa_core.left_void.nuntouched = 0;
+	umpa_core.left_void.streak.nuntouched = 0;
 	end();
 }
 
@@ -137,7 +137,7 @@ TEST(untouched_is_asked_seldom_of_who_touches)
 	before = stats().nslots_from_kernel;
 	CHECK(nmoves_while(6000, 1) > 300);
 	CHECK(stats().nslots_from_kernel - before < 200);
-	CHECK(umpa_core.left_void.each >= LEFT_EACH_MIN * 4);
+	CHECK(umpa_core.left_void.streak.each >= LEFT_EACH_MIN * 4);
 	end();
 }
 
@@ -147,9 +147,9 @@ TEST(untouched_is_moved_for_where_moves_are_cheap)
 	begin();
 	fake_move_ns = LEFT_MOVE_NS - 1;
 	churn(200, 1);
-	umpa_core.left_void.nuntouched = LEFT_NROW - 1;
+	umpa_core.left_void.streak.nuntouched = STREAK_NROW - 1;
 	CHECK(nmoves_while(2000, 1) > 20);
-	CHECK_EQ(umpa_core.left_void.nasked, 0);
+	CHECK_EQ(umpa_core.left_void.streak.nasked, 0);
 	end();
 }
 
@@ -206,7 +206,7 @@ static char *lacking_some(unsigned nslots, unsigned ntail)
 	}
 	for (unsigned i = 0; i < NOTHERS; i++)
 		umpa_free(apart[i]);
-	umpa_core.left_void.each = 0;
+	umpa_core.left_void.streak.each = 0;
 	leave_all();
 	block = umpa_alloc(nslots * 2 * MIB + ntail * PAGE_NBYTES, 0);
 	REQUIRE(record(block)->is_left);
@@ -240,7 +240,7 @@ TEST(untouched_slots_are_void_again)
 	before = umpa_pool_nslots();
 	umpa_free(block);
 	CHECK_EQ(umpa_pool_nslots(), before);
-	CHECK_EQ(umpa_core.left_void.nuntouched, LEFT_NROW);
+	CHECK_EQ(umpa_core.left_void.streak.nuntouched, STREAK_NROW);
 	free_others();
 	/* But for two that were touched, one by a byte. */
 	block = lacking();
@@ -249,8 +249,8 @@ TEST(untouched_slots_are_void_again)
 	fake_touch(block + (NSLOTS - 1) * 2 * MIB, 2 * MIB);
 	umpa_free(block);
 	CHECK_EQ(umpa_pool_nslots(), before + 2);
-	CHECK_EQ(umpa_core.left_void.nuntouched, 0);
-	CHECK_EQ(umpa_core.left_void.each, LEFT_EACH_MIN * 4);
+	CHECK_EQ(umpa_core.left_void.streak.nuntouched, 0);
+	CHECK_EQ(umpa_core.left_void.streak.each, LEFT_EACH_MIN * 4);
 	free_others();
 	end();
 }
@@ -272,7 +272,7 @@ TEST(untouched_slots_between_touched_ones)
 		fake_touch(block + i * 2 * MIB, 1);
 	umpa_free(block);
 	CHECK_EQ(umpa_pool_nslots(), before + NMANY / 2 + 1);
-	CHECK_EQ(umpa_core.left_void.nuntouched, 0);
+	CHECK_EQ(umpa_core.left_void.streak.nuntouched, 0);
 	CHECK(umpa_extents_valid(&umpa_core.space.extents));
 	free_others();
 	end();
@@ -379,12 +379,12 @@ TEST(untouched_blocks_are_watched)
 	leave_all();
 	for (unsigned i = 0; i < NBLOCKS; i++)
 		block[i] = umpa_alloc(4 * MIB, 0);
-	CHECK_EQ(umpa_core.left_void.nuntouched, LEFT_NROW);
+	CHECK_EQ(umpa_core.left_void.streak.nuntouched, STREAK_NROW);
 	for (unsigned i = NBLOCKS; i < 2 * NBLOCKS; i++) {
 		block[i] = umpa_alloc(4 * MIB, 0);
 		fake_touch(block[i], 1);
 	}
-	CHECK_EQ(umpa_core.left_void.nuntouched, 0);
+	CHECK_EQ(umpa_core.left_void.streak.nuntouched, 0);
 	CHECK(umpa_untouched_doubts());
 	for (unsigned i = 0; i < 2 * NBLOCKS; i++)
 		umpa_free(block[i]);
@@ -408,7 +408,7 @@ TEST(untouched_void_slots_are_left_alone)
 	umpa_free(block);
 	elsewhere = umpa_alloc(nbytes, 0);
 	CHECK(elsewhere != block);
-	umpa_core.left_void.nuntouched = 0;
+	umpa_core.left_void.streak.nuntouched = 0;
 	CHECK(umpa_alloc(nbytes, 0) == block);
 	umpa_free(elsewhere);
 	umpa_free(block);
@@ -472,7 +472,7 @@ TEST(untouched_slots_that_cant_be_told)
 	umpa_free(block);
 	CHECK_EQ(umpa_pool_nslots(), before + NSLOTS);
 	fake_fail_at(0, 0);
-	CHECK(umpa_core.left_void.nuntouched < LEFT_NROW);
+	CHECK(umpa_core.left_void.streak.nuntouched < STREAK_NROW);
 	free_others();
 	end();
 }
