@@ -146,17 +146,18 @@ const char *const umpa_teams[NTEAMS] = {"1", "2", "4", "8", "64"};
 		TEAM(name, kind, keys, "4", brief, methods, warm, help),                           \
 		TEAM(name, kind, keys, "8", brief, methods, warm, help),                           \
 		TEAM(name, kind, keys, "64", brief, methods, 2 * (warm), help)
-#define SIZES(name, kind, keys, brief, warm, help)                                                 \
+#define SIZES(name, kind, keys, untouched, brief, warm, help)                                      \
 	TEAMS(name, kind, keys, NULL, THREADS_LEVEL, warm, help),                                  \
-		TEAMS(name "-untouched", kind, keys " touch=0", brief,                             \
+		TEAMS(name "-untouched", kind, keys untouched " touch=0", brief,                   \
 			THREADS_LEVEL | BIT(BY_BARE), warm, help " untouched")
+/* Large blocks are warmed up where that takes no time to speak of. */
 #define PATTERN(name, help)                                                                        \
-	SIZES(name "-4K", "@" name, "min=4K max=64K live=512 warmup=1024", NULL, 256 * MIB,        \
+	SIZES(name "-4K", "@" name, "min=4K max=64K live=512 warmup=1024", "", NULL, 256 * MIB,    \
 		help "4 to 64 KiB"),                                                               \
-		SIZES(name "-64K", "@" name, "min=64K max=1M live=512 warmup=1024", "ms=50",       \
+		SIZES(name "-64K", "@" name, "min=64K max=1M live=512 warmup=1024", "", "ms=50",   \
 			512 * MIB, help "64 KiB to 1 MiB"),                                        \
-		SIZES(name "-1M", "@" name, "min=1M max=64M live=64 least=16 burst=1", NULL,       \
-			1664 * MIB, help "1 to 64 MiB")
+		SIZES(name "-1M", "@" name, "min=1M max=64M live=64 least=16 burst=1",             \
+			" warmup=1024", NULL, 1664 * MIB, help "1 to 64 MiB")
 
 static const struct umpa_bench_test threads_tests[] = {
 	PATTERN("own", "each frees its own, "),
