@@ -109,19 +109,18 @@ static void forget_lost(uint32_t nslots)
 		__atomic_fetch_sub(&umpa_left.nlost, nslots, __ATOMIC_RELAXED);
 }
 
-/* The pool could have filled it, and it was touched. */
-static enum umpa_extent_kind kind_of_touched(struct slot slot)
+/* What left slots are as they end. Of what was touched the pool has the frames, and as many of
+ * others, if it has any, are for the kernel. */
+static enum umpa_extent_kind kind_of(int touched)
 {
-	return umpa_pool_nslots_about() && !umpa_os_unback(slot_address(slot), SLOT_NBYTES)
-		       ? EXTENT_VOID
-		       : EXTENT_RESIDENT;
+	if (touched && umpa_pool_nslots_about())
+		__atomic_fetch_add(&umpa_left.nowed, 1, __ATOMIC_RELAXED);
+	return touched ? EXTENT_RESIDENT : EXTENT_VOID;
 }
 
 enum umpa_extent_kind umpa_left_kind(struct slot slot)
 {
-	if (!slot_left(slot))
-		return EXTENT_RESIDENT;
-	return has_frames(slot, 1) ? kind_of_touched(slot) : EXTENT_VOID;
+	return slot_left(slot) ? kind_of(has_frames(slot, 1)) : EXTENT_RESIDENT;
 }
 
 /* Ends whole slots that are left. Result: how many were touched. */
@@ -133,8 +132,7 @@ static uint32_t end_left(const struct umpa_pages_shard *s, struct slot slot, uin
 	if (touched && nslots > 1)
 		return end_left(s, slot, nslots / 2) +
 		       end_left(s, slot_after(slot, nslots / 2), nslots - nslots / 2);
-	umpa_pages_end_of_shard(
-		s, first, first + npages, touched ? kind_of_touched(slot) : EXTENT_VOID);
+	umpa_pages_end_of_shard(s, first, first + npages, kind_of(touched));
 	return (uint32_t)touched;
 }
 
@@ -161,6 +159,14 @@ void umpa_left_end(const struct umpa_pages_shard *s, size_t first, size_t end)
 	}
 	if (nleft)
 		umpa_streak_note(streak_of(npages), 1, ntouched * LEFT_TOUCHED_SHARE >= nleft);
+}
+
+void umpa_left_settle(void)
+{
+	uint32_t n = __atomic_load_n(&umpa_left.nowed, __ATOMIC_RELAXED);
+
+	if (unlikely(n))
+		umpa_pool_trim(0, __atomic_exchange_n(&umpa_left.nowed, 0, __ATOMIC_RELAXED));
 }
 
 /* --- for tests ---------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ extern struct umpa_left {
 	uint32_t nprobed;                         /* slots that lost their frames, on the whole */
 	uint32_t nlost;                           /* and are waited for */
 	uint32_t nwaited; /* that were next since, while enough were waited for */
+	uint32_t nowed;   /* slots of the pool that are to go back to the kernel */
 } umpa_left;
 
 /* 1: a new mapping of npages that shall be zero had better be void slots. */
@@ -51,11 +52,15 @@ void umpa_left_mark(struct slot slot, uint32_t nslots);
 /* A new one, zero, is not: one of its whole slots may lose its frames. Without locks. */
 void umpa_left_probe(const void *addr, size_t npages);
 
-/* Ends what is mapped of an ordinary range by a shard's threads, with its lock. */
+/* Ends what is mapped of an ordinary range by a shard's threads, with its lock. Then, and after
+ * umpa_left_kind(): umpa_left_settle(). */
 void umpa_left_end(const struct umpa_pages_shard *s, size_t first, size_t end);
 
 /* A slot of a shard none of whose pages is mapped any more: what it is then, with its lock. */
 enum umpa_extent_kind umpa_left_kind(struct slot slot);
+
+/* Gives the kernel back what is owed to it, if anything. Without locks. */
+void umpa_left_settle(void);
 
 /* Knows nothing any more; for tests. */
 void umpa_left_stop(void);

@@ -182,6 +182,7 @@ int umpa_mapping_end(size_t first, size_t end)
 	int usual = !umpa_mapping_distrusted() && end_usual(first, end);
 	int error = usual ? 0 : end_any(first, end);
 
+	umpa_left_settle();
 	umpa_pool_keep_limit();
 	return error;
 }
