@@ -78,7 +78,7 @@ static const char *const verb_names[] = {"reserve", "release", "open", "advise_h
 struct umpa_os_machine fake_machine;
 uintptr_t fake_break;
 int fake_break_hidden;
-uint64_t fake_clock_ns, fake_first_look_ns, fake_move_ns;
+uint64_t fake_clock_ns, fake_first_look_ns, fake_looks_ns[3], fake_move_ns;
 unsigned fake_cpu;
 int fake_single_threaded, fake_huge_snatched, fake_locked;
 void (*fake_on_release)(void);
@@ -1118,6 +1118,9 @@ uint64_t umpa_os_clock_ns(void)
 	lock();
 	if (++nlooks == 2)
 		fake_clock_ns += fake_first_look_ns;
+	fake_clock_ns += fake_looks_ns[0];
+	memmove(fake_looks_ns, fake_looks_ns + 1, sizeof(fake_looks_ns) - sizeof(*fake_looks_ns));
+	fake_looks_ns[array_len(fake_looks_ns) - 1] = 0;
 	now_ns = fake_clock_ns;
 	unlock();
 	return now_ns;
@@ -1304,6 +1307,7 @@ void fake_reset(void)
 	fault = next_fault = (struct fault){.first = UINT64_MAX};
 	__atomic_store_n(&confined, 0, __ATOMIC_RELAXED);
 	fake_clock_ns = 0;
+	memset(fake_looks_ns, 0, sizeof(fake_looks_ns));
 	fake_cpu = 0;
 	fake_single_threaded = 0;
 	fake_on_release = NULL;

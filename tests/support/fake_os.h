@@ -38,6 +38,8 @@ extern void (*fake_on_release)(void); /* before addresses are given back. NULL a
 /* What the first look at what a mover has moved takes: the second reading of the clock behind a
  * move is that much later. 0 after reset. */
 extern uint64_t fake_first_look_ns;
+/* How much later each of the next looks at the clock is than the one before. 0 after reset. */
+extern uint64_t fake_looks_ns[3];
 extern uint64_t fake_move_ns; /* that a call of the mover takes. 0 after reset */
 /* What every segment of shared memory takes; it is attached anew each time, zero. A page after
  * reset. */

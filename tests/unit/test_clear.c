@@ -83,6 +83,51 @@ TEST(clear_writes_zeros_over_whole_pages)
 	}
 }
 
+/* What is long, either way. */
+TEST(clear_writes_all_also_past_the_caches)
+{
+	static const size_t lengths[] = {256, 257, 500, 1200};
+	enum {
+		NLENGTHS = sizeof(lengths) / sizeof(lengths[0])
+	};
+
+	PLAN(BEGIN_NCHECKS + 2 * NLENGTHS);
+	begin();
+	for (int i = 0; i < NLENGTHS; i++) {
+		size_t n = lengths[i];
+
+		memset(page(0), 0xff, (n + 2) * PAGE_NBYTES);
+		fake_looks_ns[1] = 100;
+		fake_looks_ns[2] = 10;
+		umpa_clear(page(1), n);
+		CHECK_EQ(nzero(1, n), n);
+		CHECK(page(1)[-1] == (char)0xff && page(n + 1)[0] == (char)0xff);
+	}
+}
+
+TEST(clear_goes_past_the_caches_where_that_is_faster)
+{
+	static const struct {
+		uint64_t through_ns, past_ns;
+		int past;
+	} rows[] = {{30, 10, 1}, {16, 10, 1}, {15, 10, 0}, {10, 30, 0}, {0, 0, 0}};
+	enum {
+		NROWS = sizeof(rows) / sizeof(rows[0])
+	};
+
+	PLAN(BEGIN_NCHECKS + 3 * NROWS);
+	begin();
+	for (int i = 0; i < NROWS; i++) {
+		memset(page(0), 0xff, 2 * CLEAR_TRIED_NPAGES * PAGE_NBYTES);
+		fake_looks_ns[0] = 1000;
+		fake_looks_ns[1] = rows[i].through_ns;
+		fake_looks_ns[2] = rows[i].past_ns;
+		CHECK_EQ(umpa_clear_try(page(1), 0), rows[i].past);
+		CHECK_EQ(nzero(1, CLEAR_TRIED_NPAGES), CLEAR_TRIED_NPAGES);
+		CHECK(page(1)[-1] == (char)0xff && page(1 + CLEAR_TRIED_NPAGES)[0] == (char)0xff);
+	}
+}
+
 TEST(clear_frames_keeps_the_frames_of_dense_memory)
 {
 	uint64_t first, last;
