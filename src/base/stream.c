@@ -20,7 +20,7 @@ static int has_avx(void)
 }
 
 /* The processor is asked once: in a virtual machine that takes a microsecond or two. */
-unsigned stream_width(void)
+unsigned umpa_stream_width(void)
 {
 	static unsigned known; /* atomic */
 	unsigned width = __atomic_load_n(&known, __ATOMIC_RELAXED);
@@ -62,7 +62,7 @@ static void zeros_past(char *at, const char *end, unsigned width)
 
 #else
 
-unsigned stream_width(void)
+unsigned umpa_stream_width(void)
 {
 	return 0;
 }
@@ -74,7 +74,7 @@ static void zeros_past(char *at, const char *end, unsigned width)
 
 #endif
 
-void stream_zeros(void *addr, size_t nbytes, unsigned width)
+void umpa_stream_zeros(void *addr, size_t nbytes, unsigned width)
 {
 	if (width)
 		zeros_past(addr, (const char *)addr + nbytes, width);

@@ -13,11 +13,11 @@ enum {
 };
 
 /* Bytes that this processor's longest such store writes, up to 32; 0: there are none. */
-unsigned stream_width(void);
+unsigned umpa_stream_width(void);
 
 /* Zeros nbytes at addr, both multiples of STREAM_ALIGN, by stores of width bytes: 16, or 32 where
- * stream_width() says so; 0: by others. Other threads see them once they see what is written
+ * umpa_stream_width() says so; 0: by others. Other threads see them once they see what is written
  * afterwards. */
-void stream_zeros(void *addr, size_t nbytes, unsigned width);
+void umpa_stream_zeros(void *addr, size_t nbytes, unsigned width);
 
 #endif

@@ -14,7 +14,7 @@ int umpa_clear_try(void *addr, unsigned width)
 
 	memset(addr, 0, HALF_NBYTES);
 	between_ns = umpa_os_clock_ns();
-	stream_zeros((char *)addr + HALF_NBYTES, HALF_NBYTES, width);
+	umpa_stream_zeros((char *)addr + HALF_NBYTES, HALF_NBYTES, width);
 	end_ns = umpa_os_clock_ns();
 	return 2 * (between_ns - begin_ns) > 3 * (end_ns - between_ns);
 }
@@ -23,7 +23,7 @@ int umpa_clear_try(void *addr, unsigned width)
  * *width how the others are cleared. */
 static size_t clear_begin(void *addr, size_t npages, unsigned *width)
 {
-	*width = npages < CLEAR_LONG_NPAGES ? 0 : stream_width();
+	*width = npages < CLEAR_LONG_NPAGES ? 0 : umpa_stream_width();
 	if (!*width)
 		return 0;
 	if (!umpa_clear_try(addr, *width))
@@ -36,7 +36,7 @@ void umpa_clear(void *addr, size_t npages)
 	unsigned width;
 	size_t ncleared = clear_begin(addr, npages, &width);
 
-	stream_zeros(
+	umpa_stream_zeros(
 		(char *)addr + (ncleared << PAGE_SHIFT), (npages - ncleared) << PAGE_SHIFT, width);
 	event_add(&umpa_core.events.cleared_nbytes, npages << PAGE_SHIFT);
 }

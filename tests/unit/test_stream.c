@@ -16,7 +16,7 @@ static unsigned nwrong_by(char *room, unsigned width)
 	for (size_t begin = STREAM_ALIGN; begin <= 1024; begin += STREAM_ALIGN)
 		for (size_t n = 0; n <= 4096; n += STREAM_ALIGN) {
 			memset(room, 0xff, ROOM_NBYTES);
-			stream_zeros(room + begin, n, width);
+			umpa_stream_zeros(room + begin, n, width);
 			for (size_t i = 0; i < ROOM_NBYTES; i++)
 				nwrong += (room[i] == 0) != (i >= begin && i < begin + n);
 		}
@@ -31,9 +31,9 @@ TEST(stream_zeros_are_where_they_should_be)
 
 	PLAN(4);
 	REQUIRE(room);
-	CHECK(stream_width() % 16 == 0 && stream_width() <= 32);
+	CHECK(umpa_stream_width() % 16 == 0 && umpa_stream_width() <= 32);
 	CHECK_EQ(nwrong_by(room, 0), 0);
-	for (unsigned width = 16; width <= stream_width(); width += 16)
+	for (unsigned width = 16; width <= umpa_stream_width(); width += 16)
 		nwrong += nwrong_by(room, width);
 	CHECK_EQ(nwrong, 0);
 	free(room);
