@@ -35,6 +35,12 @@ void umpa_left_mark(struct slot slot, uint32_t nslots)
 	event_add(&umpa_core.events.nslots_from_kernel, nslots);
 }
 
+void umpa_left_move(struct slot to, struct slot from, uint32_t nslots)
+{
+	for (uint32_t i = 0; i < nslots; i++)
+		slot_set_left(slot_after(to, i), slot_left(slot_after(from, i)));
+}
+
 /* As many as may be without frames at a time are. One that does not end is not waited for. */
 static int waits(uint32_t nheld)
 {
@@ -132,6 +138,8 @@ static uint32_t end_left(const struct umpa_pages_shard *s, struct slot slot, uin
 	if (touched && nslots > 1)
 		return end_left(s, slot, nslots / 2) +
 		       end_left(s, slot_after(slot, nslots / 2), nslots - nslots / 2);
+	/* One slot, or void ones: what it is need not be asked again. */
+	slot_set_left(slot, 0);
 	umpa_pages_end_of_shard(s, first, first + npages, kind_of(touched));
 	return (uint32_t)touched;
 }

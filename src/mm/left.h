@@ -49,6 +49,9 @@ int umpa_left_all(size_t npages);
 /* These slots of a new one are. */
 void umpa_left_mark(struct slot slot, uint32_t nslots);
 
+/* The frames of slots have gone to others, and what is known of them. */
+void umpa_left_move(struct slot to, struct slot from, uint32_t nslots);
+
 /* A new one, zero, is not: one of its whole slots may lose its frames. Without locks. */
 void umpa_left_probe(const void *addr, size_t npages);
 

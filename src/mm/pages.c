@@ -43,12 +43,14 @@ static unsigned end_whole(struct part p, enum umpa_extent_kind kind, struct leav
 {
 	struct umpa_pages_shard *s = umpa_pages_shard_of(p.slot);
 	unsigned end = p.page + p.npages;
+	int left = slot_left(p.slot);
 
 	if (p.npages == SLOT_NPAGES) {
-		leave(l, p.slot, kind);
+		leave(l, p.slot, kind == EXTENT_RESIDENT ? umpa_left_kind(p.slot) : kind);
 		return p.npages;
 	}
 	umpa_pages_shelve_free(s, p.slot, kind == EXTENT_RESIDENT);
+	slot_set_left(p.slot, left);
 	if (p.page)
 		umpa_shelf_take_at(&s->shelf, p.slot, 0, p.page, NULL);
 	if (end < SLOT_NPAGES)

@@ -282,6 +282,7 @@ static void *move_slots(size_t first, size_t end, size_t npages, uint32_t nwhole
 		return NULL;
 	nmoved = carry(&g, first, end, nwhole);
 	keep(&g, npages, 1);
+	umpa_left_move(g.slot, (struct slot){(uint32_t)(first / SLOT_NPAGES)}, nmoved);
 	umpa_pages_lock();
 	umpa_pages_end(first, first + (size_t)nmoved * SLOT_NPAGES, EXTENT_VOID);
 	umpa_pages_end(first + (size_t)nmoved * SLOT_NPAGES, end, EXTENT_RESIDENT);

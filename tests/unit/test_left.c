@@ -361,6 +361,35 @@ TEST(left_is_ended_in_pieces)
 	end();
 }
 
+/* However it ends, and wherever it is by then, as many frames go as came for a guess. */
+TEST(left_and_touched_holds_no_more_memory_in_pieces)
+{
+	const size_t nbytes = 4 * SLOT_NBYTES;
+	size_t nframes;
+	char *p;
+
+	PLAN(7 + END_CHECKS);
+	begin();
+	nframes = fake_nframes();
+	for (int how = 0; how < 3; how++) {
+		leave_all();
+		p = map(nbytes);
+		CHECK_EQ(nslots_bare(p, nbytes), 4);
+		fill(p, nbytes);
+		if (how == 0)
+			umpa_munmap(p + SLOT_NBYTES / 2, 2 * SLOT_NBYTES);
+		if (how == 1)
+			umpa_mprotect(p, nbytes, PROT_READ);
+		if (how == 2) {
+			p = umpa_mremap(p, nbytes, 3 * nbytes, MREMAP_MAYMOVE, NULL);
+			CHECK(p[nbytes - PAGE_NBYTES] == 'f');
+		}
+		umpa_munmap(p, how == 2 ? 3 * nbytes : nbytes);
+		CHECK(fake_nframes() <= nframes);
+	}
+	end();
+}
+
 /* Others have pages behind what is over: they are no part of what is told. */
 TEST(left_may_be_beside_others)
 {
