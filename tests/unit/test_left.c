@@ -381,8 +381,13 @@ TEST(left_and_touched_holds_no_more_memory_in_pieces)
 		if (how == 1)
 			umpa_mprotect(p, nbytes, PROT_READ);
 		if (how == 2) {
-			p = umpa_mremap(p, nbytes, 3 * nbytes, MREMAP_MAYMOVE, NULL);
-			CHECK(p[nbytes - PAGE_NBYTES] == 'f');
+			char *behind = umpa_mmap(
+				p + nbytes, SLOT_NBYTES, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+			char *moved = umpa_mremap(p, nbytes, 3 * nbytes, MREMAP_MAYMOVE, NULL);
+
+			CHECK(moved != p && moved[nbytes - PAGE_NBYTES] == 'f');
+			umpa_munmap(behind, SLOT_NBYTES);
+			p = moved;
 		}
 		umpa_munmap(p, how == 2 ? 3 * nbytes : nbytes);
 		CHECK(fake_nframes() <= nframes);
