@@ -5,7 +5,7 @@
 #include "base/stream.h"
 #include "core/core.h"
 
-int umpa_clear_try(void *addr, unsigned width)
+unsigned umpa_clear_try(void *addr, unsigned width)
 {
 	enum {
 		HALF_NBYTES = CLEAR_TRIED_NPAGES * PAGE_NBYTES / 2
@@ -16,28 +16,18 @@ int umpa_clear_try(void *addr, unsigned width)
 	between_ns = umpa_os_clock_ns();
 	umpa_stream_zeros((char *)addr + HALF_NBYTES, HALF_NBYTES, width);
 	end_ns = umpa_os_clock_ns();
-	return 2 * (between_ns - begin_ns) > 3 * (end_ns - between_ns);
-}
-
-/* Clears the beginning of what is long, if there are two ways to do it. Result: how many pages; in
- * *width how the others are cleared. */
-static size_t clear_begin(void *addr, size_t npages, unsigned *width)
-{
-	*width = npages < CLEAR_LONG_NPAGES ? 0 : umpa_stream_width();
-	if (!*width)
-		return 0;
-	if (!umpa_clear_try(addr, *width))
-		*width = 0;
-	return CLEAR_TRIED_NPAGES;
+	return 2 * (between_ns - begin_ns) > 3 * (end_ns - between_ns) ? width : 0;
 }
 
 void umpa_clear(void *addr, size_t npages)
 {
-	unsigned width;
-	size_t ncleared = clear_begin(addr, npages, &width);
+	unsigned width = npages < CLEAR_LONG_NPAGES ? 0 : umpa_stream_width();
+	size_t ntried = width ? CLEAR_TRIED_NPAGES : 0;
 
+	if (width)
+		width = umpa_clear_try(addr, width);
 	umpa_stream_zeros(
-		(char *)addr + (ncleared << PAGE_SHIFT), (npages - ncleared) << PAGE_SHIFT, width);
+		(char *)addr + (ntried << PAGE_SHIFT), (npages - ntried) << PAGE_SHIFT, width);
 	event_add(&umpa_core.events.cleared_nbytes, npages << PAGE_SHIFT);
 }
 

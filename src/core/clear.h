@@ -23,8 +23,9 @@ enum {
 void umpa_clear(void *addr, size_t npages);
 
 /* Clears CLEAR_TRIED_NPAGES at addr, half of them by memset and half past the caches, by stores of
- * width bytes. 1 if that was faster by half or more: then the pages were in none. */
-int umpa_clear_try(void *addr, unsigned width);
+ * width bytes. Result: width, if that was faster by half or more, as the pages were in none; else
+ * 0. */
+unsigned umpa_clear_try(void *addr, unsigned width);
 
 /*
  * Makes npages pages at addr zero, without giving frames to pages that have none: where all have
